@@ -1,0 +1,61 @@
+"""Work spread over local processes: results in order, bounded look-ahead, clean ends."""
+
+from __future__ import annotations
+
+import collections
+import itertools
+import multiprocessing
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import TypeVar
+
+from camtrap_tf.errors import CamtrapError
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+def available_cores() -> int:
+    """Returns how many cores this process may use; at least one."""
+    return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1))
+
+
+def map_in_processes(
+    function: Callable[[Task], Result], tasks: Iterable[Task], *, workers: int | None = None, ahead: int = 2
+) -> Iterator[Result]:
+    """Applies a function to tasks in worker processes and yields the results in the order of the tasks.
+
+    At most `workers * ahead` tasks are under way, so neither tasks nor results pile up in memory. With one
+    worker everything runs in this process. Worker processes are started afresh (`spawn`): they inherit no
+    locks and no threads, and import only the module of `function`.
+
+    Args:
+        function: a module-level function.
+        tasks: its arguments, one each; read lazily.
+        workers: how many processes; the number of cores if not given.
+        ahead: tasks under way per worker.
+
+    Raises:
+        CamtrapError: a worker process was killed, e.g. for want of memory.
+    """
+    workers = workers or available_cores()
+    if workers == 1:
+        yield from map(function, tasks)
+        return
+    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    pending: collections.deque[Future[Result]] = collections.deque()
+    remaining = iter(tasks)
+    try:
+        for task in itertools.islice(remaining, workers * ahead):
+            pending.append(pool.submit(function, task))
+        while pending:
+            result = pending.popleft().result()
+            for task in itertools.islice(remaining, 1):
+                pending.append(pool.submit(function, task))
+            yield result
+    except BrokenProcessPool as err:
+        raise CamtrapError("a worker process was killed (out of memory?); try fewer --workers") from err
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

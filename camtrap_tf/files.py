@@ -1,0 +1,207 @@
+"""Files that are written whole or not at all, digests, safe joins, and a lock for folders that grow."""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from camtrap_tf.errors import CamtrapError, RunLockedError, SettingError, SourceError
+
+PARTIAL = ".partial"
+"""Name of the folder, inside an output folder, in which unfinished pieces live."""
+
+
+@contextmanager
+def atomic_file(path: Path, mode: str = "wb", **options: Any) -> Iterator[IO[Any]]:
+    """Opens a file that appears under its name only once it is complete.
+
+    The bytes go to a hidden sibling, are flushed to disk and renamed. On an error nothing is left behind.
+
+    Args:
+        path: final name; its folder is created.
+        mode: `wb` or `w`.
+        options: passed to `open`, e.g. `newline=""`.
+
+    Yields:
+        The open file.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    if "b" not in mode:
+        options.setdefault("encoding", "utf-8")
+    try:
+        with open(unfinished, mode, **options) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Writes `data` to `path`, whole or not at all."""
+    with atomic_file(path) as file:
+        file.write(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes UTF-8 `text` to `path`, whole or not at all."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def json_text(value: Any, *, indent: int | None = 1) -> str:
+    """Returns `value` as JSON text: UTF-8 kept, no NaN, a line break at the end.
+
+    Raises:
+        ValueError: `value` holds NaN or infinity, which JSON cannot say.
+    """
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent) + "\n"
+
+
+def write_json(path: Path, value: Any, *, indent: int | None = 1) -> None:
+    """Writes `value` as JSON to `path`, whole or not at all."""
+    write_text(path, json_text(value, indent=indent))
+
+
+def read_json(path: Path, *, what: str = "JSON file") -> Any:
+    """Returns the content of a JSON file.
+
+    Args:
+        path: the file.
+        what: what it should be, for the message, e.g. `label mapping`.
+
+    Raises:
+        SourceError: it is absent, not UTF-8, or not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError as err:
+        raise SourceError(f"{path}: no such {what}; check the path") from err
+    except json.JSONDecodeError as err:
+        raise SourceError(f"{path}: not a {what}: {err.msg} in line {err.lineno}, column {err.colno}") from err
+    except (OSError, UnicodeDecodeError, RecursionError) as err:
+        raise SourceError(f"{path}: cannot be read as a {what}: {err}") from err
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Writes a CSV table (RFC 4180 quoting, `\\n` line ends, UTF-8), whole or not at all."""
+    with atomic_file(path, "w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def sha256_bytes(data: bytes) -> str:
+    """Returns the SHA-256 digest of `data` in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """Returns the SHA-256 digest of a file in hexadecimal, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest_of(value: Any) -> str:
+    """Returns the SHA-256 digest of a JSON-like value, independent of the order of its keys."""
+    return sha256_bytes(json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False).encode("utf-8"))
+
+
+def join_inside(root: Path | None, stored: str) -> Path:
+    """Joins a path that came from data to the root it belongs to.
+
+    Leading separators of the stored path are stripped before it is joined, as camera-trap-classifier does.
+
+    Args:
+        root: folder that the path is relative to; without one the path stands for itself.
+        stored: the path as the data give it.
+
+    Raises:
+        ValueError: the path leads out of `root`, or holds a NUL.
+    """
+    if "\0" in stored:
+        raise ValueError("path holds a NUL character")
+    if root is None:
+        return Path(stored)
+    relative = Path(stored.replace("\\", "/") if "/" not in stored else stored)
+    parts = [part for part in relative.parts if part != relative.anchor]
+    if ".." in parts:
+        raise ValueError(f"path {stored!r} leads out of {root}")
+    return root.joinpath(*parts)
+
+
+def require_folder(path: Path, flag: str) -> Path:
+    """Returns `path` if it is a folder that can be read.
+
+    Raises:
+        SettingError: it is not.
+    """
+    if not path.is_dir():
+        raise SettingError(f"{flag} {path}: no such folder; check the path")
+    return path
+
+
+def writable_folder(path: Path, flag: str) -> Path:
+    """Creates `path` if needed and makes sure that files can be written there.
+
+    Raises:
+        SettingError: it cannot be created or written to.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / f".probe-{os.getpid()}"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as err:
+        raise SettingError(f"{flag} {path}: cannot write there ({err.strerror}); choose another folder") from err
+    return path
+
+
+@contextmanager
+def finished_folder(path: Path) -> Iterator[Path]:
+    """Gives a scratch folder beside `path` that takes its name once the block ends without an error.
+
+    Args:
+        path: final name; must not exist, or be an empty folder.
+
+    Raises:
+        CamtrapError: `path` holds something already.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise CamtrapError(f"{path}: exists already; choose another name or remove it first")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir()
+    try:
+        yield unfinished
+        if path.exists():
+            path.rmdir()
+        os.replace(unfinished, path)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+@contextmanager
+def locked_folder(path: Path) -> Iterator[None]:
+    """Holds the folder for this process (`flock` on `.lock`); freed by the kernel however the process ends.
+
+    Raises:
+        RunLockedError: another process holds it.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    with (path / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as err:
+            raise RunLockedError(f"{path}: another process works in this folder; wait for it or choose another") from err
+        yield
