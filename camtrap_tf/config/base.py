@@ -1,0 +1,28 @@
+"""What all settings share: unknown keys are refused, values are fixed once made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+
+class StageConfig(BaseModel):
+    """Settings of a stage: frozen, no unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class LoggedConfig(StageConfig):
+    """Settings of a stage that keeps log files."""
+
+    log_outdir: Path | None = Field(None, description="folder for run_info.log and run_debug.log; default: the output folder")
+
+
+def _fold(seed: int) -> int:
+    return int(seed) % 2**32
+
+
+Seed = Annotated[int, BeforeValidator(_fold)]
+"""A seed; folded into 32 bits, which is what NumPy and Keras take."""

@@ -1,0 +1,101 @@
+"""Settings of data set building: which records, which split, which stored form."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from camtrap_tf.config.base import LoggedConfig, Seed, StageConfig
+from camtrap_tf.config.names import TruncatedPolicy
+
+DEFAULT_SIDE_SMALLEST_PX = 500
+
+
+class DatasetConfig(LoggedConfig):
+    """Turn an inventory into sharded TFRecords, split into train, val and test."""
+
+    inventory: Path = Field(description="inventory (.json or .parquet)")
+    output_dir: Path = Field(description="folder for the shards, dataset.json and label_mapping.json")
+    image_root_path: Path | None = Field(None, description="folder that picture paths are relative to")
+
+    split_names: tuple[str, ...] = Field(("train", "val", "test"), min_length=1, description="names of the splits")
+    split_percent: tuple[float, ...] = Field((0.9, 0.05, 0.05), min_length=1, description="share of each split; they add up to 1")
+    split_by_meta: str | None = Field(None, description="meta data field whose value is the split")
+    split_group: str = Field(
+        "auto",
+        description="meta data field whose groups stay in one split; 'auto': location, else sequence or event, "
+        "where known; 'none': every record by itself",
+    )
+
+    balanced_sampling_min: bool = Field(False, description="undersample every class to the rarest one, split by split")
+    balanced_sampling_label: str | None = Field(None, description="label type to balance")
+    remove_label_name: tuple[str, ...] = Field((), description="with --remove-label-value: drop records where this label …")
+    remove_label_value: tuple[str, ...] = Field((), description="… has this class, pair by pair, exactly")
+    keep_label_name: tuple[str, ...] = Field((), description="with --keep-label-value: keep only records where this label …")
+    keep_label_value: tuple[str, ...] = Field((), description="… has this class (one pair is enough)")
+    keep_multi_observation: bool = Field(False, description="keep records with several observations")
+
+    image_save_side_smallest: int | None = Field(
+        None, ge=16, le=8192, description="shrink so that the smaller side is at most this, in px (default 500); never enlarges"
+    )
+    image_save_side_max: int | None = Field(
+        None, ge=16, le=8192, description="shrink so that the larger side is at most this, in px"
+    )
+    image_save_quality: int = Field(90, ge=1, le=100, description="JPEG quality in the shards")
+    truncated: TruncatedPolicy = Field("reject", description="pictures cut off in the middle: reject, or recover what is there")
+    max_pixels: int = Field(100_000_000, ge=1, description="larger pictures are rejected")
+    max_rejected_share: float = Field(0.05, ge=0, le=1, description="stop with exit code 3 above this share of rejected pictures")
+
+    max_records_per_file: int = Field(5000, ge=1, description="records per shard at most")
+    workers: int | None = Field(None, ge=1, description="worker processes; default: one per core")
+    overwrite: bool = Field(False, description="replace shards of another plan")
+    seed: Seed = Field(123, description="seed of sampling and of the order inside shards")
+    dry_run: bool = Field(False, description="print the plan and stop")
+
+    @property
+    def side_smallest_px(self) -> int | None:
+        """The limit on the smaller side that is in force: 500 px where neither limit is given."""
+        if self.image_save_side_smallest is None and self.image_save_side_max is None:
+            return DEFAULT_SIDE_SMALLEST_PX
+        return self.image_save_side_smallest
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for what in ("remove", "keep"):
+            names, values = getattr(self, f"{what}_label_name"), getattr(self, f"{what}_label_value")
+            if len(names) != len(values):
+                raise ValueError(
+                    f"--{what}-label-name has {len(names)} entries and --{what}-label-value {len(values)}; they go in pairs"
+                )
+        if self.balanced_sampling_min and not self.balanced_sampling_label:
+            raise ValueError("--balanced-sampling-min needs --balanced-sampling-label: the label type to balance")
+        if self.split_by_meta is None:
+            if len(self.split_names) != len(self.split_percent):
+                raise ValueError(
+                    f"--split-names has {len(self.split_names)} entries and --split-percent {len(self.split_percent)}; "
+                    "give one share per split"
+                )
+            if len(set(self.split_names)) != len(self.split_names):
+                raise ValueError("--split-names has a name twice")
+            if min(self.split_percent) < 0 or not math.isclose(sum(self.split_percent), 1.0, abs_tol=1e-6):
+                raise ValueError(f"--split-percent {' '.join(map(str, self.split_percent))} does not add up to 1")
+        return self
+
+
+class DatasetInspectConfig(StageConfig):
+    """Show what shards hold: records, pictures, classes; works on old shards without a manifest too."""
+
+    path: Path = Field(description="folder with shards, or one shard")
+    pattern: tuple[str, ...] = Field((), description="only shards of these splits")
+    records: int = Field(0, ge=0, description="print this many records too")
+    verify: bool = Field(False, description="check every checksum and digest, and decode every picture")
+
+
+class LabelsMergeConfig(StageConfig):
+    """Make one label mapping that covers several."""
+
+    mappings: tuple[Path, ...] = Field(min_length=2, description="label mappings to merge")
+    output: Path = Field(description="label mapping to write")

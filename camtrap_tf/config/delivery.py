@@ -1,0 +1,81 @@
+"""Settings of what happens to a trained bundle: predict, evaluate, export, serve."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from camtrap_tf.config.base import LoggedConfig, StageConfig
+from camtrap_tf.config.names import Aggregation
+
+
+class PredictConfig(LoggedConfig):
+    """Classify the pictures of a folder or a CSV with a bundle."""
+
+    model_path: Path = Field(description="bundle folder (or a model file with its two JSON files)")
+    results_file: Path = Field(description="table to write")
+    export_file_type: Literal["csv", "json"] | None = Field(None, description="form of the table; default: by its suffix, else csv")
+    image_dir: Path | None = Field(None, description="folder of pictures, searched through")
+    csv_path: Path | None = Field(None, description="CSV of records, instead of --image-dir")
+    csv_images_root_path: Path | None = Field(None, description="folder that picture paths of the CSV are relative to")
+    csv_id_col: str | None = Field(None, description="column with the id of the record")
+    csv_images_cols: tuple[str, ...] = Field((), description="columns with picture paths")
+    class_mapping_json: Path | None = Field(None, description="label mapping; default: the bundle's")
+    pre_processing_json: Path | None = Field(None, description="image processing; default: the bundle's")
+    batch_size: int = Field(128, gt=0, description="pictures at once")
+    aggregation_mode: Aggregation = Field("mean", description="how probabilities of an event's frames become one")
+    legacy_format: bool = Field(False, description="write camera-trap-classifier's CSV or JSON exactly")
+    n_cpus: int | None = Field(None, ge=1, description="threads that read and decode; default: one per core")
+    n_gpus: Literal["auto"] | int = Field("auto", description="how many GPUs; 0: the CPU")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.image_dir is None) == (self.csv_path is None):
+            raise ValueError("give one of --image-dir and --csv-path")
+        if self.csv_path is not None and (not self.csv_id_col or not self.csv_images_cols):
+            raise ValueError("--csv-path needs --csv-id-col and --csv-images-cols")
+        return self
+
+
+class EvaluateConfig(LoggedConfig):
+    """Measure a bundle on labelled shards; writes report.json and report.html."""
+
+    model_path: Path = Field(description="bundle folder")
+    tfr_path: tuple[Path, ...] = Field(min_length=1, description="folders with labelled shards")
+    tfr_pattern: tuple[str, ...] = Field(("test",), description="splits to measure on")
+    pattern_is_substring: bool = Field(False, description="patterns are parts of file names instead of split names")
+    output_dir: Path = Field(description="folder for report.json and report.html")
+    batch_size: int = Field(128, gt=0, description="pictures at once")
+    aggregation_mode: Aggregation = Field("mean", description="how probabilities of an event's frames become one")
+
+
+class ExportConfig(LoggedConfig):
+    """Make a SavedModel for TensorFlow Serving from a bundle."""
+
+    model: Path = Field(description="bundle folder")
+    output_dir: Path = Field(description="folder of versions: the model goes to <output-dir>/<number>/")
+    version: int | None = Field(None, ge=1, description="version number; default: one above the highest there is")
+    class_mapping_json: Path | None = Field(None, description="label mapping; default: the bundle's")
+    pre_processing_json: Path | None = Field(None, description="image processing; default: the bundle's")
+
+
+class ServeConfig(LoggedConfig):
+    """Answer over HTTP from an exported SavedModel."""
+
+    saved_model: Path = Field(description="export folder: <number>/ or the folder of versions (the highest is served)")
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0: a free one")
+    max_upload_mb: int = Field(50, ge=1, description="larger requests are refused")
+    max_images: int = Field(20, ge=1, description="pictures per request at most")
+    max_pixels: int = Field(100_000_000, ge=1, description="larger pictures are refused")
+
+
+class DemoConfig(StageConfig):
+    """Walk the drawn sample through every stage: sample, inventory, shards, model, report, predictions, export, service."""
+
+    output_dir: Path = Field(Path("demo"), description="folder for everything that is made")
+    events: int = Field(600, ge=60, description="how many capture events to draw")
+    max_epochs: int = Field(12, ge=1, description="epochs to train for")
+    seed: int = Field(7, description="seed of sample and training")
