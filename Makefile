@@ -1,0 +1,51 @@
+# Plain `make` lists what there is. Everything runs in .venv, which the first target that needs it makes.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format bench bench-quality docs clean
+
+# The first interpreter of a version that TensorFlow 2.20 has wheels for.
+PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3; do \
+	$$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1 && { echo $$p; break; }; done)
+BIN := .venv/bin
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
+
+.venv/ready: setup.cfg pyproject.toml
+	@test -n "$(PYTHON)" || { echo "make: Python 3.11, 3.12 or 3.13 is needed (with venv); install it or run: make PYTHON=/path/to/python $(MAKECMDGOALS)"; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch .venv/ready
+
+setup: .venv/ready ## make .venv and install everything into it
+
+demo: .venv/ready ## draw a sample and walk it through every stage, up to an answer over HTTP
+	$(BIN)/camtrap demo --output-dir demo
+
+test: .venv/ready ## all tests
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+check: .venv/ready ## format, lint, types, floors, generated docs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m camtrap_tf.cli.settings_docs --check
+
+format: .venv/ready ## put code into shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: .venv/ready ## write docs/settings.md anew from the settings models
+	$(BIN)/python -m camtrap_tf.cli.settings_docs
+
+bench: .venv/ready ## speed and memory, as ratios against references measured in the same run
+	@status=0; for bench in tests/bench/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || status=1; done; exit $$status
+
+bench-quality: .venv/ready ## accuracy against baselines on real pictures (slow)
+	@status=0; for bench in tests/bench/quality_*.py; do echo "== $$bench"; $(BIN)/python $$bench || status=1; done; exit $$status
+
+clean: ## remove .venv, caches and the demo
+	rm -rf .venv demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
