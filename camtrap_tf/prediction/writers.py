@@ -1,0 +1,203 @@
+"""Tables of predictions: CSV and JSON with numbers, and camera-trap-classifier's CSV and JSON with texts of four decimals.
+
+A table is written record by record into a hidden sibling file and takes its name when it is complete.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from camtrap_tf.files import atomic_file
+from camtrap_tf.prediction.results import PicturePrediction, RecordPrediction
+
+ClassNames = Mapping[str, Sequence[str]]
+"""Label type → class names by index (`LabelMapping.names`)."""
+Write = Callable[[RecordPrediction], None]
+
+LEGACY_COLUMNS = ("id", "label", "prediction_top", "confidence_top", "predictions_all")
+COLUMNS = (*LEGACY_COLUMNS, "status", "error", "n_images")
+DECIMALS = 6
+"""Decimals of a probability in the tables; rounding is well below the 1e-5 to which trainer and service agree."""
+LEGACY_PATH = "from_iterator"
+"""What camera-trap-classifier writes for the path of a picture that came out of a shard."""
+
+
+@contextmanager
+def open_table(
+    path: Path, *, file_type: str, legacy: bool, class_names: ClassNames, meta_fields: Sequence[str] = ()
+) -> Iterator[Write]:
+    """Gives a function that adds one record to a table.
+
+    CSV has one row per record and label type: `id`, `label`, `prediction_top`, `confidence_top`, `predictions_all`
+    (JSON, class → probability), `status` (`ok`, `partial`, `failed`), `error`, `n_images` (pictures of the record, used
+    or not), then meta data; a meta data column with one of these names is called `meta_<name>`. A failed record has
+    the same rows with empty predictions. JSON is one object per id, see `record_as_json`. `legacy` gives
+    camera-trap-classifier's form of either: see `legacy_record`.
+
+    Args:
+        path: file to write.
+        file_type: `csv` or `json`.
+        legacy: whether to write camera-trap-classifier's form.
+        class_names: label types in the order of the rows, with their classes.
+        meta_fields: meta data columns in order.
+    """
+    # A file name that is not UTF-8 is written with escapes, which JSON understands too.
+    with atomic_file(path, "w", newline="", errors="backslashreplace") as file:
+        if file_type == "csv":
+            yield _csv_rows(file, legacy, class_names, tuple(meta_fields))
+        else:
+            entry = legacy_record if legacy else record_as_json
+            first = True
+
+            def write(record: RecordPrediction) -> None:
+                nonlocal first
+                file.write("{" if first else ",\n")
+                file.write(f"{_json(record.id)}:{_json(entry(record, class_names))}")
+                first = False
+
+            yield write
+            file.write("{}\n" if first else "}\n")
+
+
+def record_as_json(record: RecordPrediction, class_names: ClassNames) -> dict[str, Any]:
+    """Returns a record as plain values: the keys of `legacy_record` with numbers, and `status`, `error`, `n_images`."""
+    value = _entry(record, class_names, _number)
+    return {**value, "status": record.status, "error": record.error, "n_images": len(record.pictures)}
+
+
+def legacy_record(record: RecordPrediction, class_names: ClassNames) -> dict[str, Any]:
+    """Returns a record in camera-trap-classifier's JSON shape: keys and their order, numbers as texts of four decimals.
+
+    A picture that could not be used has empty `predictions`, a failed record an empty `aggregated_pred`.
+
+    Returns:
+        `{"images": [{"path", "predictions": {label: {class: "0.1234"}}}], "meta_data"?, "ground_truth"?,
+        "aggregated_pred": {label: {class: "0.1234"}}, "predictions_top": {label: class}, "confidences_top": {label: "0.1234"}}`
+    """
+    return _entry(record, class_names, _four_decimals)
+
+
+def write_test_predictions(
+    path: Path,
+    *,
+    ids: Sequence[str],
+    probabilities: Mapping[str, np.ndarray],
+    ground_truth: Mapping[str, Sequence[str]],
+    class_names: ClassNames,
+) -> None:
+    """Writes `test_preds.json` of a training run: camera-trap-classifier's JSON with `ground_truth`, one entry per record.
+
+    Args:
+        path: file to write, whole or not at all.
+        ids: `N` record ids, unique.
+        probabilities: label type → `[N, C]`, combined over the frames of each record.
+        ground_truth: label type → `N` class names as in the shards; `"-1"` where missing.
+        class_names: label type → `C` class names by index.
+    """
+    with open_table(path, file_type="json", legacy=True, class_names=class_names) as write:
+        for i, record_id in enumerate(ids):
+            values = {label: np.asarray(of_label[i]) for label, of_label in probabilities.items()}
+            truth = {label: of_label[i] for label, of_label in ground_truth.items()}
+            picture = PicturePrediction(LEGACY_PATH, values)
+            write(RecordPrediction(record_id, (picture,), values, ground_truth=truth))
+
+
+def _csv_rows(file: IO[str], legacy: bool, class_names: ClassNames, meta_fields: tuple[str, ...]) -> Write:
+    if legacy:
+        table = csv.writer(file, quoting=csv.QUOTE_ALL)
+        table.writerow((*LEGACY_COLUMNS, *meta_fields))
+        rows = _legacy_rows
+    else:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow((*COLUMNS, *_free_names(meta_fields)))
+        rows = _rows
+
+    def write(record: RecordPrediction) -> None:
+        meta = [record.meta_data.get(name, "") for name in meta_fields]
+        table.writerows([*row, *meta] for row in rows(record, class_names))
+
+    return write
+
+
+def _rows(record: RecordPrediction, class_names: ClassNames) -> Iterable[tuple[object, ...]]:
+    end = (record.status, record.error, len(record.pictures))
+    for label, names in class_names.items():
+        if label in record.aggregated:
+            index, confidence = record.top(label)
+            values = _by_class(record.aggregated[label], names, _number)
+            yield (record.id, label, names[index], _number(confidence), json.dumps(values, ensure_ascii=False), *end)
+        else:
+            yield (record.id, label, "", "", "{}", *end)
+
+
+def _legacy_rows(record: RecordPrediction, class_names: ClassNames) -> Iterable[tuple[object, ...]]:
+    for label, names in class_names.items():
+        if label in record.aggregated:
+            index, confidence = record.top(label)
+            values = _by_class(record.aggregated[label], names, _four_decimals)
+            yield (record.id, label, names[index], _four_decimals(confidence), repr(values))
+        else:
+            yield (record.id, label, "", "", "{}")
+
+
+def _entry(record: RecordPrediction, class_names: ClassNames, number: Callable[[float], Any]) -> dict[str, Any]:
+    tops = {label: record.top(label) for label in class_names if label in record.aggregated}
+    value: dict[str, Any] = {"images": [_picture(picture, class_names, number) for picture in record.pictures]}
+    if record.meta_data:
+        value["meta_data"] = dict(record.meta_data)
+    if record.ground_truth is not None:
+        value["ground_truth"] = dict(record.ground_truth)
+    value["aggregated_pred"] = _by_label(record.aggregated, class_names, number)
+    value["predictions_top"] = {label: class_names[label][index] for label, (index, _) in tops.items()}
+    value["confidences_top"] = {label: number(confidence) for label, (_, confidence) in tops.items()}
+    return value
+
+
+def _picture(picture: PicturePrediction, class_names: ClassNames, number: Callable[[float], Any]) -> dict[str, Any]:
+    value: dict[str, Any] = {"path": picture.path, "predictions": _by_label(picture.probabilities, class_names, number)}
+    if picture.problem and number is _number:
+        value["error"] = ": ".join(picture.problem)
+    return value
+
+
+def _by_label(
+    probabilities: Mapping[str, np.ndarray], class_names: ClassNames, number: Callable[[float], Any]
+) -> dict[str, dict[str, Any]]:
+    return {
+        label: _by_class(probabilities[label], names, number) for label, names in class_names.items() if label in probabilities
+    }
+
+
+def _by_class(values: np.ndarray, names: Sequence[str], number: Callable[[float], Any]) -> dict[str, Any]:
+    return {name: number(float(value)) for name, value in zip(names, values, strict=True)}
+
+
+def _number(value: float) -> float:
+    return round(value, DECIMALS)
+
+
+def _four_decimals(value: float) -> str:
+    return f"{value:.4f}"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def _free_names(meta_fields: tuple[str, ...]) -> list[str]:
+    taken = {*COLUMNS, *meta_fields}
+    names = []
+    for name in meta_fields:
+        if name in COLUMNS:
+            while name in taken:
+                name = f"meta_{name}"
+            taken.add(name)
+        names.append(name)
+    return names
