@@ -1,7 +1,7 @@
 """Is a head that we train as good as logistic regression on the same frozen features?
 
-Real pictures, real ImageNet weights, 5-fold cross-validation grouped by sequence, three seeds, predictions pooled. The two sides
-see the same pictures through the same input; ours is trained by `camtrap train --freeze-backbone` with augmentation off. Passes
+Real pictures, real ImageNet weights, 5-fold cross-validation grouped by sequence, three seeds, predictions pooled. The two
+sides see the same pictures through the same input; ours is trained by `camtrap train --freeze-backbone` with augmentation off. Passes
 when our accuracy is not below logistic regression's by more than 0.02.
 """
 
@@ -95,7 +95,7 @@ def train_head(folder: Path, fold: str, seed: int) -> Path:
 def answers_and_features(
     bundle_path: Path, folder: Path, folds: Iterable[str]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Returns predicted class, true class, pooled backbone features `[N, D]`, and record number of the pictures of some folds."""
+    """Returns predicted class, true class, pooled backbone features `[N, D]`, and record number of some folds."""
     import keras
 
     from camtrap_tf.input_pipeline.batches import evaluation_batches
