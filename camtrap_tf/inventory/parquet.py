@@ -77,11 +77,8 @@ def _problems(table: pa.Table) -> list[tuple[str, str, npt.NDArray[np.bool_]]]:
         ("repeated_id", "an earlier row has this id", _repeated(ids)),
         ("no_picture", "images names no picture", (_lengths(table["images"]) < 1) | _has_gap(table["images"])),
         ("bad_labels", "the label types differ in their number of observations, or have none", uneven),
-        (
-            "bad_labels",
-            'a class is empty; write "-1" where a label is missing',
-            np.any([_has_gap(table[n]) for n in labels], axis=0),
-        ),
+        ("bad_labels", 'a class is empty; write "-1" where a label is missing', empty),
+        ("bad_event", "event is not JSON that fits the pictures and observations", _bad_events(table, lengths[0])),
     ]
 
 

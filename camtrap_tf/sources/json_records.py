@@ -59,9 +59,11 @@ class JsonSource:
                 for key in value.keys() - RECORD_KEYS:
                     unknown[key] = unknown.get(key, 0) + 1
             yield parse_record(record_id, value, item=f"entry {self.read}")
-        self.notes.extend(
-            f"key {key!r} of {n} records is not one that inventories have; left out" for key, n in unknown.items()
-        )
+        for key, count in unknown.items():
+            self.notes.append(f"key {key!r} of {count} records is not one that inventories have; left out")
+
+    def _reject(self, record_id: str, reason: str, detail: str) -> Reject:
+        return Reject(printable(record_id), f"entry {self.read}", "record", reason, detail)
 
     def _entries(self) -> Iterator[tuple[str, Any, bool]]:
         text = self._text()
