@@ -47,9 +47,7 @@ class JsonSource:
         for record_id, value, suspect in self._entries():
             self.read += 1
             if record_id in seen:
-                yield Reject(
-                    printable(record_id), f"entry {self.read}", "record", "repeated_id", "an earlier entry has this id"
-                )
+                yield self._reject(record_id, "repeated_id", "an earlier entry has this id")
                 continue
             seen.add(record_id)
             if suspect and not _is_unicode(record_id, value):

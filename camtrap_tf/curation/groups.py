@@ -1,0 +1,97 @@
+"""Groups whose records resemble each other, so that they should not be in two splits: places, and bursts of pictures."""
+
+from __future__ import annotations
+
+import collections
+import re
+from collections.abc import Sequence
+
+from camtrap_tf.errors import SettingError
+from camtrap_tf.inventory.table import Inventory
+
+LOCATION_FIELDS = tuple(
+    "location locationid locationname site siteid sitename station stationid deployment deploymentid camera cameraid".split()
+)
+"""Meta data fields that say where a camera stood, best first; case, `_`, `-` and spaces do not matter."""
+
+EVENT_FIELDS = tuple(
+    "sequence sequenceid seq seqid event eventid captureevent captureeventid capture captureid burst burstid".split()
+)
+"""Meta data fields that say which burst of pictures a record belongs to, best first."""
+
+AUTO, NONE = "auto", "none"
+
+
+def find_field(fields: Sequence[str], known: Sequence[str]) -> str | None:
+    """Returns the first of the known names that is among the meta data fields, as it is spelt there."""
+    by_plain_name: dict[str, str] = {}
+    for field in sorted(fields):
+        by_plain_name.setdefault(re.sub(r"[\s_-]", "", field.lower()), field)
+    return next((by_plain_name[name] for name in known if name in by_plain_name), None)
+
+
+def choose_group_field(inventory: Inventory, wish: str, *, least: int) -> str | None:
+    """Returns the meta data field whose groups stay whole, or None where every record is by itself.
+
+    Args:
+        inventory: the records to split.
+        wish: `auto`, `none` or a field. `auto` takes the location, else the sequence or event, as long as there are
+            enough groups for every split to get one.
+        least: how many splits there are to fill.
+
+    Raises:
+        SettingError: there is no such field.
+    """
+    if wish == NONE:
+        return None
+    if wish != AUTO:
+        inventory.meta(wish)
+        return wish
+    for known in (LOCATION_FIELDS, EVENT_FIELDS):
+        field = find_field(inventory.meta_fields, known)
+        if field is not None and len(set(inventory.meta(field)) - {None, ""}) >= least:
+            return field
+    return None
+
+
+def straddling(groups: Sequence[str | None], splits: Sequence[str]) -> tuple[int, int]:
+    """Returns how many groups have records in more than one split, and how many groups there are."""
+    seen: dict[str, set[str]] = collections.defaultdict(set)
+    for group, split in zip(groups, splits, strict=True):
+        if group:
+            seen[group].add(split)
+    return sum(len(found) > 1 for found in seen.values()), len(seen)
+
+
+def leakage_warnings(inventory: Inventory, splits: Sequence[str], *, group_field: str | None) -> list[str]:
+    """Returns a sentence for each kind of group that is in several splits; scores on such splits flatter the model."""
+    fields = [find_field(inventory.meta_fields, known) for known in (LOCATION_FIELDS, EVENT_FIELDS)]
+    known_fields = [field for field in fields if field is not None]
+    if not known_fields and group_field is None:
+        return [
+            "leakage: the inventory knows neither location nor sequence, so pictures of one place or burst may be in several "
+            "splits; keep such a column with --meta-data-fields when the inventory is made"
+        ]
+    warnings = []
+    for field in known_fields:
+        torn, count = straddling(inventory.meta(field), splits)
+        if torn:
+            warnings.append(
+                f"leakage: {torn} of {count} groups by {field!r} have records in more than one split, which makes scores look "
+                f"better than they are; --split-group {field} keeps them together"
+            )
+    return warnings
+
+
+def refuse_torn_groups(inventory: Inventory, splits: Sequence[str], *, group: str, meta: str) -> None:
+    """Makes sure that splits given by a meta data field leave the groups whole that were asked for.
+
+    Raises:
+        SettingError: they do not.
+    """
+    torn, count = straddling(inventory.meta(group), splits)
+    if torn:
+        raise SettingError(
+            f"--split-by-meta {meta} puts {torn} of {count} groups by {group!r} into more than one split; "
+            f"mend the field, or give up --split-group {group}"
+        )

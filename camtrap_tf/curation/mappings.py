@@ -1,0 +1,59 @@
+"""Label mappings put together, so that several data sets can be trained on with one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from camtrap_tf.config.dataset import LabelsMergeConfig
+from camtrap_tf.labels import LabelMapping, merge_mappings
+
+
+@dataclass(frozen=True, slots=True)
+class MergedMapping:
+    """A merged label mapping and what each source brought.
+
+    Attributes:
+        path: where it was written.
+        mapping: the mapping.
+        added: file → label type → classes that none of the files before it had.
+    """
+
+    path: Path
+    mapping: LabelMapping
+    added: dict[Path, dict[str, list[str]]]
+
+    def text(self) -> str:
+        """Returns the summary for a person."""
+        lines = []
+        for path, labels in self.added.items():
+            lines.append(f"{path}: " + ("; ".join(_names(*item) for item in labels.items()) or "nothing new"))
+        sizes = ", ".join(f"{label} {len(self.mapping.names(label))}" for label in self.mapping.label_types)
+        return "\n".join([*lines, f"{self.path}: classes per label: {sizes}"])
+
+
+def _names(label: str, names: list[str]) -> str:
+    shown = ", ".join(names[:10]) + (f" … ({len(names)} in all)" if len(names) > 10 else "")
+    return f"adds {label}: {shown}"
+
+
+def merge_label_mappings(config: LabelsMergeConfig) -> MergedMapping:
+    """Reads label mappings and writes the one that covers them all.
+
+    Raises:
+        SourceError: one cannot be read.
+        LabelError: one is not a label mapping, or they disagree on which names are one class.
+    """
+    mappings = {path: LabelMapping.read(path) for path in config.mappings}
+    merged = merge_mappings(mappings.values())
+    known: dict[str, set[str]] = {}
+    added: dict[Path, dict[str, list[str]]] = {}
+    for path, mapping in mappings.items():
+        added[path] = {}
+        for label, names in mapping.classes.items():
+            new = [name for name in names if name not in known.setdefault(label, set())]
+            known[label].update(new)
+            if new:
+                added[path][label] = new
+    merged.write(config.output)
+    return MergedMapping(config.output, merged, added)
