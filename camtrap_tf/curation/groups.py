@@ -9,15 +9,12 @@ from collections.abc import Sequence
 from camtrap_tf.errors import SettingError
 from camtrap_tf.inventory.table import Inventory
 
-LOCATION_FIELDS = tuple(
-    "location locationid locationname site siteid sitename station stationid deployment deploymentid camera cameraid".split()
-)
-"""Meta data fields that say where a camera stood, best first; case, `_`, `-` and spaces do not matter."""
+LOCATION_FIELDS = ("location", "site", "station", "deployment", "camera")
+"""Meta data fields that say where a camera stood, best first. Case, `_`, `-`, spaces, and `id` or `name` at the end do not
+matter: `locationID` and `Site_Name` are found too."""
 
-EVENT_FIELDS = tuple(
-    "sequence sequenceid seq seqid event eventid captureevent captureeventid capture captureid burst burstid".split()
-)
-"""Meta data fields that say which burst of pictures a record belongs to, best first."""
+EVENT_FIELDS = ("sequence", "seq", "event", "captureevent", "capture", "burst")
+"""Meta data fields that say which burst of pictures a record belongs to, best first; spelt as freely."""
 
 AUTO, NONE = "auto", "none"
 
@@ -26,7 +23,8 @@ def find_field(fields: Sequence[str], known: Sequence[str]) -> str | None:
     """Returns the first of the known names that is among the meta data fields, as it is spelt there."""
     by_plain_name: dict[str, str] = {}
     for field in sorted(fields):
-        by_plain_name.setdefault(re.sub(r"[\s_-]", "", field.lower()), field)
+        plain = re.sub(r"[\s_-]", "", field.lower()).removesuffix("id").removesuffix("name")
+        by_plain_name.setdefault(plain, field)
     return next((by_plain_name[name] for name in known if name in by_plain_name), None)
 
 
