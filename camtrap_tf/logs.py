@@ -17,7 +17,7 @@ def logger(name: str) -> logging.Logger:
 def start_logging(folder: Path | None = None, *, level: int = logging.INFO) -> None:
     """Sends messages of the package to stderr and, given a folder, to its two log files (appended to).
 
-    Calling it again replaces the earlier set-up.
+    Calling it again replaces the earlier set-up. A message logged with `extra={"file_only": True}` goes to the files alone.
 
     Args:
         folder: where `run_info.log` and `run_debug.log` go; created if needed.
@@ -32,6 +32,7 @@ def start_logging(folder: Path | None = None, *, level: int = logging.INFO) -> N
     console = logging.StreamHandler(sys.stderr)
     console.setLevel(level)
     console.setFormatter(logging.Formatter("%(message)s"))
+    console.addFilter(lambda record: not getattr(record, "file_only", False))
     root.addHandler(console)
     if folder is None:
         return

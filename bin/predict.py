@@ -1,0 +1,7 @@
+#!/usr/bin/env python3
+"""`camtrap legacy predict`, run from a checkout."""
+
+if __name__ == "__main__":
+    from _launch import launch
+
+    raise SystemExit(launch("legacy", "predict"))

@@ -1,0 +1,163 @@
+"""The table of commands: words → settings model and stage function, as names that are imported when the command runs."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from camtrap_tf.config.base import StageConfig
+from camtrap_tf.errors import SettingError, suggestion
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """One command.
+
+    Attributes:
+        words: what is typed after `camtrap`.
+        config: settings model, `module:Class` below `camtrap_tf`.
+        stage: function of that config, `module:function` below `camtrap_tf`.
+        logs_to: setting whose folder takes the log files where `--log-outdir` is not given; None: no log files.
+    """
+
+    words: tuple[str, ...]
+    config: str
+    stage: str
+    logs_to: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The words as one text, e.g. `inventory csv`."""
+        return " ".join(self.words)
+
+    def model(self) -> type[StageConfig]:
+        """Returns the settings model."""
+        model: type[StageConfig] = _load(self.config)
+        return model
+
+    def function(self) -> Callable[[Any], Any]:
+        """Returns the stage function; this is where the heavy imports happen."""
+        function: Callable[[Any], Any] = _load(self.stage)
+        return function
+
+    def summary(self) -> str:
+        """Returns the one line that the list of commands shows."""
+        return (self.model().__doc__ or "").strip().splitlines()[0]
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command(words=("sample",), config="config.sample:SampleConfig", stage="sample.drawing:draw_sample"),
+    Command(
+        words=("inventory", "csv"),
+        config="config.inventory:CsvInventoryConfig",
+        stage="inventory.building:build_from_csv",
+        logs_to="export_path",
+    ),
+    Command(
+        words=("inventory", "folders"),
+        config="config.inventory:FolderInventoryConfig",
+        stage="inventory.building:build_from_folders",
+        logs_to="export_path",
+    ),
+    Command(
+        words=("inventory", "json"),
+        config="config.inventory:JsonInventoryConfig",
+        stage="inventory.building:build_from_json",
+        logs_to="export_path",
+    ),
+    Command(
+        words=("inventory", "panthera"),
+        config="config.inventory:PantheraInventoryConfig",
+        stage="inventory.building:build_from_panthera",
+        logs_to="export_path",
+    ),
+    Command(
+        words=("inventory", "merge"),
+        config="config.inventory:InventoryMergeConfig",
+        stage="inventory.building:merge_inventories",
+    ),
+    Command(
+        words=("inventory", "inspect"),
+        config="config.inventory:InventoryInspectConfig",
+        stage="inventory.building:inspect_inventory",
+    ),
+    Command(
+        words=("dataset", "create"),
+        config="config.dataset:DatasetConfig",
+        stage="dataset.writing:create_dataset",
+        logs_to="output_dir",
+    ),
+    Command(
+        words=("dataset", "inspect"),
+        config="config.dataset:DatasetInspectConfig",
+        stage="dataset.inspection:inspect_dataset",
+    ),
+    Command(
+        words=("labels", "merge"),
+        config="config.dataset:LabelsMergeConfig",
+        stage="curation.mappings:merge_label_mappings",
+    ),
+    Command(words=("train",), config="config.training:TrainConfig", stage="training.run:train", logs_to="run_outputs_dir"),
+    Command(
+        words=("predict",),
+        config="config.delivery:PredictConfig",
+        stage="prediction.predictor:predict",
+        logs_to="results_file",
+    ),
+    Command(
+        words=("evaluate",),
+        config="config.delivery:EvaluateConfig",
+        stage="evaluation.evaluate:evaluate",
+        logs_to="output_dir",
+    ),
+    Command(words=("export",), config="config.delivery:ExportConfig", stage="export.saved_model:export", logs_to="output_dir"),
+    Command(words=("serve",), config="config.delivery:ServeConfig", stage="serving.app:serve"),
+    Command(words=("demo",), config="config.delivery:DemoConfig", stage="cli.demo:demo"),
+)
+
+ALIASES: dict[tuple[str, ...], tuple[str, ...]] = {("inventory", "dir"): ("inventory", "folders"), ("train", "run"): ("train",)}
+"""Other words for a command, e.g. those of camera-trap-classifier."""
+
+
+def verbs() -> tuple[str, ...]:
+    """Returns the first words, in order, each once."""
+    return tuple(dict.fromkeys(command.words[0] for command in COMMANDS))
+
+
+def group(verb: str) -> tuple[Command, ...]:
+    """Returns the commands that begin with this word; a bare group means its first one."""
+    return tuple(command for command in COMMANDS if command.words[0] == verb)
+
+
+def find(verb: str, following: str | None) -> tuple[Command, int]:
+    """Finds a command by its words.
+
+    Args:
+        verb: the first word.
+        following: the token after it, if there is one.
+
+    Returns:
+        The command, and how many of the two words were used up.
+
+    Raises:
+        SettingError: no such command; names the nearest.
+    """
+    members = group(verb)
+    if not members:
+        raise SettingError(f"no command {verb!r}{suggestion(verb, (*verbs(), 'legacy'))} (`camtrap --help` lists them)")
+    if following is None or following.startswith("-"):
+        return members[0], 1
+    words = ALIASES.get((verb, following), (verb, following))
+    if len(members[0].words) == 1:
+        return members[0], 2 if words == members[0].words else 1
+    for command in members:
+        if command.words == words:
+            return command, 2
+    raise SettingError(f"no command '{verb} {following}'{suggestion(following, [command.words[1] for command in members])}")
+
+
+def _load(name: str) -> Any:
+    module, _, attribute = name.partition(":")
+    return getattr(importlib.import_module(f"camtrap_tf.{module}"), attribute)
