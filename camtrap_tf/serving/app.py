@@ -1,0 +1,185 @@
+"""The HTTP service: routes, limits and replies around a backend, and the command that runs it."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+import anyio.to_thread
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+import camtrap_tf
+from camtrap_tf.config.delivery import ServeConfig
+from camtrap_tf.errors import CamtrapError, suggestion
+from camtrap_tf.executors import available_cores
+from camtrap_tf.serving.backends import Backend, Embedded
+from camtrap_tf.serving.identification import Question, identify
+from camtrap_tf.serving.metrics import MeasuredApp, Metrics
+from camtrap_tf.serving.refusals import RefusedError, error_body
+from camtrap_tf.serving.schemas import IDENTIFY_REQUEST, ErrorReply, Health, Identification
+from camtrap_tf.serving.server import open_socket, run_server
+from camtrap_tf.serving.uploads import TEXT_FIELDS, Limits, read_form
+
+log = logging.getLogger(__name__)
+
+CLIENT_PARAMETERS = ("lang", "api-key")
+"""Query parameters that clients of the c4c protocol always send; they change nothing here."""
+
+ERRORS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorReply} for status in (400, 408, 413, 415, 422, 503)}
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What `serve` hands back when it has been told to end.
+
+    Attributes:
+        address: where it listened.
+        pictures: how many were identified.
+    """
+
+    address: str
+    pictures: int
+
+    def text(self) -> str:
+        """Returns one line for people."""
+        return f"Stopped serving on {self.address}; {self.pictures} pictures were identified."
+
+
+def serve(config: ServeConfig) -> Served:
+    """Answers over HTTP until SIGTERM or SIGINT.
+
+    Raises:
+        SettingError: the address cannot be listened on.
+        ModelError: there is no usable export.
+    """
+    listening, address = open_socket(config.host, config.port)
+    with listening:
+        model = Embedded.load(config.saved_model)
+        app = create_app(model, Limits.from_config(config))
+        card = model.card
+        run_server(app, listening, f"Serving {card.name} version {card.version} on {address}")
+    return Served(address=address, pictures=app.state.metrics.pictures_identified)
+
+
+def create_app(model: Backend, limits: Limits = Limits()) -> FastAPI:  # noqa: B008 - frozen
+    """Returns the service around a model that is ready to answer."""
+    card = model.card
+    metrics = Metrics(model=card.name, version=card.version)
+    gate = _Gate(limits, metrics)
+    workers = anyio.CapacityLimiter(max(2, available_cores()))
+    app = FastAPI(title="camtrap_tf", version=camtrap_tf.__version__, description=f"Model {card.name}, version {card.version}.")
+    app.state.metrics = metrics
+    app.add_middleware(MeasuredApp, metrics=metrics)
+    _add_error_replies(app)
+
+    @app.post(
+        "/identify",
+        responses=ERRORS,
+        response_model=Identification,
+        response_model_exclude_none=True,
+        openapi_extra=IDENTIFY_REQUEST,
+    )
+    async def identify_pictures(request: Request) -> Identification:
+        """What do these pictures show? Several pictures are the frames of one event."""
+        with gate.passed():
+            asked = _query(request)
+            form = await read_form(request, limits)
+            question = Question.parse({**asked, **form.texts}, tuple(card.classes))
+            work = functools.partial(identify, model, form.pictures, question, max_pixels=limits.max_pixels)
+            answer = await anyio.to_thread.run_sync(work, limiter=workers)
+            metrics.identified(len(form.pictures))
+            return answer
+
+    @app.get("/health")
+    async def health() -> Health:
+        """Is the service up, and with which model?"""
+        return Health(model=card.name, version=card.version, digest=card.digest, labels=list(card.classes))
+
+    @app.get("/classes")
+    async def classes() -> dict[str, list[str]]:
+        """The classes of every label, in index order."""
+        return {label: list(names) for label, names in card.classes.items()}
+
+    @app.get("/metrics", response_class=Response)
+    async def prometheus() -> Response:
+        """Counters in Prometheus' text format."""
+        return Response(metrics.text(), media_type=metrics.content_type)
+
+    return app
+
+
+class _Gate:
+    """Lets a bounded number of requests in, so that memory for uploads is bounded; counts those refused, by reason."""
+
+    def __init__(self, limits: Limits, metrics: Metrics) -> None:
+        self._limits = limits
+        self._metrics = metrics
+        self._inside = 0
+
+    @contextmanager
+    def passed(self) -> Iterator[None]:
+        try:
+            if self._inside >= self._limits.max_waiting:
+                raise RefusedError(503, "busy", f"{self._inside} requests are being answered already; try again in a moment")
+            self._inside += 1
+            self._metrics.waiting.set(self._inside)
+            try:
+                yield
+            finally:
+                self._inside -= 1
+                self._metrics.waiting.set(self._inside)
+        except RefusedError as err:
+            self._metrics.failures.labels(err.code).inc()
+            raise
+        except Exception:
+            self._metrics.failures.labels("internal").inc()
+            raise
+
+
+def _query(request: Request) -> dict[str, str]:
+    """Returns the query parameters that mean something here.
+
+    Raises:
+        RefusedError: one is unknown.
+    """
+    for name in request.query_params:
+        if name not in TEXT_FIELDS + CLIENT_PARAMETERS:
+            raise RefusedError(422, "unknown_field", f"unknown parameter {name[:80]!r}{suggestion(name[:80], TEXT_FIELDS)}")
+    return {name: request.query_params[name].strip() for name in TEXT_FIELDS if name in request.query_params}
+
+
+def _add_error_replies(app: FastAPI) -> None:
+    """Makes every error a JSON object of one form, without a traceback."""
+
+    @app.exception_handler(RefusedError)
+    async def refused(_: Request, err: RefusedError) -> JSONResponse:
+        headers = {"Retry-After": "2"} if err.status == 503 else None
+        return JSONResponse(err.as_json(), err.status, headers=headers)
+
+    @app.exception_handler(CamtrapError)
+    async def foreseen(_: Request, err: CamtrapError) -> JSONResponse:
+        log.error("%s", err)
+        return JSONResponse(error_body("model_error", " ".join(str(err).split())), 500)
+
+    @app.exception_handler(HTTPException)
+    async def http_error(request: Request, err: HTTPException) -> JSONResponse:
+        if err.status_code == 404:
+            body = error_body(
+                "no_such_page",
+                f"no page {request.url.path[:200]!r}; there are POST /identify, GET /health /classes /metrics /docs",
+            )
+        else:
+            body = error_body("http_error", f"{err.detail} ({request.method} {request.url.path[:200]})")
+        return JSONResponse(body, err.status_code, headers=err.headers)
+
+    @app.exception_handler(Exception)
+    async def unforeseen(_: Request, err: Exception) -> JSONResponse:
+        log.error("Internal error: %s", type(err).__name__, exc_info=err)
+        return JSONResponse(error_body("internal", "internal error; the log of the service says more"), 500)

@@ -1,0 +1,131 @@
+"""Where probabilities come from. The service knows a backend by this protocol alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from camtrap_tf.errors import ModelError
+from camtrap_tf.export.layout import FRAMES_PER_STACK, Export, find_version
+from camtrap_tf.images.stored_form import StoredForm
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCard:
+    """What the service says about its model.
+
+    Attributes:
+        name: of the folder of versions.
+        version: of the export.
+        digest: of the bundle that was exported; None if it is not known.
+        classes: label type → class names in index order; the first label type is the default one.
+        stored_form: what pictures are brought to before the model sees them.
+    """
+
+    name: str
+    version: str
+    digest: str | None
+    classes: Mapping[str, tuple[str, ...]]
+    stored_form: StoredForm
+
+
+class Backend(Protocol):
+    """Answers for pictures in stored form; safe to be called from several threads."""
+
+    @property
+    def card(self) -> ModelCard:
+        """What model this is."""
+        ...
+
+    def probabilities(self, pictures: Sequence[bytes]) -> dict[str, np.ndarray]:
+        """Returns label type → `[N, C]` float32, softmax over the classes.
+
+        N is the number of pictures, or 1 for a model that looks at the frames of an event together.
+
+        Args:
+            pictures: encoded, in stored form, the frames of one event in time order; at least one.
+        """
+        ...
+
+
+class Embedded:
+    """A SavedModel in this process."""
+
+    def __init__(self, export: Export, signature: Any) -> None:
+        self._export = export
+        self._signature = signature
+        self._card = ModelCard(
+            name=export.name,
+            version=export.version,
+            digest=export.bundle_digest,
+            classes=export.classes,
+            stored_form=export.preprocessing.stored_form or StoredForm(),
+        )
+
+    @classmethod
+    def load(cls, path: Path) -> Embedded:
+        """Loads an export and answers once with it, so that the first client does not wait.
+
+        Args:
+            path: a version folder, or the folder of versions, whose highest is taken.
+
+        Raises:
+            ModelError: there is no export, or none that works here.
+        """
+        import tensorflow as tf
+
+        export = Export.read(find_version(path))
+        for gpu in tf.config.list_physical_devices("GPU"):
+            tf.config.experimental.set_memory_growth(gpu, True)
+        try:
+            loaded = tf.saved_model.load(str(export.folder))
+            signature = loaded.signatures["serving_default"]
+        except (OSError, ValueError, KeyError, tf.errors.OpError) as err:
+            raise ModelError(
+                f"{export.folder}: cannot be loaded as a SavedModel ({_first_line(err)}); export the bundle again"
+            ) from err
+        signature.model = loaded  # the signature does not keep the variables alive by itself
+        backend = cls(export, signature)
+        backend._warm_up()
+        return backend
+
+    @property
+    def card(self) -> ModelCard:
+        """What model this is."""
+        return self._card
+
+    def probabilities(self, pictures: Sequence[bytes]) -> dict[str, np.ndarray]:
+        """Returns label type → `[N, C]`; see `Backend`."""
+        import tensorflow as tf
+
+        if self._export.preprocessing.stacked:
+            # Empty texts stand for no frame.
+            frames = [*pictures[:FRAMES_PER_STACK], *[b""] * (FRAMES_PER_STACK - len(pictures))]
+            outputs = self._signature(frames=tf.constant([frames]))
+        else:
+            outputs = self._signature(image=tf.constant(list(pictures)))
+        return {label: outputs[names.scores].numpy() for label, names in self._export.outputs.items()}
+
+    def _warm_up(self) -> None:
+        import tensorflow as tf
+
+        grey = tf.io.encode_jpeg(tf.fill([64, 64, 3], tf.constant(128, tf.uint8))).numpy()
+        try:
+            answers = [self.probabilities([grey] * count) for count in (1, 2)]
+        except (KeyError, TypeError, ValueError, tf.errors.OpError) as err:
+            raise ModelError(f"{self._export.folder}: the model does not answer ({_first_line(err)}); export it again") from err
+        for label, values in answers[0].items():
+            classes = len(self._card.classes[label])
+            if values.shape != (1, classes):
+                raise ModelError(
+                    f"{self._export.folder}: label {label!r} has {classes} classes but the model answers with {values.shape}; "
+                    "export the bundle again"
+                )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

@@ -1,0 +1,95 @@
+"""From encoded pictures of one event to named classes with scores."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from camtrap_tf.errors import PictureError, suggestion
+from camtrap_tf.images.stored_form import StoredForm, to_stored_form
+from camtrap_tf.prediction.aggregation import combine
+from camtrap_tf.serving.backends import Backend
+from camtrap_tf.serving.refusals import RefusedError
+from camtrap_tf.serving.schemas import Identification, ModelInfo, Result, Score
+
+DEFAULT_RESULTS = 10
+TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a client wants to know about its pictures.
+
+    Attributes:
+        label: label type that `results` answers.
+        nb_results: classes per label at most.
+        info: whether to add the other labels and the model.
+    """
+
+    label: str
+    nb_results: int = DEFAULT_RESULTS
+    info: bool = True
+
+    @classmethod
+    def parse(cls, texts: Mapping[str, str], labels: Sequence[str]) -> Question:
+        """Checks the text fields of a request.
+
+        Args:
+            texts: `label`, `nb_results` and `info`, as far as given.
+            labels: label types of the model; the first is the default.
+
+        Raises:
+            RefusedError: unknown label, or a value of the wrong kind.
+        """
+        label = texts.get("label") or labels[0]
+        if label not in labels:
+            raise RefusedError(422, "unknown_label", f"the model has no label {label[:80]!r}{suggestion(label[:80], labels)}")
+        count = texts.get("nb_results") or str(DEFAULT_RESULTS)
+        if not (count.isascii() and count.isdigit() and len(count) < 10 and int(count) >= 1):
+            raise RefusedError(422, "bad_value", f"nb_results {count[:80]!r} is not a whole number from 1")
+        info = texts.get("info") or "true"
+        if info.lower() not in TRUTH:
+            raise RefusedError(422, "bad_value", f"info {info[:80]!r} is neither true nor false")
+        return cls(label=label, nb_results=int(count), info=TRUTH[info.lower()])
+
+
+def identify(backend: Backend, pictures: Sequence[bytes], question: Question, *, max_pixels: int) -> Identification:
+    """Returns what the pictures show; several are frames of one event, and their probabilities are averaged.
+
+    Args:
+        backend: the model.
+        pictures: encoded, as they were sent; at least one.
+        question: what is asked.
+        max_pixels: larger pictures are refused before they are decoded.
+
+    Raises:
+        RefusedError: a picture cannot be used.
+    """
+    card = backend.card
+    form = dataclasses.replace(card.stored_form, max_pixels=max_pixels)
+    stored = [_stored(data, form, image) for image, data in enumerate(pictures)]
+    probabilities = {label: combine(values, "mean") for label, values in backend.probabilities(stored).items()}
+    if not all(np.isfinite(values).all() for values in probabilities.values()):
+        raise RefusedError(500, "no_number", "the model answered with something that is not a number")
+    ranked = {label: _ranked(card.classes[label], values, question.nb_results) for label, values in probabilities.items()}
+    results = [Result(name=score.name, score=score.score) for score in ranked[question.label]]
+    if not question.info:
+        return Identification(label=question.label, results=results)
+    model = ModelInfo(name=card.name, version=card.version, digest=card.digest)
+    return Identification(label=question.label, results=results, labels=ranked, images=len(pictures), model=model)
+
+
+def _stored(data: bytes, form: StoredForm, image: int) -> bytes:
+    try:
+        return to_stored_form(data, form)
+    except PictureError as err:
+        raise RefusedError.of_picture(err, image) from err
+
+
+def _ranked(names: Sequence[str], values: np.ndarray, count: int) -> list[Score]:
+    # Sums of float32 may come out a hair above 1; a stable sort keeps equal scores in the order of the classes.
+    order = np.argsort(-values, kind="stable")[:count]
+    return [Score(name=names[i], score=min(1.0, max(0.0, float(values[i])))) for i in order]
