@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from camtrap_tf.errors import LabelError, SettingError, SourceError, suggestion
 from camtrap_tf.files import atomic_file
-from camtrap_tf.inventory.columns import LABEL, META, json_lines, observation_counts, rows_of, table_of, unite
+from camtrap_tf.inventory.columns import LABEL, META, json_lines, observation_counts, rows_of, table_of
 from camtrap_tf.inventory.parquet import read_parquet, write_parquet
 from camtrap_tf.records import MISSING, CaptureEvent, Reject
 from camtrap_tf.sources.json_records import JsonSource
@@ -52,7 +52,7 @@ class Inventory:
         else:
             table = table_of(_without_rejects(JsonSource(path).records(), rejects))
         if not len(table):
-            raise SourceError(f"{path}: the inventory has no usable record{reasons_text(rejects)}")
+            raise SourceError(f"{path}: the inventory has no usable record; {len(rejects)} rejected{reasons_text(rejects)}")
         return cls(table, rejects)
 
     @classmethod
@@ -201,20 +201,15 @@ def check_suffix(path: Path, what: str) -> None:
 
 
 def reasons_text(rejects: Iterable[Reject]) -> str:
-    """Returns `; rejected: 3 × no_picture, 1 × bad_labels`, or nothing where there are none."""
+    """Returns ` (3 × no_picture, 1 × bad_labels)`, or nothing where there are no rejects."""
     counts = collections.Counter(reject.reason for reject in rejects)
-    return "; rejected: " + ", ".join(f"{n} × {reason}" for reason, n in counts.most_common()) if counts else ""
+    return " (" + ", ".join(f"{n} × {reason}" for reason, n in counts.most_common()) + ")" if counts else ""
 
 
 def repeated_ids(table: pa.Table) -> list[str]:
     """Returns the ids that more than one row has, sorted."""
     counts = pc.value_counts(table["id"])
     return sorted(counts.filter(pc.greater(counts.field("counts"), 1)).field("values").to_pylist())
-
-
-def concatenate(inventories: Sequence[Inventory]) -> pa.Table:
-    """Returns the rows of several inventories; label types that one of them lacks are missing in its records."""
-    return unite([inventory.table for inventory in inventories])
 
 
 def _without_rejects(entries: Iterable[CaptureEvent | Reject], rejects: list[Reject]) -> Iterator[CaptureEvent]:

@@ -1,0 +1,269 @@
+"""The inventory commands: read a source, check, write the inventory and what was rejected, say what happened."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from camtrap_tf.config.inventory import (
+    CsvInventoryConfig,
+    FolderInventoryConfig,
+    InventoryConfig,
+    InventoryInspectConfig,
+    InventoryMergeConfig,
+    JsonInventoryConfig,
+    PantheraInventoryConfig,
+)
+from camtrap_tf.errors import SettingError, SourceError
+from camtrap_tf.files import writable_folder, write_csv
+from camtrap_tf.inventory.columns import table_of
+from camtrap_tf.inventory.merging import merge
+from camtrap_tf.inventory.table import Inventory, check_suffix, reasons_text
+from camtrap_tf.logs import logger
+from camtrap_tf.progress import track
+from camtrap_tf.records import MISSING, REJECT_COLUMNS, CaptureEvent, Reject
+from camtrap_tf.sources import Source
+from camtrap_tf.sources.csv_table import CsvColumns, CsvSource
+from camtrap_tf.sources.folders import FolderSource
+from camtrap_tf.sources.json_records import JsonSource
+from camtrap_tf.sources.panthera import panthera_source
+
+log = logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltInventory:
+    """An inventory that was written, and what became of everything that was read.
+
+    Attributes:
+        path: the inventory.
+        inventory: its records.
+        source: what was read.
+        read: how many of the source's units were read, each of them used or rejected.
+        unit: what these units are, e.g. `rows`.
+        rejects: units that are in no record.
+        dropped: records left out for a missing label.
+        notes: further sentences.
+    """
+
+    path: Path
+    inventory: Inventory
+    source: Path
+    read: int
+    unit: str
+    rejects: tuple[Reject, ...]
+    dropped: tuple[Reject, ...]
+    notes: tuple[str, ...]
+
+    def text(self) -> str:
+        """Returns the summary for a person."""
+        records = len(self.inventory) + len(self.dropped)
+        used = self.read - len(self.rejects)
+        lines = [
+            f"{self.source}: {self.read} {self.unit} read = {used} in {records} records + {len(self.rejects)} rejected"
+            + reasons_text(self.rejects)
+        ]
+        lines.extend(self.notes)
+        if self.dropped:
+            lines.append(f"{records} records = {len(self.inventory)} kept + {len(self.dropped)} dropped for a missing label")
+        pictures, labels = self.inventory.picture_count(), ", ".join(self.inventory.label_types)
+        lines.append(f"{self.path}: {len(self.inventory)} records, {pictures} pictures, labels: {labels}")
+        if self.rejects or self.dropped:
+            lines.append(f"{rejects_path(self.path)}: what is not in it, and why")
+        return "\n".join(lines)
+
+
+def build_from_csv(config: CsvInventoryConfig) -> BuiltInventory:
+    """Reads a CSV table and writes its inventory.
+
+    Raises:
+        SettingError: a column does not exist, or the inventory cannot be written there.
+        SourceError: the table cannot be read, or has no usable record.
+    """
+    _check_target(config.export_path)
+    columns = CsvColumns(
+        id=config.capture_id_field,
+        images=config.image_fields,
+        labels=config.label_fields,
+        meta=config.meta_data_fields,
+        counts=config.count_fields,
+        missing_tokens=config.missing_tokens,
+        rows_are=config.rows_are,
+    )
+    return _build(CsvSource(config.path, columns), config)
+
+
+def build_from_folders(config: FolderInventoryConfig) -> BuiltInventory:
+    """Reads a folder that has one sub-folder per class and writes its inventory; raises as `build_from_csv` does."""
+    _check_target(config.export_path)
+    return _build(FolderSource(config.path, nested=config.nested), config)
+
+
+def build_from_panthera(config: PantheraInventoryConfig) -> BuiltInventory:
+    """Reads a Panthera table and writes its inventory; raises as `build_from_csv` does."""
+    _check_target(config.export_path)
+    return _build(panthera_source(config, config.path), config)
+
+
+def build_from_json(config: JsonInventoryConfig) -> BuiltInventory:
+    """Checks an inventory (JSON or Parquet) and writes it again; raises as `build_from_csv` does."""
+    _check_target(config.export_path)
+    check_suffix(config.path, "--path")
+    if config.path.suffix.lower() == ".json":
+        return _build(JsonSource(config.path), config)
+    inventory = Inventory.read(config.path)
+    read = len(inventory) + len(inventory.rejects)
+    return _finish(inventory, config, read, "records", list(inventory.rejects), [])
+
+
+def merge_inventories(config: InventoryMergeConfig) -> MergedInventory:
+    """Puts inventories together; a record that several have alike is kept once.
+
+    Raises:
+        SourceError: one cannot be read, or two have different records of one id.
+    """
+    _check_target(config.export_path)
+    parts = [Inventory.read(path) for path in config.inventories]
+    merged = merge(parts, [str(path) for path in config.inventories])
+    merged.write(config.export_path)
+    _write_rejects(config.export_path, [reject for part in parts for reject in part.rejects])
+    sizes = [(path, len(part), len(part.rejects)) for path, part in zip(config.inventories, parts, strict=True)]
+    return MergedInventory(config.export_path, merged, tuple(sizes))
+
+
+@dataclass(frozen=True, slots=True)
+class MergedInventory:
+    """Several inventories in one.
+
+    Attributes:
+        path: where it was written.
+        inventory: its records.
+        sizes: per file, its path, records and rejects.
+    """
+
+    path: Path
+    inventory: Inventory
+    sizes: tuple[tuple[Path, int, int], ...]
+
+    def text(self) -> str:
+        """Returns the summary for a person."""
+        lines = [f"{path}: {records} records, {rejects} rejected" for path, records, rejects in self.sizes]
+        total = sum(records for _, records, _ in self.sizes)
+        again = total - len(self.inventory)
+        lines.append(f"{self.path}: {total} records = {len(self.inventory)} kept + {again} that were there already")
+        return "\n".join(lines)
+
+
+def inspect_inventory(config: InventoryInspectConfig) -> InspectedInventory:
+    """Reads an inventory to show what it holds.
+
+    Raises:
+        SettingError: its name says no known form.
+        SourceError: it cannot be read.
+    """
+    return InspectedInventory(config.inventory, Inventory.read(config.inventory))
+
+
+@dataclass(frozen=True, slots=True)
+class InspectedInventory:
+    """An inventory and where it lies."""
+
+    path: Path
+    inventory: Inventory
+
+    def text(self) -> str:
+        """Returns the summary for a person: sizes, meta data fields, classes per label type."""
+        inventory = self.inventory
+        several = int(np.sum(inventory.observation_counts() > 1))
+        lines = [
+            f"{self.path}: {len(inventory)} records, {inventory.picture_count()} pictures, "
+            f"{several} records with several observations, {len(inventory.rejects)} entries rejected"
+            + reasons_text(inventory.rejects)
+        ]
+        for field in inventory.meta_fields:
+            values = [value for value in inventory.meta(field) if value]
+            lines.append(f"meta data {field}: {len(set(values))} values in {len(values)} records")
+        return "\n".join([*lines, *label_lines(inventory)])
+
+
+def label_lines(inventory: Inventory) -> Iterator[str]:
+    """Yields, per label type, its size and the share of each class among the observations that have one."""
+    observations = int(inventory.observation_counts().sum())
+    for label, counts in inventory.label_counts().items():
+        known = sum(counts.values())
+        yield f"label {label}: {len(counts)} classes in {known} observations, {observations - known} missing"
+        for name, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
+            yield f"  {count:>9} {100 * count / known:6.2f} %  {name}"
+
+
+def rejects_path(inventory: Path) -> Path:
+    """Returns where the rejects of an inventory go: `<stem>.rejects.csv` beside it."""
+    return inventory.with_name(f"{inventory.stem}.rejects.csv")
+
+
+def _check_target(path: Path) -> None:
+    check_suffix(path, "--export-path")
+    if path.is_dir():
+        raise SettingError(f"--export-path {path}: is a folder; name a file in it")
+    writable_folder(path.parent, "--export-path")
+
+
+def _build(source: Source, config: InventoryConfig) -> BuiltInventory:
+    rejects: list[Reject] = []
+
+    def records() -> Iterator[CaptureEvent]:
+        for entry in track(source.records(), total=None, description="Reading", unit="records"):
+            if isinstance(entry, Reject):
+                rejects.append(entry)
+            else:
+                yield entry
+
+    table = table_of(records())
+    if not len(table):
+        _write_rejects(config.export_path, rejects)
+        raise SourceError(
+            f"{config.path}: no usable record in {source.read} {source.unit}; {len(rejects)} rejected{reasons_text(rejects)}"
+        )
+    return _finish(Inventory.from_table(table), config, source.read, source.unit, rejects, source.notes)
+
+
+def _finish(
+    inventory: Inventory, config: InventoryConfig, read: int, unit: str, rejects: list[Reject], notes: Sequence[str]
+) -> BuiltInventory:
+    """Drops records with missing labels if asked to, writes inventory and rejects, logs the classes."""
+    dropped: list[Reject] = []
+    if config.discard_missing:
+        inventory, dropped = discard_missing(inventory)
+    _write_rejects(config.export_path, [*rejects, *dropped])
+    if not len(inventory):
+        raise SourceError(f"{config.path}: every one of {len(dropped)} records misses a label; --discard-missing leaves none")
+    inventory.write(config.export_path, plain=config.plain)
+    if log.isEnabledFor(logging.INFO):
+        for line in label_lines(inventory):
+            log.info(line)
+    return BuiltInventory(config.export_path, inventory, config.path, read, unit, tuple(rejects), tuple(dropped), tuple(notes))
+
+
+def discard_missing(inventory: Inventory) -> tuple[Inventory, list[Reject]]:
+    """Returns the records in which no observation misses a label, and the others as rejects."""
+    missing = {label: inventory.matches(label, MISSING) for label in inventory.label_types}
+    gone = np.any(list(missing.values()), axis=0)
+    ids = inventory.table["id"]
+    rejects = []
+    for row in np.flatnonzero(gone).tolist():
+        labels = ", ".join(label for label, found in missing.items() if found[row])
+        rejects.append(Reject(ids[row].as_py(), "", "record", "missing_label", f"misses {labels}"))
+    return inventory.take(np.flatnonzero(~gone)), rejects
+
+
+def _write_rejects(inventory: Path, rejects: Sequence[Reject]) -> None:
+    """Writes the rejects beside an inventory; removes those of an earlier one where there are none."""
+    path = rejects_path(inventory)
+    if rejects:
+        write_csv(path, REJECT_COLUMNS, (reject.row() for reject in rejects))
+    else:
+        path.unlink(missing_ok=True)
