@@ -114,11 +114,11 @@ def _read(value: Value, flag: Flag, command: str) -> Value:
 
 def explain(error: ValidationError, flags: Mapping[str, Flag]) -> str:
     """Returns what pydantic found wrong as one line in the words of flags."""
-    lines: dict[str, None] = {}
+    lines: dict[str, str] = {}
     for problem in error.errors(include_url=False):
         key = str(problem["loc"][0]) if problem["loc"] else ""
-        lines[_explain_one(problem, flags[key]) if key in flags else _plain(str(problem["msg"]))] = None
-    return "; ".join(lines)
+        lines.setdefault(key, _explain_one(problem, flags[key]) if key in flags else _plain(str(problem["msg"])))
+    return "; ".join(lines.values())
 
 
 def _explain_one(problem: Any, flag: Flag) -> str:
