@@ -1,0 +1,213 @@
+"""Backbones by name: from scaled pictures to one feature vector each.
+
+Names and input sizes stand in `config/names.py`. `hub:<preset>` asks keras-hub, which brings weights along.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from camtrap_tf.config.names import BACKBONES, HUB_PREFIX, KERAS_BACKBONES, OWN_BACKBONES
+from camtrap_tf.errors import ModelError, SettingError, suggestion
+from camtrap_tf.logs import logger
+from camtrap_tf.models.own_networks import BASIC_BLOCKS, small_cnn, small_resnet
+from camtrap_tf.models.scaling import Scaling, expected_scaling
+from camtrap_tf.models.weights import fit, load_backbone_weights, require_weights_file, weighted_layers, weights_of
+
+BACKBONE_LAYER = "backbone"
+DOWNLOAD_TIMEOUT_S = 60.0
+_LOG = logger(__name__)
+_SMALLEST_PX = {"InceptionResNetV2": 75, "InceptionV3": 75, "Xception": 71}
+
+
+def check_backbone(name: str, weights: str = "none") -> None:
+    """Makes sure that a backbone and its weights can be asked for, before any long work.
+
+    Raises:
+        SettingError: unknown name, or weights that this backbone does not have.
+        ModelError: the weights file is absent.
+    """
+    if not name.startswith(HUB_PREFIX) and name not in BACKBONES:
+        raise SettingError(f"--model {name}: no such backbone{suggestion(name, [*BACKBONES, HUB_PREFIX + '<preset>'])}")
+    if weights == "imagenet" and name in OWN_BACKBONES:
+        raise SettingError(f"--weights imagenet: there are none for {name}; give --weights none, or a file")
+    if weights not in ("none", "imagenet"):
+        require_weights_file(Path(weights))
+
+
+def has_weights(name: str, weights: str) -> bool:
+    """Returns whether the backbone starts from trained weights; a keras-hub preset always does."""
+    return weights != "none" or name.startswith(HUB_PREFIX)
+
+
+def default_side_px(name: str) -> int:
+    """Returns the side of the input that the backbone was made for."""
+    return _hub_side_px(name) if name.startswith(HUB_PREFIX) else BACKBONES[name]
+
+
+def backbone_scaling(name: str) -> Scaling:
+    """Returns the input scaling that the backbone's published weights expect."""
+    return _hub_scaling(name) if name.startswith(HUB_PREFIX) else expected_scaling(name)
+
+
+def build_backbone(name: str, *, height: int, width: int, weights: str = "none") -> keras.Model:
+    """Returns the network from scaled pictures `[B, height, width, 3]` to features `[B, F]`.
+
+    Args:
+        name: one of `config.names.BACKBONES`, or `hub:<preset>`.
+        height: of the input in px.
+        width: of the input in px.
+        weights: `none`, `imagenet`, or the path of a weights file.
+
+    Raises:
+        SettingError: unknown name, or an input too small for it.
+        ModelError: weights out of reach or of another network.
+    """
+    check_backbone(name, weights)
+    try:
+        backbone = _build(name, height=height, width=width, imagenet=weights == "imagenet")
+    except ValueError as err:
+        raise SettingError(f"--model {name}: cannot be built for {width} × {height} px: {str(err).splitlines()[0]}") from err
+    if weights not in ("none", "imagenet"):
+        load_backbone_weights(backbone, Path(weights), name=name)
+        _LOG.info("%s starts from %s", name, weights)
+    backbone.name = BACKBONE_LAYER
+    return backbone
+
+
+def _build(name: str, *, height: int, width: int, imagenet: bool) -> keras.Model:
+    smallest = _SMALLEST_PX.get(name, 32 if name in KERAS_BACKBONES else 22 if name == "small_cnn" else 16)
+    if min(height, width) < smallest:
+        raise SettingError(f"--model {name}: an input of {width} × {height} px is too small; it takes {smallest} px and more")
+    if name.startswith(HUB_PREFIX):
+        return _hub_backbone(name, height=height, width=width)
+    if name == "small_cnn":
+        return small_cnn(height=height, width=width)
+    if name in BASIC_BLOCKS:
+        return small_resnet(name, height=height, width=width, blocks=BASIC_BLOCKS[name])
+    if not imagenet:
+        return _application(name, height=height, width=width, weights=None)
+    side = BACKBONES[name]
+    trained = _imagenet(name, side=side)
+    if (height, width) == (side, side):
+        return trained
+    backbone = _application(name, height=height, width=width, weights=None)
+    misfits = fit(weighted_layers(backbone), weights_of(trained))[1]
+    if misfits:
+        raise ModelError(f"--weights imagenet: {name} at {width} × {height} px: {misfits[0].layer}: {misfits[0].reason}")
+    return backbone
+
+
+def _application(name: str, *, height: int, width: int, weights: str | None) -> keras.Model:
+    """Builds a keras.applications network with average pooling and without scaling inside."""
+    function = getattr(keras.applications, name + ("V2" if name in ("ResNet50", "ResNet101", "ResNet152") else ""))
+    options: dict[str, Any] = {}
+    if name.startswith(("EfficientNetV2", "MobileNetV3", "ConvNeXt")):
+        options["include_preprocessing"] = False
+    network = function(include_top=False, weights=weights, input_shape=(height, width, 3), pooling="avg", **options)
+    if name.startswith("EfficientNetB"):
+        network = keras.Model(network.get_layer("stem_conv_pad").input, network.output, name=name)
+    return network
+
+
+def _imagenet(name: str, *, side: int) -> keras.Model:
+    try:
+        with _patient_download() as messages:
+            return _application(name, height=side, width=side, weights="imagenet")
+    except Exception as err:  # Keras passes on whatever the network and the file system raise
+        address = re.search(r"https?://\S+/([^/\s]+\.h5)", f"{err} {messages}")
+        folder = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
+        what = f"place {address[1]} (from {address[0]}) in {folder}" if address else f"place its .h5 file in {folder}"
+        raise ModelError(
+            f"--weights imagenet: weights of {name} are out of reach; {what}, or give --weights PATH or none"
+        ) from err
+
+
+class _Messages(io.StringIO):
+    """Passes text on to stderr and keeps it."""
+
+    def write(self, text: str) -> int:
+        sys.stderr.write(text)
+        return super().write(text)
+
+    def __str__(self) -> str:
+        return self.getvalue()
+
+
+@contextmanager
+def _patient_download() -> Iterator[_Messages]:
+    """Lets a silent server end a download, and moves Keras' messages about it from stdout to stderr."""
+    messages = _Messages()
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_S)
+    try:
+        with redirect_stdout(messages):
+            yield messages
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _hub_backbone(name: str, *, height: int, width: int) -> keras.Model:
+    """Returns a keras-hub backbone with pooling: class token where there is one, else the average over places."""
+    network = _from_hub(name, "Backbone", image_shape=(height, width, 3))
+    images = keras.Input((height, width, 3), name="pictures")
+    x = network(images)
+    if isinstance(x, dict):
+        raise ModelError(f"--model {name}: gives several outputs, not one feature map; choose an image backbone")
+    if len(x.shape) == 4:
+        x = keras.layers.GlobalAveragePooling2D(name="average")(x)
+    elif len(x.shape) == 3:
+        x = x[:, 0] if getattr(network, "use_class_token", hasattr(network, "num_heads")) else keras.ops.mean(x, axis=1)
+    return keras.Model(images, x, name="hub")
+
+
+def _hub_scaling(name: str) -> Scaling:
+    converter = _from_hub(name, "ImageConverter")
+    scale, offset = (_triple(value, default) for value, default in ((converter.scale, 1.0), (converter.offset, 0.0)))
+    return Scaling(
+        tuple(-o / (s * 255.0) + 0.0 for s, o in zip(scale, offset, strict=True)), tuple(1.0 / (s * 255.0) for s in scale)
+    )
+
+
+def _hub_side_px(name: str) -> int:
+    size = _from_hub(name, "ImageConverter").image_size
+    return int(size[0]) if size else 224
+
+
+def _triple(value: Any, default: float) -> tuple[float, ...]:
+    numbers = [default] if value is None else [float(number) for number in keras.ops.convert_to_numpy(value).reshape(-1)]
+    return tuple(numbers * 3 if len(numbers) == 1 else numbers)
+
+
+def _from_hub(name: str, part: str, **options: Any) -> Any:
+    """Asks keras-hub for a part of a preset.
+
+    Raises:
+        ModelError: keras-hub is not installed, or the preset is unknown or out of reach.
+    """
+    preset = name.removeprefix(HUB_PREFIX)
+    try:
+        import keras_hub
+    except ImportError as err:
+        raise ModelError(f"--model {name}: keras-hub is not installed; pip install keras-hub") from err
+    base = keras_hub.models.Backbone if part == "Backbone" else keras_hub.layers.ImageConverter
+    try:
+        with _patient_download():
+            return base.from_preset(preset, **options)
+    except Exception as err:  # keras-hub passes on whatever its downloaders raise
+        known = {key for cls in (base, *base.__subclasses__()) for key in getattr(cls, "presets", {})}
+        hint = "" if preset in known else suggestion(preset, sorted(known))
+        raise ModelError(
+            f"--model {name}: preset out of reach ({str(err).strip().splitlines()[0][:160] if str(err).strip() else err!r}); "
+            f"download it on another machine and give its folder as hub:<folder>{hint}"
+        ) from err

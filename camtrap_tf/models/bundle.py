@@ -1,0 +1,285 @@
+"""The bundle: a folder with everything that is needed to use a model.
+
+`model.keras`, `label_mappings.json`, `image_processing.json`, and `bundle.json`, which is written last: with it
+the bundle is complete.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from camtrap_tf.config.names import BACKBONES
+from camtrap_tf.config.training import ModelConfig
+from camtrap_tf.errors import ModelError, SourceError
+from camtrap_tf.files import PARTIAL, read_json, sha256_file, write_json
+from camtrap_tf.input_pipeline.preprocessing import Preprocessing
+from camtrap_tf.labels import LabelMapping
+from camtrap_tf.logs import logger
+from camtrap_tf.models.classifier import build_classifier, output_classes
+from camtrap_tf.models.heads import head_names
+from camtrap_tf.models.locating import BUNDLE_FILE, MODEL_FILE, RUN_FILE, ModelPlace, locate_model
+from camtrap_tf.models.scaling import NORMALISATION_LAYER, scaling_layer
+from camtrap_tf.models.weights import (
+    LEGACY_HEAD_PREFIX,
+    NamedWeights,
+    fit,
+    load_keras_file,
+    read_legacy_weights,
+    weighted_layers,
+)
+
+FORMAT_VERSION = 1
+MAPPING_FILE = "label_mappings.json"
+PREPROCESSING_FILE = "image_processing.json"
+_OLD_MAPPING_FILES = (MAPPING_FILE, "label_mapping.json")
+_OLD_PREPROCESSING_FILES = (PREPROCESSING_FILE, "pre_processing.json")
+_CONVOLUTIONS = {3: "small_cnn", 20: "ResNet18", 36: "ResNet34", 244: "InceptionResNetV2", 40: "Xception"}
+"""How many convolutions the backbones of camera-trap-classifier have, which tells them apart."""
+_LOG = logger(__name__)
+
+
+@dataclass
+class Bundle:
+    """A trained model with its classes, its preprocessing and what is known about it.
+
+    Attributes:
+        model: `images` float32 `[B, H, W, 3]` in 0 … 255 → label type → logits `[B, C]`.
+        mapping: classes of the label types that the model answers; on writing it may hold more.
+        preprocessing: how pictures become model input.
+        info: content of `bundle.json`; empty for a bare model file.
+        place: where it was read from.
+    """
+
+    model: keras.Model
+    mapping: LabelMapping
+    preprocessing: Preprocessing
+    info: dict[str, Any] = field(default_factory=dict)
+    place: ModelPlace | None = None
+
+    @classmethod
+    def read(
+        cls,
+        path: Path,
+        *,
+        class_mapping_json: Path | None = None,
+        pre_processing_json: Path | None = None,
+        flag: str = "--model-path",
+    ) -> Bundle:
+        """Reads a bundle folder, a run folder (its highest epoch), or a model file with its JSON files beside it.
+
+        Old file names that are not there mean the bundle in their folder; what was chosen is logged.
+
+        Args:
+            path: folder or file.
+            class_mapping_json: label mapping to use instead of the bundle's.
+            pre_processing_json: image processing to use instead of the bundle's.
+            flag: how the path was given, for messages.
+
+        Raises:
+            ModelError: no model there, unreadable, incomplete, with code inside, or its parts do not fit each other.
+            LabelError: the label mapping is not usable.
+            SourceError: one of the JSON files cannot be read.
+        """
+        place = locate_model(path, flag=flag)
+        if place.note:
+            _LOG.info("%s", place.note)
+        mapping = LabelMapping.read(class_mapping_json or _beside(place, _OLD_MAPPING_FILES, "--class-mapping-json"))
+        preprocessing = Preprocessing.read(
+            pre_processing_json or _beside(place, _OLD_PREPROCESSING_FILES, "--pre-processing-json")
+        )
+        info = _info(place)
+        if place.kind == "legacy":
+            model, mapping = _legacy_model(place.file, mapping, preprocessing)
+        else:
+            model = load_keras_file(place.file)
+            mapping = _modelled(mapping, model, place.file)
+        _check(model, mapping, preprocessing, place.file)
+        _warn_of_other_scaling(model, preprocessing, place.file)
+        return cls(model, mapping, preprocessing, info, place)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The label types that the model answers, in the order of training where it is known."""
+        known = tuple(label for label in self.info.get("heads", {}) if label in self.model.output)
+        return known or tuple(label for label in self.mapping.label_types if label in self.model.output)
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Height and width of the model's input in px."""
+        return self.preprocessing.output_height, self.preprocessing.output_width
+
+    def classes(self, label: str) -> tuple[str, ...]:
+        """Returns the class names of a label type by index."""
+        return self.mapping.names(label)
+
+    @cached_property
+    def graph(self) -> Any:
+        """The compiled function from pictures `[B, H, W, 3]` to label type → probabilities `[B, C]`."""
+        return tf.function(
+            lambda images: probabilities_of(self.model, images),
+            input_signature=[tf.TensorSpec([None, *self.model.input.shape[1:]], tf.float32)],
+        )
+
+    def probabilities(self, images: Any) -> dict[str, np.ndarray]:
+        """Returns the softmax of every head.
+
+        Args:
+            images: float32 `[B, H, W, 3]` in 0 … 255.
+
+        Returns:
+            Label type → float32 `[B, C]`; rows sum to 1.
+        """
+        return {label: values.numpy() for label, values in self.graph(tf.convert_to_tensor(images, tf.float32)).items()}
+
+    def write(self, folder: Path) -> None:
+        """Writes the bundle; each file appears whole, `bundle.json` last.
+
+        Other files in the folder are left alone. A reader that comes in between finds the digest of the model wrong
+        and says so.
+        """
+        scratch = folder / PARTIAL
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir(parents=True)
+        try:
+            self.model.save(scratch / MODEL_FILE)
+            self.mapping.write(scratch / MAPPING_FILE)
+            self.preprocessing.write(scratch / PREPROCESSING_FILE)
+            self.info = {
+                **self.info,
+                "format_version": FORMAT_VERSION,
+                "kind": "bundle",
+                "heads": describe_heads(self.mapping, self.labels),
+                "model_sha256": sha256_file(scratch / MODEL_FILE),
+            }
+            write_json(scratch / BUNDLE_FILE, self.info)
+            for name in (MODEL_FILE, MAPPING_FILE, PREPROCESSING_FILE, BUNDLE_FILE):
+                os.replace(scratch / name, folder / name)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def probabilities_of(model: keras.Model, images: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Returns label type → softmax `[B, C]` of a classifier in inference mode."""
+    return {label: tf.nn.softmax(tf.cast(logits, tf.float32)) for label, logits in model(images, training=False).items()}
+
+
+def describe_heads(mapping: LabelMapping, labels: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """Returns what `bundle.json` says of the heads: label type → layer name, activation, classes by index."""
+    names = head_names(labels)
+    return {label: {"layer": names[label], "activation": "softmax", "classes": list(mapping.names(label))} for label in labels}
+
+
+def _beside(place: ModelPlace, names: tuple[str, ...], flag: str) -> Path:
+    for name in names:
+        if (place.folder / name).is_file():
+            return place.folder / name
+    raise ModelError(f"{place.folder}: no {names[0]} beside the model; give {flag}")
+
+
+def _info(place: ModelPlace) -> dict[str, Any]:
+    """Returns the facts that stand beside a model, checked."""
+    if place.kind not in ("bundle", "run"):
+        return {}
+    path = place.folder / (BUNDLE_FILE if place.kind == "bundle" else RUN_FILE)
+    try:
+        info = read_json(path, what="description of a model")
+    except SourceError as err:
+        raise ModelError(str(err)) from err
+    if not isinstance(info, dict) or not isinstance(info.get("format_version"), int):
+        raise ModelError(f"{path}: not the description of a bundle; train writes a new one")
+    if info["format_version"] > FORMAT_VERSION:
+        raise ModelError(f"{path}: format {info['format_version']} is newer than this version reads ({FORMAT_VERSION}); update")
+    if place.kind == "run" and place.epoch is not None:
+        info["epoch"] = place.epoch
+    if place.kind == "bundle" and info.get("model_sha256") != sha256_file(place.file):
+        raise ModelError(f"{place.file}: is not the file that {BUNDLE_FILE} describes (changed, or cut off while written)")
+    return info
+
+
+def _modelled(mapping: LabelMapping, model: keras.Model, file: Path) -> LabelMapping:
+    """Returns the part of a mapping that the model answers."""
+    if not isinstance(model.output, Mapping):
+        raise ModelError(f"{file}: gives no dictionary of label types; was it made by camtrap train?")
+    return mapping.select(label for label in mapping.label_types if label in model.output)
+
+
+def _check(model: keras.Model, mapping: LabelMapping, preprocessing: Preprocessing, file: Path) -> None:
+    absent = sorted(set(model.output) - set(mapping.label_types))
+    if absent:
+        raise ModelError(
+            f"{file}: answers label {absent[0]!r}, which the label mapping lacks; give the mapping it was trained with"
+        )
+    for label, count in output_classes(model, mapping.label_types).items():
+        if count != len(mapping.names(label)):
+            raise ModelError(
+                f"{file}: has {count} classes for label {label!r}, the label mapping {len(mapping.names(label))}; "
+                "give the mapping it was trained with"
+            )
+    size = tuple(model.input.shape[1:3])
+    wanted = (preprocessing.output_height, preprocessing.output_width)
+    if size != wanted:
+        raise ModelError(
+            f"{file}: takes pictures of {size[1]} × {size[0]} px, image processing makes {wanted[1]} × {wanted[0]}; "
+            "give the image_processing.json it was trained with"
+        )
+
+
+def _warn_of_other_scaling(model: keras.Model, preprocessing: Preprocessing, file: Path) -> None:
+    inside = {layer.name: layer for layer in model.layers}.get(NORMALISATION_LAYER)
+    told = scaling_layer(preprocessing.image_means, preprocessing.image_stdevs)
+    if inside is not None and not np.allclose([inside.scale, inside.offset], [told.scale, told.offset], rtol=1e-3, atol=1e-4):
+        _LOG.warning("%s: its own means and deviations are used; those of image processing are other numbers", file)
+
+
+def _legacy_model(file: Path, mapping: LabelMapping, preprocessing: Preprocessing) -> tuple[keras.Model, LabelMapping]:
+    """Builds the network that an old file was made with, and fills it by layer name."""
+    weights = read_legacy_weights(file)
+    labels = legacy_labels(weights)
+    if not labels:
+        raise ModelError(
+            f"{file}: has no layer {LEGACY_HEAD_PREFIX}<label type>; only camera-trap-classifier's files can be read"
+        )
+    mapping = mapping.select(labels)
+    backbone = legacy_backbone(weights, file)
+    model = build_classifier(ModelConfig(model=backbone), mapping, preprocessing)
+    heads = head_names(labels)
+    source = {heads[label]: weights[LEGACY_HEAD_PREFIX + label] for label in labels} | dict(weights)
+    misfits = fit(weighted_layers(model), source)[1]
+    if misfits:
+        raise ModelError(
+            f"{file}: looks like {backbone}, but {len(misfits)} layers do not fit ({misfits[0].layer}: {misfits[0].reason}); "
+            "label mapping and image processing have to be those it was trained with"
+        )
+    _LOG.info("%s: weights of %s taken by layer name", file, backbone)
+    return model, mapping
+
+
+def legacy_labels(weights: NamedWeights) -> list[str]:
+    """Returns the label types that an old file has heads for."""
+    return [name.removeprefix(LEGACY_HEAD_PREFIX) for name in weights if name.startswith(LEGACY_HEAD_PREFIX)]
+
+
+def legacy_backbone(weights: NamedWeights, file: Path) -> str:
+    """Returns the backbone that an old file was made with, told by its convolutions.
+
+    Raises:
+        ModelError: none of camera-trap-classifier's that is known here.
+    """
+    count = sum(any(array.ndim == 4 for array in arrays) for name, arrays in weights.items())
+    name = _CONVOLUTIONS.get(count)
+    if name is None or name not in BACKBONES:
+        raise ModelError(
+            f"{file}: its network ({count} convolutions) is not one of {', '.join(sorted(_CONVOLUTIONS.values()))}; "
+            "give it to camtrap train as --weights with the right --model"
+        )
+    return name
