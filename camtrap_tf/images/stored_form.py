@@ -1,12 +1,26 @@
-"""The form in which pictures are kept in shards: oriented, RGB, shrunk, JPEG."""
+"""The stored form: how pictures are kept in shards. Files of any kind in, upright RGB JPEGs of bounded size out.
+
+Data set building, prediction and the service all bring pictures to this form by the same function, so that the model is
+asked about what it was taught.
+"""
 
 from __future__ import annotations
 
+import stat
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Self
+
+import numpy as np
+import simplejpeg
 
 from camtrap_tf.config.dataset import DatasetConfig
 from camtrap_tf.config.names import TruncatedPolicy
+from camtrap_tf.errors import PictureError
+from camtrap_tf.images.decoding import decode_picture
+
+SUBSAMPLING = "420"
+"""Colour is kept at half resolution, as cameras do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,3 +75,42 @@ class StoredForm:
         if scale == 1.0:
             return width, height
         return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def to_stored_form(data: bytes, form: StoredForm) -> bytes:
+    """Returns a picture in stored form: JPEG, upright, RGB, first frame, no larger than the form says.
+
+    It is always encoded anew, so that nothing but pixels is kept: no EXIF, no GPS position. Conversion to RGB and the
+    filter are told in `images.decoding`.
+
+    Args:
+        data: content of a picture file of any format that Pillow reads.
+        form: limits and quality.
+
+    Raises:
+        PictureError: `empty_file`, `not_a_picture`, `truncated`, `too_many_pixels` or `unreadable`.
+    """
+    picture = decode_picture(data, wanted=form.size, truncated=form.truncated, max_pixels=form.max_pixels)
+    try:
+        jpeg: bytes = simplejpeg.encode_jpeg(np.asarray(picture), form.quality, "RGB", SUBSAMPLING, fastdct=False)
+    except ValueError as err:
+        raise PictureError("unreadable", f"{picture.width} x {picture.height} px do not fit into a JPEG ({err})") from err
+    return jpeg
+
+
+def read_stored(path: Path, form: StoredForm) -> bytes:
+    """Returns a picture file in stored form.
+
+    Raises:
+        PictureError: as `to_stored_form`, and `missing_file` or `unreadable` where the file cannot be opened.
+    """
+    try:
+        # A pipe or device under a picture's name would block or never end.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise PictureError("unreadable", "not a file")
+        data = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError) as err:
+        raise PictureError("missing_file", "no such file") from err
+    except OSError as err:
+        raise PictureError("unreadable", err.strerror or type(err).__name__) from err
+    return to_stored_form(data, form)
