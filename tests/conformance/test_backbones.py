@@ -110,8 +110,8 @@ def test_hub_preset_from_a_folder(tmp_path: object) -> None:
 
     preset = f"{tmp_path}/tiny"
     given = keras_hub.models.ResNetBackbone(
-        input_conv_filters=[8], input_conv_kernel_sizes=[3], stackwise_num_filters=[64, 8], stackwise_num_blocks=[1, 1],
-        stackwise_num_strides=[1, 2], block_type="basic_block", image_shape=(64, 64, 3),
+        input_conv_filters=[64], input_conv_kernel_sizes=[3], stackwise_num_filters=[64, 64], stackwise_num_blocks=[1, 1],
+        stackwise_num_strides=[1, 2], block_type="basic_block", image_shape=(None, None, 3),
     )  # fmt: skip
     given.save_to_preset(preset)
     keras_hub.layers.ImageConverter(image_size=(64, 64), scale=1 / 127.5, offset=-1.0).save_to_preset(preset)
