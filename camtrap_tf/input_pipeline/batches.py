@@ -1,0 +1,388 @@
+"""Batches of model inputs: records by number → read → parse → decode → window → resize → batch.
+
+Records are read by position in chunks, parsed in chunks, and decoded one by one in parallel. What an example looks like
+depends on (seed, epoch, record) alone. A picture that cannot be decoded stays in its place as a black one with
+`valid` False and all targets missing, so that nothing else moves; `InputErrors` counts them.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from camtrap_tf.config.names import ImageChoice
+from camtrap_tf.errors import DatasetError
+from camtrap_tf.executors import available_cores
+from camtrap_tf.input_pipeline.frames import jpeg_input, random_windows, stacked_input
+from camtrap_tf.input_pipeline.order import epoch_order
+from camtrap_tf.input_pipeline.preprocessing import Preprocessing
+from camtrap_tf.input_pipeline.seeds import FRAME, example_seeds, uniform
+from camtrap_tf.input_pipeline.shard_set import ShardSet
+from camtrap_tf.labels import UNKNOWN, LabelMapping
+from camtrap_tf.records import MISSING
+
+CHUNK = 32
+"""Records that are read and parsed at once."""
+STACKED_FRAMES = 3
+MAX_FAILED_SHARE = 0.05
+"""Share of undecodable pictures above which training and evaluation fail."""
+
+Element = dict[str, Any]
+
+
+def training_batches(
+    shards: ShardSet,
+    preprocessing: Preprocessing,
+    mapping: LabelMapping,
+    *,
+    batch_size: int,
+    epoch: int,
+    seed: int,
+    buffer_size: int = 0,
+    drop_remainder: bool = False,
+    threads: int | None = None,
+    start_step: int = 0,
+    frame_choice: ImageChoice | None = None,
+) -> tf.data.Dataset:
+    """Returns one epoch of training examples, shuffled, zoomed and cropped; the rest is `augment_batch`'s.
+
+    Args:
+        shards: where examples come from.
+        preprocessing: how they become model inputs.
+        mapping: class → index, of the label types to train.
+        batch_size: examples per batch.
+        epoch: epoch, counted from the very first run.
+        seed: seed of the run.
+        buffer_size: shuffle window in records; 0: the whole set.
+        drop_remainder: drop the last, smaller batch.
+        threads: threads that decode; one per core where not given.
+        start_step: batches that lie behind; nothing of them is read.
+        frame_choice: which frame of a record; the preprocessing's where not given. `all` makes every frame an example.
+
+    Returns:
+        Batches `{"images": [B, H, W, 3] float32 in 0…255, "seeds": [B, 2] int32, "targets": {label type: [B] int32, -1
+        where missing}, "records": [B] int64, "valid": [B] bool}`.
+
+    Raises:
+        LabelError: the shards lack a label type of the mapping.
+    """
+    shards.require_labels(mapping.label_types)
+    choice = frame_choice or preprocessing.image_choice_for_sets
+    examples = _Examples(shards, choice)
+    order = epoch_order(examples.block_sizes, seed=seed, epoch=epoch, window=buffer_size)[start_step * batch_size :]
+
+    def numbers(start: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        chosen = order[start : start + CHUNK]
+        records, frames = examples.locate(chosen)
+        return records, frames, example_seeds(chosen, seed=seed, epoch=epoch)
+
+    chunks = _chunks(shards, len(order), numbers)
+
+    def prepare(serialised: tf.Tensor, records: tf.Tensor, frames: tf.Tensor, seeds: tf.Tensor) -> Element:
+        parsed = _parsed(serialised, mapping)
+        return {
+            "jpegs": _chosen_jpegs(parsed, choice, frames, seeds),
+            "window": random_windows(seeds, preprocessing),
+            "seeds": seeds,
+            "labels": parsed["labels"],
+            "records": records,
+        }
+
+    def decode(element: Element) -> Element:
+        jpegs, window = element.pop("jpegs"), element.pop("window")
+        images, valid = _guarded(jpegs, preprocessing, window)
+        return {"images": images, "valid": valid, **element}
+
+    workers = threads or available_cores()
+    decoded = chunks.map(prepare, num_parallel_calls=2, deterministic=True).unbatch()
+    decoded = decoded.map(decode, num_parallel_calls=workers, deterministic=True)
+    return _finished(decoded, mapping, batch_size, drop_remainder=drop_remainder, workers=workers)
+
+
+def example_count(shards: ShardSet, preprocessing: Preprocessing) -> int:
+    """Returns the number of training examples in an epoch: records, or frames where every frame is one."""
+    return int(sum(_Examples(shards, preprocessing.image_choice_for_sets).block_sizes))
+
+
+def evaluation_batches(
+    shards: ShardSet,
+    preprocessing: Preprocessing,
+    mapping: LabelMapping,
+    *,
+    batch_size: int,
+    threads: int | None = None,
+    ids: bool = False,
+) -> tf.data.Dataset:
+    """Returns every frame of every record once, in order, nothing left to chance.
+
+    Args:
+        shards: where examples come from.
+        preprocessing: how they become model inputs; with `grayscale_stacking` a record is one input, its frame is 0.
+        mapping: class → index, of the label types to evaluate; label types that the shards lack are missing everywhere.
+        batch_size: frames per batch.
+        threads: threads that decode; one per core where not given.
+        ids: add the ids of the records.
+
+    Returns:
+        Batches `{"images": [B, H, W, 3] float32 in 0…255, "records": [B] int64, "frames": [B] int32, "targets": {label
+        type: [B] int32, -1 where missing}, "valid": [B] bool}`, with `ids` also `"ids": [B] string`. The last batch may
+        be smaller. A record without any picture has one entry, which is not valid.
+    """
+
+    def numbers(start: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        records = np.arange(start, min(start + CHUNK, len(shards)))
+        return records, np.zeros(len(records), np.int32), np.zeros((len(records), 2), np.int32)
+
+    def prepare(serialised: tf.Tensor, records: tf.Tensor, frames: tf.Tensor, seeds: tf.Tensor) -> Element:
+        parsed = _parsed(serialised, mapping)
+        if preprocessing.stacked:
+            rows = tf.range(tf.size(records))
+            jpegs = _chosen_jpegs(parsed, "grayscale_stacking", frames, seeds)
+        else:
+            kept = tf.sequence_mask(tf.maximum(parsed["frames"], 1), tf.shape(parsed["images"])[1])
+            places = tf.cast(tf.where(kept), tf.int32)
+            rows, frames = places[:, 0], places[:, 1]
+            jpegs = tf.gather_nd(parsed["images"], places)
+        element = {
+            "jpegs": jpegs,
+            "labels": {label: tf.gather(texts, rows) for label, texts in parsed["labels"].items()},
+            "records": tf.gather(records, rows),
+            "frames": frames,
+        }
+        return element | ({"ids": tf.gather(parsed["ids"], rows)} if ids else {})
+
+    def decode(element: Element) -> Element:
+        images, valid = _guarded(element.pop("jpegs"), preprocessing, None)
+        return {"images": images, "valid": valid, **element}
+
+    workers = threads or available_cores()
+    chunks = _chunks(shards, len(shards), numbers)
+    decoded = chunks.map(prepare, num_parallel_calls=2, deterministic=True).unbatch()
+    decoded = decoded.map(decode, num_parallel_calls=workers, deterministic=True)
+    return _finished(decoded, mapping, batch_size, drop_remainder=False, workers=workers)
+
+
+def stored_batches(
+    pictures: Iterable[bytes | Sequence[bytes]], preprocessing: Preprocessing, *, batch_size: int, threads: int | None = None
+) -> tf.data.Dataset:
+    """Returns model inputs of pictures in stored form, in order.
+
+    Args:
+        pictures: JPEG bytes each; for stacked models the frames of a record each. Read lazily.
+        preprocessing: how they become model inputs.
+        batch_size: pictures per batch.
+        threads: threads that decode; one per core where not given.
+
+    Returns:
+        Batches `{"images": [B, H, W, 3] float32 in 0…255, "valid": [B] bool}`; the last one may be smaller.
+    """
+
+    def rows() -> Iterable[Any]:
+        for picture in pictures:
+            frames = [picture] if isinstance(picture, bytes) else list(picture)
+            yield [*frames, *[b""] * STACKED_FRAMES][:STACKED_FRAMES] if preprocessing.stacked else frames[0]
+
+    shape = [STACKED_FRAMES] if preprocessing.stacked else []
+    workers = threads or available_cores()
+    jpegs = tf.data.Dataset.from_generator(rows, output_signature=tf.TensorSpec(shape, tf.string))
+    decoded = jpegs.map(
+        lambda one: dict(zip(("images", "valid"), _guarded(one, preprocessing, None), strict=True)),
+        num_parallel_calls=workers,
+        deterministic=True,
+    )
+    return _with_threads(decoded.batch(batch_size).prefetch(2), workers)
+
+
+class InputErrors:
+    """Counts pictures that could not be decoded, and says when they are too many.
+
+    Attributes:
+        seen: examples so far.
+        failed: those of them that could not be decoded.
+        records: numbers of their records, the first hundred.
+    """
+
+    def __init__(self) -> None:
+        self.seen = 0
+        self.failed = 0
+        self.records: list[int] = []
+
+    def add(self, batch: Mapping[str, Any]) -> None:
+        """Counts a batch of `training_batches` or `evaluation_batches`."""
+        valid = np.asarray(batch["valid"])
+        self.seen += len(valid)
+        if not valid.all():
+            self.failed += int((~valid).sum())
+            self.records += np.asarray(batch["records"])[~valid].tolist()[: 100 - len(self.records)]
+
+    def check(self, shards: ShardSet, *, limit: float = MAX_FAILED_SHARE) -> None:
+        """Makes sure that not too many failed; to be called at the end of an epoch.
+
+        Raises:
+            DatasetError: the share of failures is above the limit.
+        """
+        if self.failed > limit * self.seen:
+            raise DatasetError(
+                f"{self.failed} of {self.seen} pictures in the shards cannot be decoded (limit {limit:.0%}), "
+                f"e.g. in record {self.records[0]} below {shards.shards[0].parent}; run `dataset inspect --verify` on them"
+            )
+
+    def text(self) -> str:
+        """Returns one line for logs."""
+        return f"input errors: {self.failed} of {self.seen} pictures could not be decoded"
+
+
+class _Examples:
+    """What counts as one example: a record, or a frame of one.
+
+    Attributes:
+        block_sizes: number of examples in each shard.
+    """
+
+    def __init__(self, shards: ShardSet, choice: ImageChoice) -> None:
+        self._ends: np.ndarray | None = None
+        self.block_sizes: tuple[int, ...] = shards.shard_sizes
+        if choice == "all":
+            self._ends = np.cumsum(np.maximum(shards.frame_counts(), 1), dtype=np.int64)
+            last = self._ends[np.cumsum(shards.shard_sizes) - 1]
+            self.block_sizes = tuple(np.diff(last, prepend=0).tolist())
+
+    def locate(self, examples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns record (int64) and frame (int32; 0 where a record is the example) of examples."""
+        if self._ends is None:
+            return examples, np.zeros(len(examples), np.int32)
+        records = np.searchsorted(self._ends, examples, "right")
+        firsts = np.where(records > 0, self._ends[records - 1], 0)
+        return records, (examples - firsts).astype(np.int32)
+
+
+def _chunks(
+    shards: ShardSet, total: int, numbers: Callable[[int], tuple[np.ndarray, np.ndarray, np.ndarray]]
+) -> tf.data.Dataset:
+    """Returns chunks of records: serialised `[c]`, record numbers `[c]`, frames `[c]`, seeds `[c, 2]`.
+
+    Args:
+        shards: where to read.
+        total: number of examples.
+        numbers: position of a chunk's first example → records, frames and seeds of the chunk.
+    """
+
+    def read(start: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        records, frames, seeds = numbers(int(start))
+        return np.array(shards.read_many(records), dtype=object), records.astype(np.int64), frames, seeds
+
+    def chunk(start: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        types = (tf.string, tf.int64, tf.int32, tf.int32)
+        serialised, records, frames, seeds = tf.numpy_function(read, [start], types, stateful=False)
+        return (
+            tf.ensure_shape(serialised, [None]),
+            tf.ensure_shape(records, [None]),
+            tf.ensure_shape(frames, [None]),
+            tf.ensure_shape(seeds, [None, 2]),
+        )
+
+    return tf.data.Dataset.range(0, total, CHUNK).map(chunk, num_parallel_calls=2, deterministic=True)
+
+
+def _parsed(serialised: tf.Tensor, mapping: LabelMapping) -> dict[str, Any]:
+    """Parses a chunk of records.
+
+    Returns:
+        `images`: `[c, K]` strings, filled up with empty ones; `frames`: `[c]` int32, pictures per record; `ids`: `[c]`;
+        `labels`: label type → `[c]` strings, class of the first observation, `"-1"` where missing.
+    """
+    lists = {"images": tf.io.FixedLenSequenceFeature([], tf.string, allow_missing=True)}
+    for label in mapping.label_types:
+        lists[f"label/{label}"] = tf.io.FixedLenSequenceFeature([], tf.string, allow_missing=True)
+    context, values, lengths = tf.io.parse_sequence_example(
+        serialised,
+        context_features={"id": tf.io.FixedLenFeature([], tf.string, default_value="")},
+        sequence_features=lists,
+    )
+    labels = {}
+    for label in mapping.label_types:
+        # a column more, so that there is a first observation even where no record of the chunk has one
+        texts = tf.pad(values[f"label/{label}"], [[0, 0], [0, 1]], constant_values=MISSING)[:, 0]
+        labels[label] = tf.where(lengths[f"label/{label}"] > 0, texts, MISSING)
+    images = tf.pad(values["images"], [[0, 0], [0, 1]])
+    return {"images": images, "frames": tf.cast(lengths["images"], tf.int32), "ids": context["id"], "labels": labels}
+
+
+def _chosen_jpegs(parsed: dict[str, Any], choice: ImageChoice, frames: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+    """Returns the picture of each example, `[c]` strings, or its first three frames, `[c, 3]`; empty where there is none."""
+    images = parsed["images"]
+    if choice == "grayscale_stacking":
+        return tf.pad(images, [[0, 0], [0, STACKED_FRAMES]])[:, :STACKED_FRAMES]
+    if choice == "random":
+        drawn = uniform(seeds, stream=FRAME, count=1)[:, 0]
+        frames = tf.cast(drawn * tf.cast(parsed["frames"], tf.float32), tf.int32)
+        # rounding could give the number of frames itself
+        frames = tf.clip_by_value(frames, 0, tf.maximum(parsed["frames"] - 1, 0))
+    return tf.gather(images, frames, batch_dims=1)
+
+
+def _guarded(jpegs: tf.Tensor, preprocessing: Preprocessing, window: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
+    """Decodes the picture of one example, or the frames of a stack; black and False where it cannot be decoded.
+
+    Whole JPEGs begin and end with their markers, as all that `dataset create` and camera-trap-classifier store; those go
+    straight to the decoder. Others are tried out first, outside the graph.
+    """
+    shape = [preprocessing.output_height, preprocessing.output_width, 3]
+    size = tf.strings.length(jpegs)
+    end = tf.strings.substr(jpegs, tf.maximum(size - 2, 0), 2 * tf.ones_like(size))
+    whole = (tf.strings.substr(jpegs, 0 * size, 3 * tf.ones_like(size)) == b"\xff\xd8\xff") & (end == b"\xff\xd9")
+
+    def decoded() -> tf.Tensor:
+        if preprocessing.stacked:
+            return stacked_input(jpegs, preprocessing, window=window)
+        return jpeg_input(jpegs, preprocessing, window=window)
+
+    if preprocessing.stacked:
+        whole = whole[0] & tf.reduce_all(whole | (size == 0))
+    valid = tf.cond(whole, lambda: True, lambda: tf.numpy_function(_decodable, [jpegs], tf.bool, stateful=False))
+    valid = tf.ensure_shape(valid, [])
+    return tf.cond(valid, decoded, lambda: tf.zeros(shape)), valid
+
+
+def _decodable(jpegs: Any) -> np.bool_:
+    """Tells whether all of some pictures are JPEGs that decode to their last line; there has to be at least one."""
+    frames = [frame for frame in np.atleast_1d(np.asarray(jpegs, dtype=object)) if frame]
+    try:
+        for frame in frames:
+            with Image.open(io.BytesIO(frame), formats=["JPEG"]) as image:
+                image.load()
+    except Exception:  # whatever a damaged file makes the decoder raise, it is not decodable
+        return np.bool_(False)
+    return np.bool_(bool(frames))
+
+
+def _finished(
+    examples: tf.data.Dataset, mapping: LabelMapping, batch_size: int, *, drop_remainder: bool, workers: int
+) -> tf.data.Dataset:
+    """Returns batches with class indices in the place of class names."""
+    tables = {}
+    for label in mapping.label_types:
+        names = mapping.classes[label]
+        keys, values = tf.constant(list(names), tf.string), tf.constant(list(names.values()), tf.int32)
+        tables[label] = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, values), UNKNOWN)
+
+    def with_targets(batch: Element) -> Element:
+        texts = batch.pop("labels")
+        targets = {label: tf.where(batch["valid"], tables[label].lookup(texts[label]), UNKNOWN) for label in texts}
+        return {**batch, "targets": targets}
+
+    batches = examples.batch(batch_size, drop_remainder=drop_remainder).map(with_targets).prefetch(2)
+    return _with_threads(batches, workers)
+
+
+def _with_threads(dataset: tf.data.Dataset, workers: int) -> tf.data.Dataset:
+    options = tf.data.Options()
+    options.deterministic = True
+    options.threading.private_threadpool_size = workers
+    options.threading.max_intra_op_parallelism = 1
+    return dataset.with_options(options)
