@@ -1,4 +1,4 @@
-"""Work spread over local processes: results in order, bounded look-ahead, clean ends."""
+"""Work spread over local processes or threads: results in order, bounded look-ahead, clean ends."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import itertools
 import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
@@ -57,5 +57,33 @@ def map_in_processes(
             yield result
     except BrokenProcessPool as err:
         raise CamtrapError("a worker process was killed (out of memory?); try fewer --workers") from err
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def map_in_threads(
+    function: Callable[[Task], Result], tasks: Iterable[Task], *, workers: int | None = None, ahead: int = 4
+) -> Iterator[Result]:
+    """Applies a function to tasks in threads and yields the results in the order of the tasks.
+
+    For work that waits for disks or leaves Python for long, such as decoding. At most `workers * ahead` tasks are under
+    way.
+
+    Args:
+        function: what to do; an exception in it ends the work where its result is due.
+        tasks: its arguments, one each; read lazily, from the calling thread.
+        workers: how many threads; the number of cores if not given.
+        ahead: tasks under way per thread.
+    """
+    workers = workers or available_cores()
+    pending: collections.deque[Future[Result]] = collections.deque()
+    pool = ThreadPoolExecutor(workers)
+    try:
+        for task in tasks:
+            pending.append(pool.submit(function, task))
+            if len(pending) >= workers * ahead:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,206 @@
+"""The stage `predict`: pictures of a folder or a table in, a table of predictions out, every input in it.
+
+What is wrong with the settings is found before TensorFlow is loaded.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from camtrap_tf.config.delivery import PredictConfig
+from camtrap_tf.errors import SettingError
+from camtrap_tf.files import atomic_file, writable_folder
+from camtrap_tf.models.locating import locate_model
+from camtrap_tf.prediction.results import RecordPrediction
+from camtrap_tf.prediction.sources import PictureFolder, PictureTable, open_source
+from camtrap_tf.prediction.writers import open_table
+from camtrap_tf.progress import track
+from camtrap_tf.records import REJECT_COLUMNS, Reject
+
+if TYPE_CHECKING:
+    from camtrap_tf.models.bundle import Bundle
+    from camtrap_tf.prediction.inference import Probabilities
+
+CLASSES_SHOWN = 5
+
+
+@dataclass
+class PredictSummary:
+    """What was predicted; `text` is printed.
+
+    Attributes:
+        results: the table.
+        rejects: table of the pictures and records that could not be used; None where there is none.
+        records: status → records.
+        pictures: pictures of all records.
+        unusable: reason → pictures and records that could not be used.
+        top: label type → class → records that were given it.
+        passed_over: file name ending → files of the folder that are no pictures.
+        unreadable_folders: folders that could not be looked into.
+    """
+
+    results: Path
+    rejects: Path | None = None
+    records: Counter[str] = field(default_factory=Counter)
+    pictures: int = 0
+    unusable_pictures: int = 0
+    unusable: Counter[str] = field(default_factory=Counter)
+    top: dict[str, Counter[str]] = field(default_factory=dict)
+    passed_over: Mapping[str, int] = field(default_factory=dict)
+    unreadable_folders: tuple[str, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """3 where not one record could be predicted, else 0."""
+        return 0 if self.records["ok"] + self.records["partial"] else 3
+
+    def add(self, record: RecordPrediction, class_names: Mapping[str, tuple[str, ...]]) -> None:
+        """Counts one record."""
+        self.records[record.status] += 1
+        self.pictures += len(record.pictures)
+        self.unusable_pictures += sum(picture.problem is not None for picture in record.pictures)
+        for reject in record.rejects():
+            self.unusable[reject.reason] += 1
+        for label in record.aggregated:
+            self.top.setdefault(label, Counter())[class_names[label][record.top(label)[0]]] += 1
+
+    def text(self) -> str:
+        """Returns what happened, for a person: what came in and went out, top classes, where the files are."""
+        failed, partial = self.records["failed"], self.records["partial"]
+        total = self.records.total()
+        lines = [
+            f"records:  {total} in = {total - failed} predicted + {failed} failed"
+            + (f" ({partial} of the predicted ones from some of their pictures)" if partial else ""),
+            f"pictures: {self.pictures} in = {self.pictures - self.unusable_pictures} used + {self.unusable_pictures} not usable"
+            + (f" ({_counted(self.unusable)})" if self.unusable else ""),
+        ]
+        if self.passed_over:
+            lines.append(f"passed over: {sum(self.passed_over.values())} other files ({_counted(self.passed_over)})")
+        lines += [f"could not be looked into: {folder}" for folder in self.unreadable_folders]
+        lines += [f"{label}: {_counted(counts, shown=CLASSES_SHOWN)}" for label, counts in self.top.items()]
+        lines.append(f"results:  {self.results}")
+        if self.rejects:
+            lines.append(f"rejects:  {self.rejects}")
+        return "\n".join(lines)
+
+
+def predict(config: PredictConfig) -> PredictSummary:
+    """Writes the table of predictions, and `<stem>.rejects.csv` beside it where something could not be used.
+
+    The table appears when it is complete. Every record of the source is in it, those that failed with the reason.
+
+    Raises:
+        SettingError: a folder, file, column or device is not there, or the table cannot be written.
+        SourceError: the CSV cannot be read.
+        ModelError: the bundle cannot be used.
+    """
+    file_type = _file_type(config)
+    _check_paths(config)
+    source = open_source(config)
+
+    bundle, probabilities = _load(config)
+    from camtrap_tf.prediction.inference import predict_captures
+
+    predictions = predict_captures(
+        probabilities,
+        bundle.preprocessing,
+        source.captures(),
+        batch_size=config.batch_size,
+        mode=config.aggregation_mode,
+        threads=config.n_cpus,
+    )
+    shown = track(predictions, total=len(source), description="Predicting", unit="records")
+    class_names = {label: bundle.mapping.names(label) for label in bundle.labels}
+    summary = PredictSummary(config.results_file)
+    with (
+        open_table(
+            config.results_file,
+            file_type=file_type,
+            legacy=config.legacy_format,
+            class_names=class_names,
+            meta_fields=source.meta_fields,
+        ) as write,
+        _reject_table(config.results_file) as reject,
+    ):
+        for record in shown:
+            write(record)
+            summary.add(record, class_names)
+            summary.rejects = reject(record.rejects()) or summary.rejects
+    if isinstance(source, PictureFolder):
+        summary.passed_over, summary.unreadable_folders = source.skipped, tuple(source.unreadable)
+    return summary
+
+
+def _file_type(config: PredictConfig) -> str:
+    return config.export_file_type or ("json" if config.results_file.suffix.lower() == ".json" else "csv")
+
+
+def _check_paths(config: PredictConfig) -> None:
+    locate_model(config.model_path)
+    for flag, path in (
+        ("--class-mapping-json", config.class_mapping_json),
+        ("--pre-processing-json", config.pre_processing_json),
+    ):
+        if path is not None and not path.exists():
+            raise SettingError(f"{flag} {path}: no such file; check the path, or leave the flag out to use the bundle's")
+    if config.results_file.is_dir():
+        raise SettingError(f"--results-file {config.results_file}: is a folder; give a file name in it")
+    writable_folder(config.results_file.parent, "--results-file")
+
+
+def _load(config: PredictConfig) -> tuple[Bundle, Probabilities]:
+    import tensorflow as tf
+
+    from camtrap_tf.models.bundle import Bundle
+    from camtrap_tf.prediction.devices import SharedOut, choose_gpus
+
+    def read() -> Bundle:
+        return Bundle.read(
+            config.model_path,
+            class_mapping_json=config.class_mapping_json,
+            pre_processing_json=config.pre_processing_json,
+        )
+
+    if choose_gpus(config.n_gpus) < 2:
+        bundle = read()
+        return bundle, bundle.probabilities
+    strategy = tf.distribute.MirroredStrategy()
+    with strategy.scope():
+        bundle = read()
+    return bundle, SharedOut(bundle, strategy)
+
+
+@contextmanager
+def _reject_table(results: Path) -> Iterator[Callable[[Iterable[Reject]], Path | None]]:
+    """Gives a function that adds rows to the rejects table beside `results`, which there is only if there are any."""
+    path = results.with_name(f"{results.stem}.rejects.csv")
+    with ExitStack() as stack:
+        rows = None
+
+        def add(rejects: Iterable[Reject]) -> Path | None:
+            nonlocal rows
+            for reject in rejects:
+                if rows is None:
+                    file = stack.enter_context(atomic_file(path, "w", newline="", errors="backslashreplace"))
+                    rows = csv.writer(file, lineterminator="\n")
+                    rows.writerow(REJECT_COLUMNS)
+                rows.writerow(reject.row())
+            return path if rows else None
+
+        yield add
+        if rows is None:
+            path.unlink(missing_ok=True)
+
+
+def _counted(counts: Mapping[str, int], *, shown: int = 8) -> str:
+    listed = Counter(counts).most_common()
+    said = [f"{name} {count}" for name, count in listed[:shown]]
+    if len(listed) > shown:
+        said.append(f"{len(listed) - shown} more")
+    return ", ".join(said)
