@@ -97,7 +97,7 @@ class Export:
         classes: label type → class names in index order; label types in the order of the model's heads.
         preprocessing: what pictures are brought to before the model sees them. A stacked model takes three frames
             of an event together (input `frames`), others single pictures (`image`).
-        bundle_digest: of the bundle it was made from.
+        model_sha256: digest of the model file it was made from; None if it is not known.
     """
 
     folder: Path
@@ -106,7 +106,7 @@ class Export:
     outputs: Mapping[str, OutputNames]
     classes: Mapping[str, tuple[str, ...]]
     preprocessing: Preprocessing
-    bundle_digest: str | None
+    model_sha256: str | None
 
     @classmethod
     def read(cls, folder: Path) -> Export:
@@ -146,16 +146,16 @@ class Export:
             outputs=outputs,
             classes={label: mapping.names(label) for label in outputs},
             preprocessing=Preprocessing.read(assets / IMAGE_PROCESSING_JSON),
-            bundle_digest=facts["bundle_digest"],
+            model_sha256=facts["model_sha256"],
         )
 
 
-def export_facts(*, outputs: Mapping[str, OutputNames], stacked: bool, bundle_digest: str | None) -> dict[str, Any]:
+def export_facts(*, outputs: Mapping[str, OutputNames], input_name: str, model_sha256: str | None) -> dict[str, Any]:
     """Returns the content of `export.json`."""
     return {
         "format_version": FORMAT_VERSION,
         "kind": KIND,
-        "input": "frames" if stacked else "image",
+        "input": input_name,
         "outputs": {label: {"scores": names.scores, "classes": names.classes} for label, names in outputs.items()},
-        "bundle_digest": bundle_digest,
+        "model_sha256": model_sha256,
     }

@@ -49,7 +49,8 @@ class Served:
 
     def text(self) -> str:
         """Returns one line for people."""
-        return f"Stopped serving on {self.address}; {self.pictures} pictures were identified."
+        counted = "1 picture was" if self.pictures == 1 else f"{self.pictures} pictures were"
+        return f"Stopped serving on {self.address}; {counted} identified."
 
 
 def serve(config: ServeConfig) -> Served:
@@ -100,7 +101,7 @@ def create_app(model: Backend, limits: Limits = Limits()) -> FastAPI:  # noqa: B
     @app.get("/health")
     async def health() -> Health:
         """Is the service up, and with which model?"""
-        return Health(model=card.name, version=card.version, digest=card.digest, labels=list(card.classes))
+        return Health(model=card.name, version=card.version, model_sha256=card.model_sha256, labels=list(card.classes))
 
     @app.get("/classes")
     async def classes() -> dict[str, list[str]]:

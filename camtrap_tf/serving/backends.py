@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,14 +22,14 @@ class ModelCard:
     Attributes:
         name: of the folder of versions.
         version: of the export.
-        digest: of the bundle that was exported; None if it is not known.
+        model_sha256: digest of the model file that was exported; None if it is not known.
         classes: label type → class names in index order; the first label type is the default one.
         stored_form: what pictures are brought to before the model sees them.
     """
 
     name: str
     version: str
-    digest: str | None
+    model_sha256: str | None
     classes: Mapping[str, tuple[str, ...]]
     stored_form: StoredForm
 
@@ -55,13 +56,14 @@ class Backend(Protocol):
 class Embedded:
     """A SavedModel in this process."""
 
-    def __init__(self, export: Export, signature: Any) -> None:
+    def __init__(self, export: Export, loaded: Any) -> None:
         self._export = export
-        self._signature = signature
+        self._loaded = loaded  # signatures live as long as what they were loaded with
+        self._signature = loaded.signatures["serving_default"]
         self._card = ModelCard(
             name=export.name,
             version=export.version,
-            digest=export.bundle_digest,
+            model_sha256=export.model_sha256,
             classes=export.classes,
             stored_form=export.preprocessing.stored_form or StoredForm(),
         )
@@ -79,17 +81,16 @@ class Embedded:
         import tensorflow as tf
 
         export = Export.read(find_version(path))
-        for gpu in tf.config.list_physical_devices("GPU"):
-            tf.config.experimental.set_memory_growth(gpu, True)
+        with suppress(RuntimeError):  # GPUs in use already keep their setting
+            for gpu in tf.config.list_physical_devices("GPU"):
+                tf.config.experimental.set_memory_growth(gpu, True)
         try:
             loaded = tf.saved_model.load(str(export.folder))
-            signature = loaded.signatures["serving_default"]
+            backend = cls(export, loaded)
         except (OSError, ValueError, KeyError, tf.errors.OpError) as err:
             raise ModelError(
                 f"{export.folder}: cannot be loaded as a SavedModel ({_first_line(err)}); export the bundle again"
             ) from err
-        signature.model = loaded  # the signature does not keep the variables alive by itself
-        backend = cls(export, signature)
         backend._warm_up()
         return backend
 

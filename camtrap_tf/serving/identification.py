@@ -78,7 +78,7 @@ def identify(backend: Backend, pictures: Sequence[bytes], question: Question, *,
     results = [Result(name=score.name, score=score.score) for score in ranked[question.label]]
     if not question.info:
         return Identification(label=question.label, results=results)
-    model = ModelInfo(name=card.name, version=card.version, digest=card.digest)
+    model = ModelInfo(name=card.name, version=card.version, model_sha256=card.model_sha256)
     return Identification(label=question.label, results=results, labels=ranked, images=len(pictures), model=model)
 
 

@@ -25,7 +25,7 @@ class ModelInfo(BaseModel):
 
     name: str
     version: str
-    digest: str | None = Field(description="of the bundle that was exported")
+    model_sha256: str | None = Field(description="digest of the model file that was exported")
 
 
 class Identification(BaseModel):
@@ -45,7 +45,7 @@ class Health(BaseModel):
     status: Literal["ok"] = "ok"
     model: str
     version: str
-    digest: str | None
+    model_sha256: str | None
     labels: list[str]
 
 

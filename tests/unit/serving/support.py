@@ -18,7 +18,7 @@ class FakeBackend:
 
     def __init__(self, answers: dict[str, np.ndarray] | None = None) -> None:
         self.card = ModelCard(
-            name="fake", version="7", digest="d" * 64, classes=CLASSES, stored_form=StoredForm(side_smallest_px=32)
+            name="fake", version="7", model_sha256="d" * 64, classes=CLASSES, stored_form=StoredForm(side_smallest_px=32)
         )
         self.answers = answers
         self.seen: list[bytes] = []

@@ -47,7 +47,7 @@ def test_identify_ranks_the_classes_of_the_first_label(client: TestClient) -> No
     assert [result["score"] for result in reply["results"]] == pytest.approx([0.7, 0.2, 0.1])
     assert reply["label"] == "species"
     assert reply["labels"]["count"] == [{"name": "1", "score": 0.75}, {"name": "2", "score": 0.25}]
-    assert reply["model"] == {"name": "fake", "version": "7", "digest": "d" * 64}
+    assert reply["model"] == {"name": "fake", "version": "7", "model_sha256": "d" * 64}
 
 
 def test_results_have_the_lists_that_the_c4c_client_reads(client: TestClient) -> None:
@@ -110,7 +110,7 @@ def test_health_and_classes_describe_the_model(client: TestClient) -> None:
         "status": "ok",
         "model": "fake",
         "version": "7",
-        "digest": "d" * 64,
+        "model_sha256": "d" * 64,
         "labels": ["species", "count"],
     }
     assert client.get("/classes").json() == {"species": ["blank", "impala", "zebra"], "count": ["1", "2"]}

@@ -1,0 +1,220 @@
+"""A bundle becomes a SavedModel: encoded pictures in, probabilities and class names out."""
+
+from __future__ import annotations
+
+import io
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from camtrap_tf.config.delivery import ExportConfig
+from camtrap_tf.errors import ModelError
+from camtrap_tf.export.layout import (
+    ASSETS,
+    BUNDLE_JSON,
+    EXPORT_JSON,
+    FRAMES_PER_STACK,
+    IMAGE_PROCESSING_JSON,
+    LABEL_MAPPINGS_JSON,
+    OutputNames,
+    export_facts,
+    output_names,
+    versions,
+)
+from camtrap_tf.files import finished_folder, locked_folder, sha256_file, writable_folder, write_json
+from camtrap_tf.images.stored_form import StoredForm, to_stored_form
+from camtrap_tf.input_pipeline.frames import pictures_to_inputs
+from camtrap_tf.models.bundle import Bundle, probabilities_of
+
+log = logging.getLogger(__name__)
+
+TOLERANCE = 1e-5
+"""Probabilities of the export and of the bundle differ by this at most. Source: ARCHITECTURE.md, point 4."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """Where an export is and how to ask it.
+
+    Attributes:
+        folder: of the version.
+        name: of the folder of versions.
+        input_name: `image` or `frames`.
+        outputs: label type → names of its outputs.
+        deviation: largest difference to the bundle's probabilities that the check found.
+    """
+
+    folder: Path
+    name: str
+    input_name: str
+    outputs: dict[str, OutputNames]
+    deviation: float
+
+    def text(self) -> str:
+        """Returns what was made and a request to try on it."""
+        frames = f"[None, {FRAMES_PER_STACK}]" if self.input_name == "frames" else "[None]"
+        picture = '{"b64": "\'$(base64 -w0 picture.jpg)\'"}'
+        value = f"[{', '.join([picture] * FRAMES_PER_STACK)}]" if self.input_name == "frames" else picture
+        names = [f"{names.scores}, {names.classes}" for names in self.outputs.values()]
+        return "\n".join(
+            [
+                f"SavedModel: {self.folder}",
+                f"  serving_default: {self.input_name} string {frames} -> {'; '.join(names)}",
+                "  float:           images float32 [None, H, W, 3] in 0...255 -> the same",
+                f"  checked: differs from the bundle by {self.deviation:.1e} at most",
+                "Ask TensorFlow Serving:",
+                f'  curl -d \'{{"instances": [{{"{self.input_name}": {value}}}]}}\' '
+                f"http://localhost:8501/v1/models/{self.name}:predict",
+                f"Or serve it here: camtrap serve --saved-model {self.folder.parent}",
+            ]
+        )
+
+
+def export(config: ExportConfig) -> Exported:
+    """Writes the SavedModel of a bundle to `<output-dir>/<version>/`, whole and checked, or not at all.
+
+    Raises:
+        ModelError: the bundle cannot be used, the version exists, or the SavedModel answers otherwise than the bundle.
+        SettingError: the output folder cannot be written to.
+    """
+    _free_version(config)
+    bundle = Bundle.read(
+        config.model,
+        class_mapping_json=config.class_mapping_json,
+        pre_processing_json=config.pre_processing_json,
+        flag="--model",
+    )
+    writable_folder(config.output_dir, "--output-dir")
+    with locked_folder(config.output_dir):
+        target = config.output_dir / str(_free_version(config))
+        with finished_folder(target) as folder:
+            outputs = write_saved_model(bundle, folder)
+            deviation = check(folder, bundle, outputs)
+    log.info("Exported %s to %s", config.model, target)
+    return Exported(
+        folder=target,
+        name=target.resolve().parent.name or "model",
+        input_name=_input_name(bundle),
+        outputs=outputs,
+        deviation=deviation,
+    )
+
+
+def _free_version(config: ExportConfig) -> int:
+    """Returns the version number to write.
+
+    Raises:
+        ModelError: it exists.
+    """
+    number = config.version or max(versions(config.output_dir), default=0) + 1
+    if (config.output_dir / str(number)).exists():
+        raise ModelError(f"{config.output_dir / str(number)}: this version exists; leave --version out for the next number")
+    return number
+
+
+def write_saved_model(bundle: Bundle, folder: Path) -> dict[str, OutputNames]:
+    """Writes the graph and its assets.
+
+    Returns:
+        Label type → names of its outputs.
+    """
+    outputs = output_names(bundle.labels)
+    # The Keras model stays outside: what is saved are its variables and the graphs that read them.
+    module = tf.Module(name="camtrap_tf")
+    module.model_variables = [variable.value for variable in bundle.model.variables]
+    tf.saved_model.save(module, str(folder), signatures=_signatures(bundle, outputs))
+    assets = folder / ASSETS
+    assets.mkdir()
+    write_json(assets / LABEL_MAPPINGS_JSON, bundle.mapping.as_json())
+    write_json(assets / IMAGE_PROCESSING_JSON, bundle.preprocessing.as_json())
+    write_json(assets / BUNDLE_JSON, bundle.info)
+    digest = bundle.info.get("model_sha256") or (sha256_file(bundle.place.file) if bundle.place else None)
+    write_json(assets / EXPORT_JSON, export_facts(outputs=outputs, input_name=_input_name(bundle), model_sha256=digest))
+    return outputs
+
+
+def _signatures(bundle: Bundle, outputs: dict[str, OutputNames]) -> dict[str, Any]:
+    """Returns the graphs by the name that clients call them by: decode, stored size, model input, network, class names."""
+    preprocessing = bundle.preprocessing
+    class_names = {label: list(bundle.mapping.names(label)) for label in bundle.labels}
+
+    def from_pixels(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        probabilities = probabilities_of(bundle.model, images)
+        answers: dict[str, tf.Tensor] = {}
+        for label, names in outputs.items():
+            answers[names.scores] = probabilities[label]
+            answers[names.classes] = tf.tile(tf.constant([class_names[label]]), [tf.shape(images)[0], 1])
+        return answers
+
+    def from_encoded(encoded: tf.Tensor) -> dict[str, tf.Tensor]:
+        return from_pixels(pictures_to_inputs(encoded, preprocessing))
+
+    shape = [None, FRAMES_PER_STACK] if preprocessing.stacked else [None]
+    encoded = tf.TensorSpec(shape, tf.string, name=_input_name(bundle))
+    pixels = tf.TensorSpec([None, *bundle.input_size, 3], tf.float32, name="images")
+    return {
+        "serving_default": tf.function(from_encoded, autograph=False).get_concrete_function(encoded),
+        "float": tf.function(from_pixels, autograph=False).get_concrete_function(pixels),
+    }
+
+
+def _input_name(bundle: Bundle) -> str:
+    return "frames" if bundle.preprocessing.stacked else "image"
+
+
+def check(folder: Path, bundle: Bundle, outputs: dict[str, OutputNames]) -> float:
+    """Loads a SavedModel and compares its answers to drawn pictures with those of the bundle.
+
+    Returns:
+        The largest difference of a probability.
+
+    Raises:
+        ModelError: it is above the tolerance, or the class names differ.
+    """
+    encoded = tf.constant(_drawn_pictures(bundle))
+    images = pictures_to_inputs(encoded, bundle.preprocessing)
+    expected = bundle.probabilities(images.numpy())
+    loaded = tf.saved_model.load(str(folder))
+    signatures = loaded.signatures
+    answers = {
+        "serving_default": signatures["serving_default"](**{_input_name(bundle): encoded}),
+        "float": signatures["float"](images=images),
+    }
+    deviation = 0.0
+    for signature, answer in answers.items():
+        for label, names in outputs.items():
+            difference = float(np.max(np.abs(answer[names.scores].numpy() - expected[label])))
+            # Written so that NaN fails too.
+            if not difference <= TOLERANCE:
+                raise ModelError(
+                    f"the SavedModel's signature {signature!r} differs from the bundle by {difference:.1e} for label {label!r} "
+                    f"(allowed: {TOLERANCE:.0e}); nothing was written. Is the bundle's model in order?"
+                )
+            if [name.decode() for name in answer[names.classes].numpy()[0]] != list(bundle.mapping.names(label)):
+                raise ModelError(
+                    f"the SavedModel's class names of label {label!r} differ from the bundle's; nothing was written"
+                )
+            deviation = max(deviation, difference)
+    return deviation
+
+
+def _drawn_pictures(bundle: Bundle) -> list[bytes] | list[list[bytes]]:
+    """Returns pictures in stored form, wide and high, larger and smaller than the input; for stacked models events of them."""
+    form = bundle.preprocessing.stored_form or StoredForm()
+    pictures = [to_stored_form(_drawn(width, height), form) for width, height in ((800, 600), (90, 120))]
+    if bundle.preprocessing.stacked:
+        return [[*pictures, pictures[0]], [pictures[1], b"", b""]]
+    return pictures
+
+
+def _drawn(width: int, height: int) -> bytes:
+    across, down = np.meshgrid(np.linspace(0, 6, width), np.linspace(0, 4, height))
+    waves = np.stack([np.sin(across * down), np.cos(across + down), np.sin(across) * np.cos(down)], axis=-1)
+    buffer = io.BytesIO()
+    Image.fromarray(np.uint8(127.5 + 127 * waves)).save(buffer, "PNG")
+    return buffer.getvalue()
