@@ -164,11 +164,11 @@ def _stage(call: Call) -> Callable[[Any], Any]:
 
 def _open_logs(call: Call) -> None:
     """Opens the log files where the command keeps any; a plan (`--dry-run`) writes nothing."""
-    if call.command.logs_to is None or getattr(call.config, "dry_run", False):
-        return
     flag = "--log-outdir"
     folder: Path | None = getattr(call.config, "log_outdir", None)
-    if folder is None:
+    if (call.command.logs_to is None and folder is None) or getattr(call.config, "dry_run", False):
+        return
+    if folder is None and call.command.logs_to is not None:
         flag = "--" + call.command.logs_to.replace("_", "-")
         folder = getattr(call.config, call.command.logs_to)
         folder = folder.parent if call.command.logs_to in ("export_path", "results_file") else folder

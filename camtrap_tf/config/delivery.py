@@ -61,9 +61,10 @@ class ExportConfig(LoggedConfig):
     pre_processing_json: Path | None = Field(None, description="image processing; default: the bundle's")
 
 
-class ServeConfig(LoggedConfig):
+class ServeConfig(StageConfig):
     """Answer over HTTP from an exported SavedModel."""
 
+    log_outdir: Path | None = Field(None, description="folder for run_info.log and run_debug.log; default: no log files")
     saved_model: Path = Field(description="export folder: <number>/ or the folder of versions (the highest is served)")
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0: a free one")
