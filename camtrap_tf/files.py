@@ -88,7 +88,7 @@ def read_json(path: Path, *, what: str = "JSON file") -> Any:
         raise SourceError(f"{path}: no such {what}; check the path") from err
     except json.JSONDecodeError as err:
         raise SourceError(f"{path}: not a {what}: {err.msg} in line {err.lineno}, column {err.colno}") from err
-    except (OSError, UnicodeDecodeError, RecursionError) as err:
+    except (OSError, ValueError, RecursionError) as err:
         raise SourceError(f"{path}: cannot be read as a {what}: {err}") from err
 
 

@@ -183,6 +183,8 @@ class CsvSource:
 
     def _meta_data(self, rows: list[list[str]], differing: collections.Counter[str]) -> dict[str, str]:
         """Returns the first value of each field that is not empty."""
+        if len(rows) == 1:
+            return dict(zip(self.columns.meta, rows[0], strict=True))
         values = {}
         for field, cells in zip(self.columns.meta, zip(*rows, strict=True), strict=True):
             found = dict.fromkeys(cell for cell in cells if cell)

@@ -18,13 +18,19 @@ MEDIA_KEYS = ("media_id", "timestamp", "licence")
 def facts_of(event: CaptureEvent) -> dict[str, Any] | None:
     """Returns the value of the key `event` for a record; None where there is nothing to say."""
     facts: dict[str, Any] = {}
-    media = [{key: getattr(one, key) for key in MEDIA_KEYS if getattr(one, key) is not None} for one in event.media]
+    media = [_media_facts(one) for one in event.media]
     if any(media):
         facts["media"] = media
     observations = [_observation_facts(one) for one in event.observations]
     if any(observations):
         facts["observations"] = observations
     return facts or None
+
+
+def _media_facts(media: Media) -> dict[str, str]:
+    if media.media_id is media.timestamp is media.licence is None:
+        return {}
+    return {key: getattr(media, key) for key in MEDIA_KEYS if getattr(media, key) is not None}
 
 
 def _observation_facts(observation: Observation) -> dict[str, Any]:
