@@ -12,14 +12,14 @@ from camtrap_tf.files import PARTIAL
 
 SUFFIX = ".tfrecord"
 MANIFEST_NAME = "dataset.json"
-_NUMBERED = re.compile(r"^(?P<split>.+)_\d+-of-\d+$")
+NUMBERED_SHARD = re.compile(r"^(?P<split>.+)_\d+-of-\d+\.tfrecord$")
+"""Names that we, and camera-trap-classifier, give to shards."""
 
 
 def split_of(name: str) -> str:
     """Returns the split that a shard belongs to by its name: `train` for `train_001-of-012.tfrecord`."""
-    stem = name.removesuffix(SUFFIX)
-    numbered = _NUMBERED.match(stem)
-    return numbered["split"] if numbered else stem
+    numbered = NUMBERED_SHARD.match(name)
+    return numbered["split"] if numbered else name.removesuffix(SUFFIX)
 
 
 def matches(name: str, pattern: str) -> bool:

@@ -6,7 +6,9 @@ record offsets of every shard. No times, paths, worker counts or versions: equal
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from array import array
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -16,7 +18,7 @@ import numpy as np
 from camtrap_tf.dataset.discovery import MANIFEST_NAME
 from camtrap_tf.dataset.framing import FOOTER_BYTES, HEADER_BYTES
 from camtrap_tf.errors import DatasetError
-from camtrap_tf.files import read_json, write_json
+from camtrap_tf.files import atomic_file, read_json, sha256_file
 from camtrap_tf.images.stored_form import StoredForm
 
 SCHEMA_VERSION = 1
@@ -36,7 +38,7 @@ class ShardInfo:
         images: how many pictures in them.
         bytes: size of the file.
         sha256: digest of the file, hexadecimal.
-        offsets: where the payloads of the records start in the file, in bytes.
+        offsets: where the payloads of the records start in the file, in bytes; typecode `Q`.
     """
 
     name: str
@@ -45,7 +47,7 @@ class ShardInfo:
     images: int
     bytes: int
     sha256: str
-    offsets: tuple[int, ...]
+    offsets: array[int]
 
     def payloads(self) -> tuple[np.ndarray, np.ndarray]:
         """Returns offsets and lengths of the payloads, uint64 `[records]` each, as `framing.scan_offsets` does."""
@@ -60,7 +62,7 @@ class ShardInfo:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Self:
         """Returns the shard from what `as_json` gave."""
-        return cls(**{**value, "offsets": tuple(value["offsets"])})
+        return cls(**{**value, "offsets": array("Q", value["offsets"])})
 
 
 @dataclass(kw_only=True)
@@ -78,6 +80,16 @@ class SplitCounts:
     images: int = 0
     labels: dict[str, dict[str, int]] = field(default_factory=dict)
     missing: dict[str, int] = field(default_factory=dict)
+
+    def add_record(self, classes: Mapping[str, str | None], *, images: int) -> None:
+        """Counts one record: label type → class of its first observation, None where it is missing."""
+        self.records += 1
+        self.images += images
+        for label, name in classes.items():
+            mine = self.labels.setdefault(label, {})
+            self.missing[label] = self.missing.get(label, 0) + (name is None)
+            if name is not None:
+                mine[name] = mine.get(name, 0) + 1
 
     def add(self, other: SplitCounts) -> None:
         """Adds the counts of another part of the split."""
@@ -215,8 +227,8 @@ class DatasetManifest:
             shards=tuple(ShardInfo.from_json(shard) for shard in value["shards"]),
         )
 
-    def as_json(self) -> dict[str, Any]:
-        """Returns plain values, as they are written."""
+    def as_json(self, *, shards: Sequence[ShardInfo] | None = None) -> dict[str, Any]:
+        """Returns plain values, as they are written; on request with other shards than all."""
         return {
             "kind": KIND,
             "schema_version": SCHEMA_VERSION,
@@ -231,12 +243,18 @@ class DatasetManifest:
             "records": self.records.as_json(),
             "pictures": self.pictures.as_json(),
             "splits": {name: counts.as_json() for name, counts in self.splits.items()},
-            "shards": [shard.as_json() for shard in self.shards],
+            "shards": [shard.as_json() for shard in (self.shards if shards is None else shards)],
         }
 
     def write(self, folder: Path) -> None:
         """Writes the manifest into the folder of the shards; to be done last."""
-        write_json(folder / MANIFEST_NAME, self.as_json(), indent=None)
+        head = {key: value for key, value in self.as_json(shards=()).items() if key != "shards"}
+        with atomic_file(folder / MANIFEST_NAME, "w") as file:
+            # One line a shard, one shard at a time: the offsets of a large dataset are never all in text.
+            file.write(_line(head)[:-1] + ', "shards": [')
+            for number, shard in enumerate(self.shards):
+                file.write(("," if number else "") + "\n" + _line(shard.as_json()))
+            file.write("\n]}\n")
 
     def shard(self, name: str) -> ShardInfo | None:
         """Returns the shard of that file name, if the manifest lists it."""
@@ -259,3 +277,20 @@ class DatasetManifest:
                 raise DatasetError(
                     f"{path}: {size} bytes, the manifest says {shard.bytes}; copy it again, or build the dataset again"
                 )
+
+    def verify(self, folder: Path) -> None:
+        """Makes sure that shards and label mapping are the very ones that were written.
+
+        Raises:
+            DatasetError: names the first file that is not.
+        """
+        self.require_shards(folder)
+        digests = {shard.name: shard.sha256 for shard in self.shards} | {LABEL_MAPPING_NAME: self.label_mapping}
+        for name, digest in digests.items():
+            path = folder / name
+            if not path.is_file() or sha256_file(path) != digest:
+                raise DatasetError(f"{path}: not the file that was written here; copy it again, or build anew with --overwrite")
+
+
+def _line(value: dict[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)

@@ -9,15 +9,18 @@ from __future__ import annotations
 import stat
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import simplejpeg
 
-from camtrap_tf.config.dataset import DatasetConfig
 from camtrap_tf.config.names import TruncatedPolicy
 from camtrap_tf.errors import PictureError
 from camtrap_tf.images.decoding import decode_picture
+
+if TYPE_CHECKING:
+    # Worker processes start faster without the settings models.
+    from camtrap_tf.config.dataset import DatasetConfig
 
 SUBSAMPLING = "420"
 """Colour is kept at half resolution, as cameras do."""

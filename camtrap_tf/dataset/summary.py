@@ -1,0 +1,159 @@
+"""What `dataset create` says: the plan of a dry run, and the summary of what was written."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from camtrap_tf.config.dataset import DatasetConfig
+from camtrap_tf.curation.curating import Curated
+from camtrap_tf.dataset.discovery import MANIFEST_NAME
+from camtrap_tf.dataset.manifest import LABEL_MAPPING_NAME, REJECTS_NAME, DatasetManifest, SplitCounts
+from camtrap_tf.dataset.plan import PlannedShard
+from camtrap_tf.images.stored_form import StoredForm
+
+_CLASSES_SHOWN = 6
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetPlan:
+    """What would be done, from a dry run.
+
+    Attributes:
+        description: text for a person.
+        incomplete: whether inputs are absent.
+    """
+
+    description: str
+    incomplete: bool
+
+    @property
+    def exit_code(self) -> int:
+        """2 where inputs are absent."""
+        return 2 if self.incomplete else 0
+
+    def text(self) -> str:
+        """Returns the plan for a person."""
+        return self.description
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenDataset:
+    """A dataset that stands complete.
+
+    Attributes:
+        folder: where it is.
+        manifest: what it holds.
+        kept: whether it stood there already, made by the same plan.
+    """
+
+    folder: Path
+    manifest: DatasetManifest
+    kept: bool
+
+    def text(self) -> str:
+        """Returns the summary for a person."""
+        manifest = self.manifest
+        lines = [f"Dataset in {self.folder}" + (": complete already, made by the same plan; kept" if self.kept else "")]
+        lines += split_lines(manifest.splits, collections.Counter(shard.split for shard in manifest.shards))
+        lines += selection_lines(manifest.selection, manifest.group_field)
+        lines += [manifest.records.text("records"), manifest.pictures.text("pictures")]
+        lines += [f"warning: {warning}" for warning in manifest.warnings]
+        rejected = sum(manifest.records.rejected.values()) + sum(manifest.pictures.rejected.values())
+        lines.append(f"files: {MANIFEST_NAME}, {LABEL_MAPPING_NAME}, {REJECTS_NAME} ({rejected} rows)")
+        return "\n".join(lines)
+
+
+def split_lines(splits: Mapping[str, SplitCounts], shards: Mapping[str, int]) -> list[str]:
+    """Returns lines on the splits: records, pictures, shards and the most frequent classes of each label type."""
+    lines = []
+    for name, counts in splits.items():
+        lines.append(f"{name}: {_number(counts.records, 'record')}, {_number(counts.images, 'picture')}, ")
+        lines[-1] += _number(shards.get(name, 0), "shard")
+        for label, classes in counts.labels.items():
+            lines.append(f"  {label}: {class_text(classes, counts.missing.get(label, 0))}")
+    return lines
+
+
+def class_text(classes: Mapping[str, int], missing: int) -> str:
+    """Returns class counts, the most frequent first, e.g. `zebra 30, lion 2 … (9 classes), missing 3`."""
+    ordered = sorted(classes.items(), key=lambda one: (-one[1], one[0]))
+    text = ", ".join(f"{name} {count}" for name, count in ordered[:_CLASSES_SHOWN]) or "no class"
+    if len(ordered) > _CLASSES_SHOWN:
+        text += f" … ({len(ordered)} classes)"
+    return text + (f", missing {missing}" if missing else "")
+
+
+def selection_lines(steps: Iterable[Mapping[str, Any]], group_field: str | None) -> list[str]:
+    """Returns lines on how the records were chosen and split."""
+    chosen = "; ".join(f"{step['name']}: {step['records_before']} → {step['records_after']} records" for step in steps)
+    return [f"selection: {chosen or 'all records'}", f"splits keep whole: {group_field or 'nothing (record by record)'}"]
+
+
+def plan_text(
+    config: DatasetConfig,
+    form: StoredForm,
+    curated: Curated | None,
+    shards: Sequence[PlannedShard],
+    absent: Sequence[str],
+    workers: int,
+) -> str:
+    """Returns the plan of a dry run.
+
+    Args:
+        config: the settings.
+        form: how pictures would be stored.
+        curated: the records that would be written; None where the inventory is absent.
+        shards: the shards that would be written.
+        absent: inputs that are not there, as flag and path.
+        workers: worker processes that would be used.
+    """
+    root = config.image_root_path or "none (paths as the inventory gives them)"
+    lines = ["Plan of dataset create (nothing is written)", f"inventory: {config.inventory}", f"pictures below: {root}"]
+    lines += [f"absent: {one}" for one in absent]
+    if curated is None:
+        lines += [f"filters: {_filter_text(config)}", f"splits: {_split_text(config)}"]
+    else:
+        counts: dict[str, int] = collections.Counter(curated.splits)
+        steps = [{"name": s.name, "records_before": s.records_before, "records_after": s.records_after} for s in curated.steps]
+        lines += [f"filters: {_filter_text(config)}", *selection_lines(steps, curated.group_field)]
+        per_split = collections.Counter(shard.split for shard in shards)
+        lines += [f"{name}: {_number(counts[name], 'record')}, {_number(n, 'shard')}" for name, n in per_split.items()]
+        lines.append(f"together: {len(curated.inventory)} records, {curated.inventory.picture_count()} pictures")
+        lines += [f"{label}: {len(names)} classes" for label, names in curated.mapping.classes.items()]
+        lines += [f"warning: {warning}" for warning in curated.warnings]
+    lines.append(f"stored form: {form_text(form)}")
+    lines.append(f"at most {config.max_records_per_file} records a shard, {_number(workers, 'worker process', 'es')}")
+    lines.append(f"output: {config.output_dir}" + (" (shards there are replaced)" if config.overwrite else ""))
+    return "\n".join(lines)
+
+
+def form_text(form: StoredForm) -> str:
+    """Returns a stored form in words."""
+    limits = [("smaller", form.side_smallest_px), ("larger", form.side_max_px)]
+    sides = " and ".join(f"{which} side at most {px} px" for which, px in limits if px is not None) or "full size"
+    return f"JPEG quality {form.quality}, {sides}, never enlarged; truncated pictures: {form.truncated}"
+
+
+def _filter_text(config: DatasetConfig) -> str:
+    parts = [] if config.keep_multi_observation else ["records with one observation only"]
+    for what in ("remove", "keep"):
+        pairs = zip(getattr(config, f"{what}_label_name"), getattr(config, f"{what}_label_value"), strict=True)
+        parts += [f"{what} {label}={value}" for label, value in pairs]
+    if config.balanced_sampling_min:
+        parts.append(f"balance {config.balanced_sampling_label}")
+    return ", ".join(parts) or "none"
+
+
+def _split_text(config: DatasetConfig) -> str:
+    if config.split_by_meta is not None:
+        return f"by the meta data field {config.split_by_meta}"
+    shares = zip(config.split_names, config.split_percent, strict=True)
+    return ", ".join(f"{name} {share:g}" for name, share in shares) + f" (group: {config.split_group})"
+
+
+def _number(count: int, what: str, ending: str = "s") -> str:
+    return f"{count} {what}{'' if count == 1 else ending}"
