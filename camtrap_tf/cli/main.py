@@ -59,8 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0; 1 for a bug; 2 for something to mend; 3 for too many rejects; 130 when interrupted.
     """
-    # TensorFlow's own start-up messages say nothing to our users; its errors come as exceptions.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # TensorFlow's start-up messages say nothing to our users. Without a GPU they include an "error" that there is none.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if Path("/dev/nvidiactl").exists() else "3")
     start_logging()
     try:
         code = _main(list(sys.argv[1:] if argv is None else argv))

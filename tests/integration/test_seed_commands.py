@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from camtrap_tf.cli.main import main, parse
+from tests.factories import make_jpeg
 from tests.integration import seed_commands as seed
 
 TFR = Path("/host/data_hdd/data/tfr_files")
@@ -120,3 +124,117 @@ def test_command_is_planned_as_written(command: str, capsys: pytest.CaptureFixtu
     assert "/host/data_hdd" in captured.out
     assert "camtrap: error" not in captured.err
     assert not Path("/host/data_hdd").exists()
+
+
+def here(command: str, folder: Path, *, max_epochs: int = 1, starting_epoch: int = 0) -> list[str]:
+    """Returns a command with only paths, model, epochs, batch and devices changed."""
+    text = command.replace("/host/data_hdd/data/tfr_files", f"{folder}/tfr_data").replace("/host/data_hdd", str(folder))
+    changes = {"model": "small_cnn", "batch_size": 8, "n_gpus": 0, "n_cpus": 2}
+    changes |= {"processes_images_in_parallel_n_processes": 1, "max_epochs": max_epochs, "starting_epoch": starting_epoch}
+    for flag, value in changes.items():
+        text = re.sub(rf"-{flag} \S+", f"-{flag} {value}", text)
+    return text.split()
+
+
+def draw(folder: Path, survey: str, first: int) -> None:
+    """Writes 48 pictures and their table: empty, vehicle and two species, the latter with a count and what they do."""
+    pictures = folder / "data" / survey
+    rows = []
+    for i in range(first, first + 48):
+        kind = ("lion", "zebra", "empty", "vehicle")[i % 4]
+        colour = {"lion": (200, 160, 60), "zebra": (230, 230, 230), "empty": (60, 120, 60), "vehicle": (40, 40, 160)}[kind]
+        name = f"{survey}/{i:03}.jpg"
+        pictures.mkdir(parents=True, exist_ok=True)
+        (folder / "data" / name).write_bytes(make_jpeg(80, 60, colour=colour))
+        seen = kind in ("lion", "zebra")
+        doing = {label: str(i // 4 % 2) if seen else "" for label in SPECIES_LABELS[2:]}
+        rows.append(
+            {
+                "capture_id": f"capture_{i}",
+                "dir": name,
+                "empty": "species" if seen else kind,
+                "species": kind if seen else "",
+                "count": str(1 + i // 4 % 2) if seen else "",
+                **doing,
+                "species_panthera": f"panthera_{kind}" if seen else "",
+                "survey": survey,
+                "image": f"{i}.jpg",
+                "location": f"site{i % 5}",
+                "split_name": ("train", "train", "val", "test")[i // 4 % 4],
+            }
+        )
+    with (folder / "data" / "inventory_list_20180806.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Steps 2 and 3 for two regions, and the label mappings that their models share."""
+    folder = tmp_path_factory.mktemp("project")
+    for number, region in enumerate(("southern_africa", "west_africa")):
+        draw(folder / region, region, 1000 * number)
+        for command in (seed.INVENTORY, seed.DATASET_SPECIES, seed.DATASET_EMPTY):
+            assert main(["legacy", *here(command.replace("southern_africa", region), folder)]) == 0
+    for kind in ("species", "empty_or_not"):
+        mappings = [
+            str(folder / "tfr_data" / kind / region / "label_mapping.json") for region in ("southern_africa", "west_africa")
+        ]
+        common = folder / "data" / "common_label_mappings" / kind / "label_mapping.json"
+        assert main(["labels", "merge", "--mappings", *mappings, "--output", str(common)]) == 0
+    return folder
+
+
+def epochs_of(run: Path) -> list[int]:
+    """Returns the epochs that the training log of a run lists."""
+    with (run / "training.log").open(newline="") as file:
+        return [int(row["epoch"]) for row in csv.DictReader(file)]
+
+
+def test_datasets_of_the_seed(project: Path) -> None:
+    """Step 3 left the empty ones out, kept all splits and capped the sides; the other dataset is balanced."""
+    species = json.loads((project / "tfr_data/species/southern_africa/dataset.json").read_text())
+    text = json.dumps(species)
+    assert all(split in text for split in ("train", "val", "test"))
+    mapping = json.loads((project / "tfr_data/species/southern_africa/label_mapping.json").read_text())
+    assert mapping["species"] == {"lion": 0, "zebra": 1}
+    assert mapping["empty"] == {"species": 0}
+    shards = sorted(path.name for path in (project / "tfr_data/empty_or_not/southern_africa").glob("*.tfrecord"))
+    assert shards == ["test_001-of-001.tfrecord", "train_001-of-001.tfrecord", "val_001-of-001.tfrecord"]
+
+
+@pytest.mark.slow
+def test_seed_trainings_run(project: Path) -> None:
+    """Steps 4 to 8, one after the other, as they were run."""
+    runs = project / "runs"
+
+    def train(command: str, **epochs: int) -> None:
+        assert main(["legacy", *here(command, project, **epochs)]) == 0
+
+    train(seed.TRAIN_SPECIES, max_epochs=2)
+    run, saved = runs / "species/sa_and_ss/outputs_all_labels", runs / "species/sa_and_ss/saves_all_labels"
+    assert len(epochs_of(run)) == 2
+    assert {"model.keras", "label_mappings.json", "image_processing.json", "bundle.json"} <= {
+        path.name for path in saved.iterdir()
+    }
+    assert (run / "test_preds.json").exists()
+    assert json.loads((saved / "image_processing.json").read_text())["color_augmentation"] == "full_randomized"
+
+    train(seed.TRANSFER)
+    west = runs / "species/west_africa"
+    assert len(epochs_of(west / "outputs")) == 1
+    assert set(json.loads((west / "saves" / "bundle.json").read_text())["heads"]) == {"species_panthera", "count"}
+
+    for command in (seed.FINE_TUNE, seed.FINE_TUNE_REBUILT):
+        train(command)
+        assert set(json.loads((west / "saves" / "bundle.json").read_text())["heads"]) == set(SPECIES_LABELS)
+
+    train(seed.AFTER_CRASH, starting_epoch=2, max_epochs=3)
+    assert epochs_of(run)[-1] == epochs_of(run)[0] + 2
+
+    train(seed.TRAIN_EMPTY)
+    train(seed.MORE_DATA, starting_epoch=1, max_epochs=2)
+    assert len(epochs_of(runs / "empty_or_not/sa_and_ss/outputs")) == 1
+    assert len(epochs_of(runs / "empty_or_not/sa_and_ss/outputs_continue")) == 1
+    assert (runs / "empty_or_not/sa_and_ss/saves_continue/model.keras").exists()
