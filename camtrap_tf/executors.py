@@ -6,7 +6,9 @@ import collections
 import itertools
 import multiprocessing
 import os
-from collections.abc import Callable, Iterable, Iterator
+import signal
+import threading
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
@@ -24,7 +26,7 @@ def available_cores() -> int:
 
 def map_in_processes(
     function: Callable[[Task], Result], tasks: Iterable[Task], *, workers: int | None = None, ahead: int = 2
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Applies a function to tasks in worker processes and yields the results in the order of the tasks.
 
     At most `workers * ahead` tasks are under way, so neither tasks nor results pile up in memory. With one
@@ -44,7 +46,8 @@ def map_in_processes(
     if workers == 1:
         yield from map(function, tasks)
         return
-    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent)
     pending: collections.deque[Future[Result]] = collections.deque()
     remaining = iter(tasks)
     try:
@@ -63,7 +66,7 @@ def map_in_processes(
 
 def map_in_threads(
     function: Callable[[Task], Result], tasks: Iterable[Task], *, workers: int | None = None, ahead: int = 4
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Applies a function to tasks in threads and yields the results in the order of the tasks.
 
     For work that waits for disks or leaves Python for long, such as decoding. At most `workers * ahead` tasks are under
@@ -87,3 +90,19 @@ def map_in_threads(
             yield pending.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """Makes a worker process end when its parent is killed, which otherwise leaves it waiting for ever.
+
+    Ctrl-C, which a terminal sends to all of them, is left to the parent.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_after, args=(parent.join,), daemon=True).start()
+
+
+def _end_after(wait: Callable[[], None]) -> None:
+    wait()
+    os._exit(1)  # the main thread sits in a blocking read and would not hear of a gentler end
