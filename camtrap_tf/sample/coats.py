@@ -7,11 +7,16 @@ from collections.abc import Callable
 
 import numpy as np
 
-from camtrap_tf.sample.figures import EYE, KERATIN, Figure
+from camtrap_tf.sample.poses import Figure
 from camtrap_tf.sample.shapes import Points, Tube, tube
 from camtrap_tf.sample.species import Colour
 
+EYE: Colour = (16, 13, 12)
+KERATIN: Colour = (52, 46, 42)
 IVORY: Colour = (240, 232, 208)
+
+DISC: Points = np.stack([np.cos(np.arange(8) * math.pi / 4), np.sin(np.arange(8) * math.pi / 4)], axis=1)
+"""Corners of an octagon around the origin."""
 
 Coat = Callable[[Figure, str, Tube, float], None]
 """Paints the pattern of one part (`body`, `neck`, `head`, `leg`, `haunch`), given its tube and shade."""
@@ -25,42 +30,49 @@ def _dice(figure: Figure, part: str) -> np.random.Generator:
 def _stripes(figure: Figure, part: str, shape: Tube, shade: float) -> None:
     """Zebra: dark bands across, tapering towards the belly; finer on the legs."""
     dice = _dice(figure, part)
-    count, thick, start = {"body": (10, 0.048, 0.02), "neck": (7, 0.062, 0.2), "head": (5, 0.055, 0.05)}.get(part, (9, 0.036, 0.12))
-    dark = figure.species.colours[1]
-    for place in np.linspace(start, 0.97 if part != "head" else 0.62, count) + dice.normal(0, 0.008, count):
-        lean = dice.normal(0.02, 0.015)
-        width = thick * dice.uniform(0.75, 1.2)
-        u = place + np.array([0.0, 0.35, 0.7, 1.0]) * lean
-        v = np.array([0.99, 0.4, -0.3, -0.85]) * _upwards(shape)
-        half = width * np.array([1.0, 0.9, 0.65, 0.25]) * (0.5 if part in {"body", "neck", "head"} else 0.75)
-        points = np.concatenate([shape.at(u - half, v), shape.at((u + half)[::-1], v[::-1])])
-        figure.paint(points, dark, shade)
+    count, thick, start = {"body": (10, 0.048, 0.02), "neck": (7, 0.062, 0.2), "head": (5, 0.055, 0.05)}.get(
+        part, (9, 0.036, 0.12)
+    )
+    places = np.linspace(start, 0.97 if part != "head" else 0.62, count) + dice.normal(0, 0.008, count)
+    lean = dice.normal(0.02, 0.015, count)
+    width = thick * dice.uniform(0.75, 1.2, count) * (0.5 if part in {"body", "neck", "head"} else 0.75)
+    middle = places[:, None] + np.array([0.0, 0.35, 0.7, 1.0]) * lean[:, None]
+    half = width[:, None] * np.array([1.0, 0.9, 0.65, 0.25])
+    v = np.array([0.99, 0.4, -0.3, -0.85]) * _upwards(shape)
+    along = np.concatenate([middle - half, (middle + half)[:, ::-1]], axis=1)
+    across = np.tile(np.concatenate([v, v[::-1]]), count)
+    for points in shape.at(along.ravel(), across).reshape(count, -1, 2):
+        figure.paint(points, figure.species.colours[1], shade)
 
 
 def _patches(figure: Figure, part: str, shape: Tube, shade: float) -> None:
     """Giraffe: brown patches with pale lines between; none on the lower legs."""
     dice = _dice(figure, part)
     rows, columns, end = {"body": (4, 8, 1.0), "neck": (3, 11, 0.98), "head": (0, 0, 0.0)}.get(part, (2, 6, 0.5))
-    for row in range(rows):
-        for column in range(columns):
-            u = (column + 0.5 * (row % 2) + dice.uniform(-0.12, 0.12)) / columns * end
-            v = -0.98 + (row + 0.5 + dice.uniform(-0.1, 0.1)) * 1.96 / rows
-            size = np.array([0.40 * end / columns, 0.80 / rows]) * dice.uniform(0.85, 1.08)
-            angles = np.arange(6) * math.pi / 3 + dice.uniform(0, 1)
-            edge = dice.uniform(0.82, 1.12, 6)
-            u_edge = np.clip(u + size[0] * np.cos(angles) * edge, 0, 1)
-            v_edge = np.clip(v + size[1] * np.sin(angles) * edge, -0.97, 0.97)
-            figure.paint(shape.at(u_edge, v_edge), figure.species.colours[1], shade * dice.uniform(0.88, 1.12))
+    if not rows:
+        return
+    row, column = (grid.ravel() for grid in np.mgrid[0:rows, 0:columns])
+    count = rows * columns
+    u = (column + 0.5 * (row % 2) + dice.uniform(-0.12, 0.12, count)) / columns * end
+    v = -0.98 + (row + 0.5 + dice.uniform(-0.1, 0.1, count)) * 1.96 / rows
+    size = dice.uniform(0.85, 1.08, count)[:, None] * dice.uniform(0.82, 1.12, (count, 6))
+    angles = np.arange(6) * math.pi / 3 + dice.uniform(0, 1, count)[:, None]
+    along = np.clip(u[:, None] + 0.40 * end / columns * size * np.cos(angles), 0, 1)
+    across = np.clip(v[:, None] + 0.80 / rows * size * np.sin(angles), -0.97, 0.97)
+    shades = shade * dice.uniform(0.88, 1.12, count)
+    for points, brown in zip(shape.at(along.ravel(), across.ravel()).reshape(count, 6, 2), shades, strict=True):
+        figure.paint(points, figure.species.colours[1], float(brown))
 
 
 def _spots(figure: Figure, part: str, shape: Tube, shade: float) -> None:
     """Hyena: dark spots of many sizes, and dark lower legs."""
     dice = _dice(figure, part)
     count, size = {"body": (30, 0.030), "neck": (8, 0.022), "head": (0, 0.0), "haunch": (9, 0.022)}.get(part, (5, 0.018))
-    for _ in range(count):
-        u, v = dice.uniform(0.03, 0.97 if part in {"body", "neck"} else 0.5), dice.uniform(-0.75, 0.9)
-        centre = shape.at(u, v)[0]
-        figure.paint(_disc(centre, size * dice.uniform(0.6, 1.2), squeeze=dice.uniform(0.6, 1.0)), figure.species.colours[1], shade)
+    u = dice.uniform(0.03, 0.97 if part in {"body", "neck"} else 0.5, count)
+    centres = shape.at(u, dice.uniform(-0.75, 0.9, count))
+    sizes, squeezes = size * dice.uniform(0.6, 1.2, count), dice.uniform(0.6, 1.0, count)
+    for centre, radius, squeeze in zip(centres, sizes, squeezes, strict=True):
+        figure.paint(_disc(centre, float(radius), squeeze=float(squeeze)), figure.species.colours[1], shade)
     if part in {"leg", "haunch"}:
         figure.paint(shape.band(-1.0, 1.0, start=0.72, end=1.0), figure.species.colours[1], shade * 1.15)
 
@@ -136,8 +148,7 @@ def _upwards(shape: Tube) -> float:
 
 
 def _disc(centre: Points, radius: float, *, squeeze: float = 1.0) -> Points:
-    angles = np.linspace(0, 2 * math.pi, 9)[:-1]
-    return np.asarray(centre + radius * np.stack([np.cos(angles), squeeze * np.sin(angles)], axis=1))
+    return np.asarray(centre + DISC * (radius, squeeze * radius))
 
 
 def _place(shape: Tube, u: float, v: float) -> tuple[float, float]:
@@ -145,7 +156,9 @@ def _place(shape: Tube, u: float, v: float) -> tuple[float, float]:
     return float(x), float(y)
 
 
-def _spike(figure: Figure, start: tuple[float, float], steps: list[tuple[float, float]], radii: tuple[float, ...], colour: Colour) -> None:
+def _spike(
+    figure: Figure, start: tuple[float, float], steps: list[tuple[float, float]], radii: tuple[float, ...], colour: Colour
+) -> None:
     """Paints something thin that leaves a point in steps: a horn, a tusk, an ear."""
     points = [start]
     for x, y in steps:
@@ -210,7 +223,9 @@ def _ear(figure: Figure, head: Tube, shade: float) -> None:
     turn = math.radians(angle + (14 if shade < 1 else 0) + 6 * figure.pose.head)
     tip = (base[0] + length * math.cos(turn), base[1] + length * math.sin(turn))
     middle = (0.5 * (base[0] + tip[0]), 0.5 * (base[1] + tip[1]))
-    figure.paint(tube([base, middle, tip], (0.5 * width, width, 0.25 * width)).outline(), figure.species.colours[0], 0.9 * shade)
+    figure.paint(
+        tube([base, middle, tip], (0.5 * width, width, 0.25 * width)).outline(), figure.species.colours[0], 0.9 * shade
+    )
     if shade == 1:
         inner = tube([middle, tip], (0.5 * width, 0.15 * width))
         figure.paint(inner.outline(), figure.species.colours[3] if figure.species.coat != "bristles" else (90, 70, 62))
@@ -239,7 +254,10 @@ def _face(figure: Figure, head: Tube) -> None:
         tip = head.at(np.array([0.80, 1.0]), np.array([0.0, 0.25 * _upwards(head) if species.coat == "spots" else 0.0]))
         figure.paint(tube(tip, radii).outline(), species.colours[3])
     elif species.coat == "flank":
-        figure.paint(head.band(-0.05 if _upwards(head) > 0 else -0.35, 0.35 if _upwards(head) > 0 else 0.05, start=0.2), species.colours[1])
+        figure.paint(
+            head.band(-0.05 if _upwards(head) > 0 else -0.35, 0.35 if _upwards(head) > 0 else 0.05, start=0.2),
+            species.colours[1],
+        )
         figure.paint(_disc(head.at(1.0, 0.0)[0], 0.03), species.colours[3])
     elif species.coat == "bristles":
         figure.paint(_disc(head.at(1.0, 0.0)[0], species.head_radii[1] * 0.9), (104, 82, 74))
@@ -260,19 +278,49 @@ def _elephant_head(figure: Figure, head: Tube) -> None:
     feeding = pose.posture == "grazing" or (pose.posture == "lying" and pose.head < -0.9)
     low = 0.05
     if feeding:
-        trunk = [(x, y), (x + 0.14, y * 0.62), (x + 0.22, 0.20), (x + 0.26, low), (x + 0.38, low + 0.01), (x + 0.42, low + 0.08)]
+        trunk = [
+            (x, y),
+            (x + 0.14, y * 0.62),
+            (x + 0.22, 0.20),
+            (x + 0.26, low),
+            (x + 0.38, low + 0.01),
+            (x + 0.42, low + 0.08),
+        ]
     elif pose.posture == "lying":
-        trunk = [(x, y), (x + 0.12, 0.6 * y), (x + 0.18, low + 0.05), (x + 0.33, low), (x + 0.45, low + 0.03), (x + 0.5, low + 0.08)]
+        trunk = [
+            (x, y),
+            (x + 0.12, 0.6 * y),
+            (x + 0.18, low + 0.05),
+            (x + 0.33, low),
+            (x + 0.45, low + 0.03),
+            (x + 0.5, low + 0.08),
+        ]
     else:
         swing = 0.06 * pose.head + 0.05 * bool(pose.stride)
-        trunk = [(x, y), (x + 0.09, 0.74 * y), (x + 0.10 + swing, 0.45 * y), (x + 0.07 + swing, 0.24 * y), (x + 0.12 + swing, 0.13 * y), (x + 0.19 + swing, 0.14 * y)]
+        trunk = [
+            (x, y),
+            (x + 0.09, 0.74 * y),
+            (x + 0.10 + swing, 0.45 * y),
+            (x + 0.07 + swing, 0.24 * y),
+            (x + 0.12 + swing, 0.13 * y),
+            (x + 0.19 + swing, 0.14 * y),
+        ]
     figure.paint_round(tube(trunk, (0.115, 0.09, 0.066, 0.052, 0.043, 0.038)), grey, 0.97)
     mouth = _place(head, 0.95, -0.35)
     if pose.variant % 4:
         _spike(figure, mouth, [(0.10, -0.12), (0.14, -0.03), (0.09, 0.06)], (0.028, 0.025, 0.019, 0.007), IVORY)
     root = head.at(0.0, 0.0)[0] + np.array([-0.02, 0.12])
     flap = 0.03 * pose.tail
-    ear = [(0.0, 0.02), (-0.16, 0.08), (-0.31 - flap, 0.0), (-0.33 - flap, -0.2), (-0.22, -0.36), (-0.08, -0.46), (-0.01, -0.30), (0.03, -0.12)]
+    ear = [
+        (0.0, 0.02),
+        (-0.16, 0.08),
+        (-0.31 - flap, 0.0),
+        (-0.33 - flap, -0.2),
+        (-0.22, -0.36),
+        (-0.08, -0.46),
+        (-0.01, -0.30),
+        (0.03, -0.12),
+    ]
     edge = np.array([(root[0] + ex, root[1] + ey) for ex, ey in ear])
     figure.paint(edge, grey, 0.80)
     figure.paint(root + 0.86 * (edge - root) + np.array([0.0, -0.02]), grey, 0.93)
@@ -281,4 +329,10 @@ def _elephant_head(figure: Figure, head: Tube) -> None:
 def _warthog_tusks(figure: Figure, head: Tube) -> None:
     for u, size in ((0.80, 1.0), (0.88, 0.7)):
         start = _place(head, u, -0.2)
-        _spike(figure, start, [(0.07 * size, -0.01), (0.05 * size, 0.09 * size), (-0.03 * size, 0.09 * size)], (0.022, 0.020, 0.015, 0.006), IVORY)
+        _spike(
+            figure,
+            start,
+            [(0.07 * size, -0.01), (0.05 * size, 0.09 * size), (-0.03 * size, 0.09 * size)],
+            (0.022, 0.020, 0.015, 0.006),
+            IVORY,
+        )

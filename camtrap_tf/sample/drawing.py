@@ -17,12 +17,11 @@ from typing import Any
 
 from camtrap_tf.config.sample import SampleConfig
 from camtrap_tf.errors import CamtrapError, SettingError
-from camtrap_tf.executors import map_in_processes
+from camtrap_tf.executors import available_cores, map_in_processes
 from camtrap_tf.files import PARTIAL, locked_folder, read_json, sha256_file, writable_folder, write_bytes, write_json
 from camtrap_tf.progress import track
 from camtrap_tf.sample.camtrap_package import camtrap_dp_writer
 from camtrap_tf.sample.formats import DrawnEvent, coco_writer, csv_writer, megadetector_writer
-from camtrap_tf.sample.locations import locations
 from camtrap_tf.sample.scenes import FRAMES, broken_pictures, events_per_location, scene_events
 from camtrap_tf.sample.seeds import generator
 from camtrap_tf.sample.species import BLANK
@@ -76,7 +75,7 @@ class Sample:
         facts = self.manifest
         lines = [
             f"{self.folder}: {'kept' if self.kept else 'drawn'}: {facts['events']} events at {facts['locations']} locations, "
-            f"{facts['pictures']} pictures, {facts['broken_pictures']} of them broken; {facts['blank_events']} events are blank",
+            f"{facts['pictures']} pictures, {facts['broken_pictures']} of them broken; {facts['blank_events']} events blank",
             f"  pictures             {self.folder / 'images'}",
             f"  table                {self.folder / CSV}",
             f"  COCO Camera Traps    {self.folder / COCO}",
@@ -133,7 +132,9 @@ def _look_around(config: SampleConfig, folder: Path) -> dict[str, Any] | None:
     if same and known.name == MANIFEST and not config.overwrite:
         for name, digest in found["sha256"].items():
             if not (folder / name).exists() or sha256_file(folder / name) != digest:
-                raise CamtrapError(f"{folder / name}: was changed or removed since it was drawn; give --overwrite to draw again")
+                raise CamtrapError(
+                    f"{folder / name}: was changed or removed since it was drawn; give --overwrite to draw again"
+                )
         return dict(found)
     if not same or config.overwrite:
         _clear(folder)
@@ -156,9 +157,9 @@ def _pieces(config: SampleConfig, folder: Path) -> Iterator[Piece]:
 
 def _draw_pieces(config: SampleConfig, folder: Path) -> None:
     pieces = [piece for piece in _pieces(config, folder) if not piece.result.exists()]
-    workers = min(config.workers, len(pieces)) if config.workers else None
+    workers = min(config.workers or available_cores(), len(pieces))
     total = FRAMES * sum(piece.stop - piece.first for piece in pieces)
-    drawn = map_in_processes(draw_piece, pieces, workers=workers or None)
+    drawn = map_in_processes(draw_piece, pieces, workers=max(1, workers))
     pictures = (1 for count in drawn for _ in range(count))
     for _ in track(pictures, total=total, description="Drawing the sample", unit="pictures"):
         pass
@@ -229,6 +230,5 @@ def _write_tables(config: SampleConfig, folder: Path) -> dict[str, Any]:
         "broken_pictures": len(broken_pictures(config.seed, config.events)),
         "blank_events": blank,
         "locations": sum(count > 0 for count in events_per_location(config.seed, config.events)),
-        "location_names": [site.name for site in locations(config.seed)],
         "sha256": {name: sha256_file(folder / name) for name in TABLES},
     }

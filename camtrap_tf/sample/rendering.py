@@ -97,7 +97,9 @@ def _fur(seed: int, picture: Image.Image, individual: Individual) -> Image.Image
     pixels = np.asarray(picture).astype(np.float32)
     high, wide = pixels.shape[:2]
     row, column = individual.pose.variant % TILE_PX, (individual.pose.variant // TILE_PX) % TILE_PX
-    noise = np.take(np.take(_rough(seed), np.arange(row, row + high), 0, mode="wrap"), np.arange(column, column + wide), 1, mode="wrap")
+    noise = np.take(
+        np.take(_rough(seed), np.arange(row, row + high), 0, mode="wrap"), np.arange(column, column + wide), 1, mode="wrap"
+    )
     light = np.linspace(1.08, 0.86, high, dtype=np.float32)[:, None]
     pixels[..., :3] *= ((1 + 0.075 * noise) * light)[..., None]
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8), "RGBA")
@@ -157,7 +159,9 @@ def render(seed: int, event: SceneEvent, frame: int, *, animals: bool = True) ->
     view = scenery(seed, event.location)
     picture, nearness = view.day.copy(), view.nearness.copy()
     _compose(picture, nearness, view, layers if animals else [], shadows_of=layers, event=event, dice=dice)
-    pixels = _night(seed, picture, nearness, layers if animals else [], event) if event.night else _daylight(seed, picture, event)
+    pixels = (
+        _night(seed, picture, nearness, layers if animals else [], event) if event.night else _daylight(seed, picture, event)
+    )
     window = dice.integers(0, 64, 2)
     noise = grain(seed, HEIGHT_PX, WIDTH_PX)[window[0] : window[0] + HEIGHT_PX, window[1] : window[1] + WIDTH_PX]
     strength = _noise_strength(seed, event)
@@ -268,5 +272,7 @@ def _info_strip(picture: Image.Image, event: SceneEvent, frame: int, *, name: st
     pencil.rectangle([0, VIEW_PX, WIDTH_PX, HEIGHT_PX], fill=(12, 12, 12))
     hour = event.time.hour + event.time.minute / 60
     degrees = round(21 - 7 * math.cos((hour - 3) / 12 * math.pi) + (event.time.day % 5) - 2)
-    text = f"{name}   {degrees} C   {event.frame_time(frame):%Y-%m-%d  %H:%M:%S}   {frame + 1}/3   {'IR' if event.night else ''}"
+    text = (
+        f"{name}   {degrees} C   {event.frame_time(frame):%Y-%m-%d  %H:%M:%S}   {frame + 1}/3   {'IR' if event.night else ''}"
+    )
     pencil.text((6, VIEW_PX + 2), text, font=_font(12), fill=(232, 232, 232))

@@ -61,7 +61,7 @@ class Scenery:
 def nearness_of(ground: float, horizon: float) -> int:
     """Returns how much of the flash something gets that stands on a row of the picture, in 0 … 255."""
     depth = max(ground - horizon, 1.0)
-    return round(255 * min(1.0, (depth / 125.0) ** 1.15))
+    return round(255 * min(1.0, math.pow(depth / 125.0, 1.15)))
 
 
 @lru_cache(maxsize=4)
@@ -143,11 +143,20 @@ class _Painter:
             waves = sum(a * np.sin(x / self.width * math.pi * (k + 1) * 1.3 + 7 * a) / (k + 1) for k, a in enumerate(steps))
             ridge = self.horizon - (26 - 9 * order) - 13 * np.asarray(waves)
             haze = np.array([150, 164, 176]) * (0.55 - 0.17 * order) + np.array(self.leaf) * (0.45 + 0.17 * order)
-            outline = np.concatenate([np.stack([x, np.minimum(ridge, self.horizon)], 1), [[self.width, self.horizon + 4], [0, self.horizon + 4]]])
+            outline = np.concatenate(
+                [np.stack([x, np.minimum(ridge, self.horizon)], 1), [[self.width, self.horizon + 4], [0, self.horizon + 4]]]
+            )
             self.pencil.polygon(outline.ravel().tolist(), fill=tuple(haze.astype(int).tolist()))
         for _ in range(int(self.dice.integers(20, 80))):
             size = self.dice.uniform(3, 11)
-            self._blob(self.dice.uniform(0, self.width), self.horizon - 0.4 * size, 1.8 * size, size, self._varied(self.leaf, 0.1, 0.8), self.horizon)
+            self._blob(
+                self.dice.uniform(0, self.width),
+                self.horizon - 0.4 * size,
+                1.8 * size,
+                size,
+                self._varied(self.leaf, 0.1, 0.8),
+                self.horizon,
+            )
 
     def ground(self) -> None:
         """Fills the part below the horizon with soil or grass whose grain grows towards the camera."""
@@ -170,10 +179,19 @@ class _Painter:
     def habitat(self) -> None:
         """Draws what stands on the ground behind the animals, far to near."""
         habitat = self.location.habitat
-        plants = {"savannah": (4, 6), "plain": (1, 3), "woodland": (13, 10), "kopje": (3, 6), "riverbed": (5, 8), "thicket": (5, 22)}
+        plants = {
+            "savannah": (4, 6),
+            "plain": (1, 3),
+            "woodland": (13, 10),
+            "kopje": (3, 6),
+            "riverbed": (5, 8),
+            "thicket": (5, 22),
+        }
         trees, bushes = plants[habitat]
         rocks = {"kopje": 15, "riverbed": 7}.get(habitat, int(self.dice.integers(0, 4)))
-        things = [("tree", 0.24)] * (trees + int(self.dice.integers(0, 3))) + [("bush", 0.35)] * bushes + [("rock", 0.6)] * rocks
+        things = (
+            [("tree", 0.24)] * (trees + int(self.dice.integers(0, 3))) + [("bush", 0.35)] * bushes + [("rock", 0.6)] * rocks
+        )
         reach = self.height - self.horizon
         placed = [(self.horizon + 3 + reach * limit * self.dice.beta(1.1, 2.2), kind) for kind, limit in things]
         tufts = {"savannah": 420, "plain": 520, "woodland": 220, "kopje": 170, "riverbed": 90, "thicket": 330}[habitat]
@@ -196,7 +214,10 @@ class _Painter:
         lean = self.dice.normal(0, 0.08) * size
         flat = self.location.habitat in {"savannah", "plain", "kopje"}
         tall = size * self.dice.uniform(1.5, 2.1) if not flat else size * self.dice.uniform(1.3, 1.7)
-        trunk = tube([(x, ground), (x + 0.4 * lean, ground - 0.5 * tall), (x + lean, ground - tall)], (0.09 * size, 0.06 * size, 0.03 * size))
+        trunk = tube(
+            [(x, ground), (x + 0.4 * lean, ground - 0.5 * tall), (x + lean, ground - tall)],
+            (0.09 * size, 0.06 * size, 0.03 * size),
+        )
         self._paint(trunk.outline(), bark, ground)
         for side in (-1, 1):
             start = trunk.at(0.6, 0.0)[0]
@@ -207,7 +228,14 @@ class _Painter:
             dx, dy = self.dice.normal(0, 0.42 * wide * size), self.dice.normal(0, 0.4 * high * size)
             radius = size * self.dice.uniform(0.10, 0.22)
             shade = 1.0 - 0.25 * (dy > 0) + 0.12 * (dy < -0.2 * high * size)
-            self._blob(x + lean + dx, ground - tall + dy, 1.3 * radius, radius * (0.55 if flat else 0.9), self._varied(self.leaf, 0.08, shade), ground)
+            self._blob(
+                x + lean + dx,
+                ground - tall + dy,
+                1.3 * radius,
+                radius * (0.55 if flat else 0.9),
+                self._varied(self.leaf, 0.08, shade),
+                ground,
+            )
 
     def _bush(self, x: float, ground: float) -> None:
         size = 10 + 0.42 * (ground - self.horizon)
@@ -282,12 +310,16 @@ class _Painter:
         canvas = Image.new("RGBA", (4 * wide * FINE, int(ground) * FINE))
         pencil = ImageDraw.Draw(canvas)
         centre, bottom = 2.0 * wide * FINE, ground * FINE
-        trunk = tube([(centre, bottom), (centre + self.dice.normal(0, 6), 0.5 * bottom), (centre + self.dice.normal(0, 12), -9)], (wide * 2.4, wide * 1.9, wide * 1.8))
+        trunk = tube(
+            [(centre, bottom), (centre + self.dice.normal(0, 6), 0.5 * bottom), (centre + self.dice.normal(0, 12), -9)],
+            (wide * 2.4, wide * 1.9, wide * 1.8),
+        )
         bark = self._varied((84, 68, 54), 0.15)
         pencil.polygon(trunk.outline().ravel().tolist(), fill=(*bark, 255))
         for _ in range(60):
             u, v = self.dice.uniform(0, 1), self.dice.uniform(-0.9, 0.9)
             line = trunk.at(np.array([u, u + 0.05]), np.array([v, v + 0.05]))
-            pencil.line([tuple(point) for point in line.tolist()], fill=(*self._varied(bark, 0.1, 0.82 - 0.2 * v), 255), width=2)
+            pencil.line(
+                [tuple(point) for point in line.tolist()], fill=(*self._varied(bark, 0.1, 0.82 - 0.2 * v), 255), width=2
+            )
         return Sprite(canvas.reduce(FINE), int(x - 2 * wide), 0, ground, nearness_of(ground, self.horizon / FINE))
-

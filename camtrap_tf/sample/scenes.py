@@ -14,8 +14,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from camtrap_tf.sample.figures import Pose
 from camtrap_tf.sample.locations import Location, locations
+from camtrap_tf.sample.poses import Pose
 from camtrap_tf.sample.seeds import generator
 from camtrap_tf.sample.species import BLANK, SPECIES, Species
 
@@ -178,7 +178,9 @@ def _times(seed: int, site: Location, count: int) -> list[tuple[str, dt.datetime
     return [(species, time, night) for time, species, night in found]
 
 
-def _event(dice: np.random.Generator, site: Location, event_id: str, species: str, time: dt.datetime, night: bool) -> SceneEvent:
+def _event(
+    dice: np.random.Generator, site: Location, event_id: str, species: str, time: dt.datetime, night: bool
+) -> SceneEvent:
     if species == BLANK:
         individuals: tuple[Individual, ...] = ()
         behaviour = posture = None
@@ -220,10 +222,11 @@ def _herd(
 ) -> tuple[Individual, ...]:
     """Returns the animals of an event, far to near; they stand side by side more than behind one another."""
     tallest = {"giraffe": 0.27, "elephant": 0.42}.get(species.name, 0.40)
-    base = min(math.exp(dice.uniform(math.log(0.20), math.log(0.40))) * (1 - 0.055 * (count - 1)), tallest)
+    widest = 1.15 / (count * species.size)  # so that all of them fit side by side, nearly
+    base = min(math.exp(dice.uniform(math.log(0.20), math.log(0.40))) * (1 - 0.055 * (count - 1)), tallest, widest)
     facing = 1 if dice.random() < 0.5 else -1
     slots = (np.arange(count) + 0.5 + dice.uniform(-0.25, 0.25, count)) / count
-    spread = min(0.94, 0.34 + 0.16 * count)
+    spread = min(0.96, max(0.34 + 0.16 * count, count * species.size * base))
     start = dice.uniform(0.5 * spread, 1 - 0.5 * spread) - 0.5 * spread
     places = start + spread * slots
     speed = dice.uniform(0.32, 0.60) if behaviour == "moving" else 0.0
@@ -238,9 +241,7 @@ def _herd(
         x = float(np.clip(places[order], half + max(0.0, -2 * travel), 1 - half - max(0.0, 2 * travel)))
         alert = order > 0 and order < 0.5 * count and posture == "grazing" and dice.random() < 0.3
         pose = _pose(dice, "standing" if alert else posture, behaviour)
-        herd.append(
-            Individual(species=species.name, x=x, ground=ground, height=height, facing=turned, speed=speed, pose=pose)
-        )
+        herd.append(Individual(species=species.name, x=x, ground=ground, height=height, facing=turned, speed=speed, pose=pose))
     return tuple(sorted(herd, key=lambda one: one.ground))
 
 

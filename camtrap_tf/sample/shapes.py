@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 Points = NDArray[np.float64]
 """`[n, 2]` x and y."""
 
-SAMPLES_PER_SPAN = 7
+SAMPLES_PER_SPAN = 6
+
+CAP: Points = np.stack([np.cos(np.linspace(0, np.pi, 7)[1:-1]), np.sin(np.linspace(0, np.pi, 7)[1:-1])], axis=1)
+"""Cosine and sine along a half circle, without its ends."""
 
 
 @lru_cache(maxsize=64)
@@ -54,34 +57,31 @@ class Tube:
 
     def at(self, u: NDArray[np.float64] | float, v: NDArray[np.float64] | float) -> Points:
         """Returns the `[n, 2]` points at `u` along (0 … 1) and `v` across (-1 … 1; 1 is left of the direction)."""
-        place = np.clip(np.atleast_1d(np.asarray(u, float)), 0.0, 1.0) * (len(self.radius) - 1)
-        low = np.minimum(place.astype(int), len(self.radius) - 2)
-        part = (place - low)[:, None]
-        centre = self.centre[low] * (1 - part) + self.centre[low + 1] * part
-        across = self.across[low] * (1 - part) + self.across[low + 1] * part
-        radius = self.radius[low] * (1 - part[:, 0]) + self.radius[low + 1] * part[:, 0]
-        return np.asarray(centre + across * (radius * v)[:, None])
+        last = len(self.radius) - 1
+        place = np.minimum(np.maximum(np.atleast_1d(np.asarray(u, float)), 0.0), 1.0) * last
+        low = np.minimum(place.astype(int), last - 1)
+        part = place - low
+        frame = np.concatenate([self.centre, self.across, self.radius[:, None]], axis=1)
+        mixed = frame[low] * (1 - part)[:, None] + frame[low + 1] * part[:, None]
+        return np.asarray(mixed[:, :2] + mixed[:, 2:4] * (mixed[:, 4] * v)[:, None])
 
     def band(self, low: float, high: float, *, start: float = 0.0, end: float = 1.0) -> Points:
         """Returns the outline of the strip between two values of `v`, from `start` to `end` along the tube."""
-        count = max(3, round((end - start) * (len(self.radius) - 1)) + 1)
-        u = np.linspace(start, end, count)
-        return np.concatenate([self.at(u, np.full(count, high)), self.at(u[::-1], np.full(count, low))])
+        last = len(self.radius) - 1
+        first = min(round(start * last), last - 1)
+        part = slice(first, max(round(end * last), first + 1) + 1)
+        centre, reach = self.centre[part], self.across[part] * self.radius[part, None]
+        return np.concatenate([centre + high * reach, (centre + low * reach)[::-1]])
 
     def outline(self) -> Points:
         """Returns the outline, with round ends."""
-        left = self.centre + self.across * self.radius[:, None]
-        right = self.centre - self.across * self.radius[:, None]
-        return np.concatenate([left, self._cap(-1), right[::-1], self._cap(0)])
+        reach = self.across * self.radius[:, None]
+        return np.concatenate([self.centre + reach, self._cap(-1), (self.centre - reach)[::-1], self._cap(0)])
 
     def _cap(self, end: int) -> Points:
         """Returns the half circle that closes one end, in outline order."""
-        across = self.across[end]
-        along = np.array([across[1], -across[0]]) * (1 if end == -1 else -1)
-        sign = 1 if end == -1 else -1
-        angles = np.linspace(0, np.pi, 8)[1:-1]
-        offsets = np.cos(angles)[:, None] * across * sign + np.sin(angles)[:, None] * along
-        return np.asarray(self.centre[end] + self.radius[end] * offsets)
+        x, y = self.across[end] * (self.radius[end] * (1 if end == -1 else -1))
+        return np.asarray(self.centre[end] + CAP @ np.array([[x, y], [y, -x]]))
 
 
 def tube(points: Sequence[tuple[float, float]] | Points, radii: Sequence[float]) -> Tube:

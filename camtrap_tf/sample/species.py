@@ -225,9 +225,7 @@ OSTRICH = Species(
     bulk=0.1,
 )
 
-SPECIES: dict[str, Species] = {
-    one.name: one for one in (ELEPHANT, GAZELLE, GIRAFFE, HYENA, OSTRICH, WARTHOG, ZEBRA)
-}
+SPECIES: dict[str, Species] = {one.name: one for one in (ELEPHANT, GAZELLE, GIRAFFE, HYENA, OSTRICH, WARTHOG, ZEBRA)}
 """Every animal by its class name."""
 
 POSTURES = ("standing", "grazing", "lying")
