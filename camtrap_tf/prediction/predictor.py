@@ -18,7 +18,7 @@ from camtrap_tf.errors import SettingError
 from camtrap_tf.files import atomic_file, writable_folder
 from camtrap_tf.models.locating import locate_model
 from camtrap_tf.prediction.results import RecordPrediction
-from camtrap_tf.prediction.sources import PictureFolder, PictureTable, open_source
+from camtrap_tf.prediction.sources import PictureFolder, open_source
 from camtrap_tf.prediction.writers import open_table
 from camtrap_tf.progress import track
 from camtrap_tf.records import REJECT_COLUMNS, Reject
@@ -74,10 +74,11 @@ class PredictSummary:
         """Returns what happened, for a person: what came in and went out, top classes, where the files are."""
         failed, partial = self.records["failed"], self.records["partial"]
         total = self.records.total()
+        used = self.pictures - self.unusable_pictures
         lines = [
             f"records:  {total} in = {total - failed} predicted + {failed} failed"
             + (f" ({partial} of the predicted ones from some of their pictures)" if partial else ""),
-            f"pictures: {self.pictures} in = {self.pictures - self.unusable_pictures} used + {self.unusable_pictures} not usable"
+            f"pictures: {self.pictures} in = {used} used + {self.unusable_pictures} not usable"
             + (f" ({_counted(self.unusable)})" if self.unusable else ""),
         ]
         if self.passed_over:

@@ -1,0 +1,207 @@
+"""The stage `evaluate`: a bundle and labelled shards in, `report.json` and `report.html` out.
+
+Every frame of every record goes through the same graph as in prediction, and the answers to the frames of a record are
+put together in the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from camtrap_tf import __version__
+from camtrap_tf.config.delivery import EvaluateConfig
+from camtrap_tf.config.names import Aggregation
+from camtrap_tf.errors import DatasetError, LabelError
+from camtrap_tf.evaluation.heads import LOCATION_FIELDS, HeadTally, train_class_counts
+from camtrap_tf.evaluation.report import NONE, fixed, percent, write_report
+from camtrap_tf.files import sha256_file, writable_folder
+from camtrap_tf.input_pipeline.shard_set import ShardSet
+from camtrap_tf.labels import UNKNOWN, LabelMapping
+from camtrap_tf.models.locating import locate_model
+from camtrap_tf.progress import track
+from camtrap_tf.records import MISSING
+
+if TYPE_CHECKING:
+    from camtrap_tf.models.bundle import Bundle
+
+SCHEMA_VERSION = 1
+TRAIN_COUNTS = "train_label_counts"
+"""Key of `bundle.json`: label type → class → records in training."""
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """What was measured; `text` is printed.
+
+    Attributes:
+        report: content of `report.json`.
+        report_json: where it is.
+        report_html: the page for people.
+    """
+
+    report: Mapping[str, Any]
+    report_json: Path
+    report_html: Path
+
+    def text(self) -> str:
+        """Returns accuracy beside the majority baseline for each head, and where the report is."""
+        data = self.report["data"]
+        said = f"{data['records']} records, {data['pictures']} pictures"
+        if data["pictures_unreadable"]:
+            said += f"; {data['pictures_unreadable']} pictures could not be decoded"
+        if data["records_unreadable"]:
+            said += f", {data['records_unreadable']} records had no usable picture"
+        return "\n".join(
+            [said, *score_table(self.report["heads"]), f"report: {self.report_html}", f"        {self.report_json}"]
+        )
+
+
+def evaluate(config: EvaluateConfig) -> EvaluationResult:
+    """Measures a bundle on labelled shards and writes the report.
+
+    Raises:
+        SettingError: no shard matches, or the folder cannot be written to.
+        DatasetError: the shards are damaged, or not one record can be used.
+        LabelError: no record has a class that the model knows.
+        ModelError: the bundle cannot be used.
+    """
+    place = locate_model(config.model_path)
+    writable_folder(config.output_dir, "--output-dir")
+    shards = ShardSet.open(config.tfr_path, config.tfr_pattern, substring=config.pattern_is_substring, flag="--tfr-path")
+
+    from camtrap_tf.models.bundle import Bundle
+
+    bundle = Bundle.read(config.model_path)
+    report = evaluate_bundle(
+        bundle,
+        shards,
+        batch_size=config.batch_size,
+        mode=config.aggregation_mode,
+        patterns=config.tfr_pattern,
+        name=place.folder.resolve().name if place.kind == "bundle" else place.file.name,
+    )
+    return EvaluationResult(report, *write_report(report, config.output_dir))
+
+
+def evaluate_bundle(
+    bundle: Bundle,
+    shards: ShardSet,
+    *,
+    batch_size: int = 128,
+    mode: Aggregation = "mean",
+    patterns: Sequence[str] = (),
+    name: str = "model",
+    threads: int | None = None,
+) -> dict[str, Any]:
+    """Returns the report as plain values: shares in [0, 1], None where a measure is not defined.
+
+    Args:
+        bundle: the model.
+        shards: labelled records; of several observations the first counts.
+        batch_size: pictures at once.
+        mode: how the frames of a record become one answer.
+        patterns: the splits, for the report.
+        name: of the model, for the report.
+        threads: threads that decode; one per core where not given.
+
+    Raises:
+        LabelError: no record has a class that the model knows.
+        DatasetError: not one record can be used.
+    """
+    from camtrap_tf.input_pipeline.batches import evaluation_batches
+    from camtrap_tf.prediction.inference import predict_records
+
+    require_known_classes(shards, bundle.mapping, bundle.labels)
+    mapping = bundle.mapping.select(bundle.labels)
+    tallies = {label: _tally(bundle, mapping, label) for label in bundle.labels}
+    locations: dict[str, int] = {}
+    unreadable_pictures = unreadable_records = 0
+    batches = evaluation_batches(shards, bundle.preprocessing, mapping, batch_size=batch_size, threads=threads)
+    records = predict_records(bundle.probabilities, batches)
+    for record in track(records, total=len(shards), description="Evaluating", unit="records"):
+        unreadable_pictures += record.undecodable
+        if record.combined(bundle.labels[0], mode) is None:
+            unreadable_records += 1
+            continue
+        example = shards.example(record.record)
+        place = next((example.meta_data[field] for field in LOCATION_FIELDS if example.meta_data.get(field)), None)
+        location = locations.setdefault(place, len(locations)) if place else -1
+        for label, tally in tallies.items():
+            combined = record.combined(label, mode)
+            assert combined is not None  # all heads answer the same frames
+            tally.add(record.targets[label], combined, record.probabilities[label], location)
+            observed = (example.labels.get(label) or (MISSING,))[0]
+            if observed != MISSING and record.targets[label] == UNKNOWN:
+                tally.unknown[observed] += 1
+    if unreadable_records == len(shards):
+        raise DatasetError(
+            f"none of the {len(shards)} records below {shards.shards[0].parent} has a picture that can be decoded"
+        )
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "kind": "evaluation",
+        "camtrap_tf": __version__,
+        "aggregation_mode": mode,
+        "model": {"name": name, "digest": _model_digest(bundle), "stacked": bundle.preprocessing.stacked},
+        "data": {
+            "patterns": list(patterns),
+            "digest": shards.digest,
+            "records": len(shards),
+            "pictures": shards.image_count,
+            "records_unreadable": unreadable_records,
+            "pictures_unreadable": unreadable_pictures,
+            "locations": len(locations),
+        },
+        "heads": {label: tally.report(list(locations)) for label, tally in tallies.items()},
+    }
+
+
+def require_known_classes(shards: ShardSet, mapping: LabelMapping, labels: Sequence[str]) -> None:
+    """Makes sure that there is something to measure.
+
+    Raises:
+        LabelError: not one record has a class of any of these label types that the mapping knows.
+    """
+    there = [label for label in labels if label in shards.label_types]
+    if not there:
+        raise LabelError(
+            f"the model answers {', '.join(labels)}; the shards have none of these label types "
+            f"(there: {', '.join(shards.label_types) or 'none'}); give other shards or another model"
+        )
+    counts = shards.label_counts(there)
+    if not any(mapping.index(label, name) != UNKNOWN for label in there for name in counts[label]):
+        found = sorted({name for label in there for name in counts[label]} - {MISSING})
+        raise LabelError(
+            f"the model knows none of the classes in the shards ({', '.join(found[:8]) or 'every label is missing'}); "
+            "give shards with classes of its label mapping"
+        )
+
+
+def score_table(heads: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Returns the lines of a table: per head records, accuracy, majority baseline, macro F1."""
+    rows = [("label", "records", "accuracy", "majority", "macro F1")]
+    for label, head in heads.items():
+        majority = head["baseline"]["accuracy"] if head["baseline"] else None
+        rows.append((label, str(head["n_labelled"]), percent(head["accuracy"]), percent(majority), fixed(head["macro_f1"])))
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return [
+        "  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))])
+        for row in rows
+    ]
+
+
+def _tally(bundle: Bundle, mapping: LabelMapping, label: str) -> HeadTally:
+    names = mapping.names(label)
+    counts = bundle.info.get(TRAIN_COUNTS, {}).get(label)
+    in_training = train_class_counts(counts, names, dict(mapping.classes[label])) if counts else None
+    return HeadTally(label, names, train_counts=in_training)
+
+
+def _model_digest(bundle: Bundle) -> str:
+    digest = bundle.info.get("model_sha256")
+    if isinstance(digest, str):
+        return digest
+    return sha256_file(bundle.place.file) if bundle.place else NONE
