@@ -85,7 +85,7 @@ def figure_layer(seed: int, individual: Individual, *, night: bool) -> Layer:
         pencil.polygon((patch.points * factor + shift).ravel().tolist(), fill=patch.colour)
     picture = _fur(seed, canvas.reduce(FINE), individual)
     if individual.speed:
-        picture = _smeared(picture, round(individual.speed * height * (0.20 if night else 0.10)))
+        picture = _smeared(picture, round(individual.speed * height * (0.14 if night else 0.10)))
     left = individual.x * WIDTH_PX + low_x * height - pad
     top = individual.ground * HEIGHT_PX - high_y * height - pad
     eye = (left + (figure.eye[0] * factor[0] + shift[0]) / FINE, top + (figure.eye[1] * factor[1] + shift[1]) / FINE)
