@@ -48,11 +48,27 @@ def read_parquet(path: Path, rejects: list[Reject]) -> pa.Table:
     if "event" not in names:
         table = table.append_column("event", pa.nulls(len(table), pa.string()))
     schema = schema_of(labels, fields)
+    for field in schema:
+        if not _holds(table.schema.field(field.name).type, field.type):
+            found = table.schema.field(field.name).type
+            raise SourceError(f"{path}: not an inventory: column {field.name!r} is {found}, not {field.type}")
     try:
         table = table.select(schema.names).cast(schema)
-    except (pa.ArrowException, KeyError) as err:
-        raise SourceError(f"{path}: not an inventory: a column holds something other than texts: {err}") from err
+    except pa.ArrowException as err:
+        raise SourceError(f"{path}: not an inventory: {err}") from err
     return _usable(table, rejects)
+
+
+def _holds(found: pa.DataType, wanted: pa.DataType) -> bool:
+    """Returns whether a column holds texts, or lists of texts, in whatever encoding; a column of nulls holds either."""
+    if pa.types.is_null(found):
+        return True
+    if pa.types.is_list(wanted):
+        is_list = pa.types.is_list(found) or pa.types.is_large_list(found)
+        return is_list and _holds(found.value_type, wanted.value_type)
+    if pa.types.is_dictionary(found):
+        return _holds(found.value_type, wanted)
+    return bool(pa.types.is_string(found) or pa.types.is_large_string(found) or pa.types.is_string_view(found))
 
 
 def _usable(table: pa.Table, rejects: list[Reject]) -> pa.Table:
