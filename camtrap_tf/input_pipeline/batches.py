@@ -83,25 +83,33 @@ def training_batches(
 
     chunks = _chunks(shards, len(order), numbers)
 
+    targets = _target_lookup(mapping)
+
     def prepare(serialised: tf.Tensor, records: tf.Tensor, frames: tf.Tensor, seeds: tf.Tensor) -> Element:
         parsed = _parsed(serialised, mapping)
         return {
             "jpegs": _chosen_jpegs(parsed, choice, frames, seeds),
-            "window": random_windows(seeds, preprocessing),
-            "seeds": seeds,
-            "labels": parsed["labels"],
-            "records": records,
+            "facts": _packed([random_windows(seeds, preprocessing), seeds, records[:, None], *targets(parsed["labels"])]),
         }
 
     def decode(element: Element) -> Element:
-        jpegs, window = element.pop("jpegs"), element.pop("window")
-        images, valid = _guarded(jpegs, preprocessing, window)
-        return {"images": images, "valid": valid, **element}
+        window = tf.cast(element["facts"][:4], tf.float32)
+        images, valid = _guarded(element["jpegs"], preprocessing, window)
+        return {"images": images, "valid": valid, "facts": element["facts"]}
 
-    workers = threads or available_cores()
-    decoded = chunks.map(prepare, num_parallel_calls=2, deterministic=True).unbatch()
-    decoded = decoded.map(decode, num_parallel_calls=workers, deterministic=True)
-    return _finished(decoded, mapping, batch_size, drop_remainder=drop_remainder, workers=workers)
+    def unpack(batch: Element) -> Element:
+        facts = batch["facts"]
+        return {
+            "images": batch["images"],
+            "seeds": tf.cast(facts[:, 4:6], tf.int32),
+            "targets": _valid_targets(facts[:, 7:], mapping, batch["valid"]),
+            "records": tf.cast(facts[:, 6], tf.int64),
+            "valid": batch["valid"],
+        }
+
+    return _assembled(
+        chunks.map(prepare, num_parallel_calls=2), decode, unpack, batch_size, drop_remainder=drop_remainder, threads=threads
+    )
 
 
 def example_count(shards: ShardSet, preprocessing: Preprocessing) -> int:
@@ -138,6 +146,8 @@ def evaluation_batches(
         records = np.arange(start, min(start + CHUNK, len(shards)))
         return records, np.zeros(len(records), np.int32), np.zeros((len(records), 2), np.int32)
 
+    targets = _target_lookup(mapping)
+
     def prepare(serialised: tf.Tensor, records: tf.Tensor, frames: tf.Tensor, seeds: tf.Tensor) -> Element:
         parsed = _parsed(serialised, mapping)
         if preprocessing.stacked:
@@ -148,23 +158,25 @@ def evaluation_batches(
             places = tf.cast(tf.where(kept), tf.int32)
             rows, frames = places[:, 0], places[:, 1]
             jpegs = tf.gather_nd(parsed["images"], places)
-        element = {
-            "jpegs": jpegs,
-            "labels": {label: tf.gather(texts, rows) for label, texts in parsed["labels"].items()},
-            "records": tf.gather(records, rows),
-            "frames": frames,
-        }
-        return element | ({"ids": tf.gather(parsed["ids"], rows)} if ids else {})
+        facts = _packed([records[:, None], *targets(parsed["labels"])])
+        facts = tf.concat([tf.cast(frames, facts.dtype)[:, None], tf.gather(facts, rows)], axis=1)
+        return {"jpegs": jpegs, "facts": facts} | ({"ids": tf.gather(parsed["ids"], rows)} if ids else {})
 
     def decode(element: Element) -> Element:
         images, valid = _guarded(element.pop("jpegs"), preprocessing, None)
         return {"images": images, "valid": valid, **element}
 
-    workers = threads or available_cores()
+    def unpack(batch: Element) -> Element:
+        facts = batch.pop("facts")
+        return {
+            **batch,
+            "records": tf.cast(facts[:, 1], tf.int64),
+            "frames": tf.cast(facts[:, 0], tf.int32),
+            "targets": _valid_targets(facts[:, 2:], mapping, batch["valid"]),
+        }
+
     chunks = _chunks(shards, len(shards), numbers)
-    decoded = chunks.map(prepare, num_parallel_calls=2, deterministic=True).unbatch()
-    decoded = decoded.map(decode, num_parallel_calls=workers, deterministic=True)
-    return _finished(decoded, mapping, batch_size, drop_remainder=False, workers=workers)
+    return _assembled(chunks.map(prepare, num_parallel_calls=2), decode, unpack, batch_size, threads=threads)
 
 
 def stored_batches(
@@ -191,9 +203,7 @@ def stored_batches(
     workers = threads or available_cores()
     jpegs = tf.data.Dataset.from_generator(rows, output_signature=tf.TensorSpec(shape, tf.string))
     decoded = jpegs.map(
-        lambda one: dict(zip(("images", "valid"), _guarded(one, preprocessing, None), strict=True)),
-        num_parallel_calls=workers,
-        deterministic=True,
+        lambda one: dict(zip(("images", "valid"), _guarded(one, preprocessing, None), strict=True)), num_parallel_calls=workers
     )
     return _with_threads(decoded.batch(batch_size).prefetch(2), workers)
 
@@ -286,7 +296,7 @@ def _chunks(
             tf.ensure_shape(seeds, [None, 2]),
         )
 
-    return tf.data.Dataset.range(0, total, CHUNK).map(chunk, num_parallel_calls=2, deterministic=True)
+    return tf.data.Dataset.range(0, total, CHUNK).map(chunk, num_parallel_calls=2)
 
 
 def _parsed(serialised: tf.Tensor, mapping: LabelMapping) -> dict[str, Any]:
@@ -361,23 +371,43 @@ def _decodable(jpegs: Any) -> np.bool_:
     return np.bool_(bool(frames))
 
 
-def _finished(
-    examples: tf.data.Dataset, mapping: LabelMapping, batch_size: int, *, drop_remainder: bool, workers: int
-) -> tf.data.Dataset:
-    """Returns batches with class indices in the place of class names."""
+def _packed(columns: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Returns numbers of each example as one row of float64, which holds all of them exactly.
+
+    What goes through the pipeline example by example costs about as much for each tensor as for a picture's bytes.
+    """
+    return tf.concat([tf.cast(column, tf.float64) for column in columns], axis=1)
+
+
+def _target_lookup(mapping: LabelMapping) -> Callable[[Mapping[str, tf.Tensor]], list[tf.Tensor]]:
+    """Returns the function from class names, `[c]` strings per label type, to class indices, `[c, 1]` int32 each."""
     tables = {}
     for label in mapping.label_types:
         names = mapping.classes[label]
         keys, values = tf.constant(list(names), tf.string), tf.constant(list(names.values()), tf.int32)
         tables[label] = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, values), UNKNOWN)
+    return lambda labels: [tables[label].lookup(labels[label])[:, None] for label in tables]
 
-    def with_targets(batch: Element) -> Element:
-        texts = batch.pop("labels")
-        targets = {label: tf.where(batch["valid"], tables[label].lookup(texts[label]), UNKNOWN) for label in texts}
-        return {**batch, "targets": targets}
 
-    batches = examples.batch(batch_size, drop_remainder=drop_remainder).map(with_targets).prefetch(2)
-    return _with_threads(batches, workers)
+def _valid_targets(columns: tf.Tensor, mapping: LabelMapping, valid: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Returns label type → `[B]` int32 class indices; missing where there is no picture."""
+    known = tf.where(valid[:, None], tf.cast(columns, tf.int32), UNKNOWN)
+    return {label: known[:, i] for i, label in enumerate(mapping.label_types)}
+
+
+def _assembled(
+    chunks: tf.data.Dataset,
+    decode: Callable[[Element], Element],
+    unpack: Callable[[Element], Element],
+    batch_size: int,
+    *,
+    drop_remainder: bool = False,
+    threads: int | None = None,
+) -> tf.data.Dataset:
+    """Returns batches of decoded examples, always in the same order."""
+    workers = threads or available_cores()
+    examples = chunks.unbatch().map(decode, num_parallel_calls=workers)
+    return _with_threads(examples.batch(batch_size, drop_remainder=drop_remainder).map(unpack).prefetch(2), workers)
 
 
 def _with_threads(dataset: tf.data.Dataset, workers: int) -> tf.data.Dataset:
