@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,7 @@ from camtrap_tf.files import finished_folder, locked_folder, sha256_file, writab
 from camtrap_tf.images.stored_form import StoredForm, to_stored_form
 from camtrap_tf.input_pipeline.frames import pictures_to_inputs
 from camtrap_tf.models.bundle import Bundle, probabilities_of
+from camtrap_tf.models.locating import locate_model
 
 log = logging.getLogger(__name__)
 
@@ -83,18 +86,20 @@ def export(config: ExportConfig) -> Exported:
         SettingError: the output folder cannot be written to.
     """
     _free_version(config)
+    locate_model(config.model, flag="--model")
+    writable_folder(config.output_dir, "--output-dir")
     bundle = Bundle.read(
         config.model,
         class_mapping_json=config.class_mapping_json,
         pre_processing_json=config.pre_processing_json,
         flag="--model",
     )
-    writable_folder(config.output_dir, "--output-dir")
     with locked_folder(config.output_dir):
         target = config.output_dir / str(_free_version(config))
         with finished_folder(target) as folder:
             outputs = write_saved_model(bundle, folder)
-            deviation = check(folder, bundle, outputs)
+            with _full_precision():
+                deviation = check(folder, bundle, outputs)
     log.info("Exported %s to %s", config.model, target)
     return Exported(
         folder=target,
@@ -103,6 +108,17 @@ def export(config: ExportConfig) -> Exported:
         outputs=outputs,
         deviation=deviation,
     )
+
+
+@contextmanager
+def _full_precision() -> Iterator[None]:
+    """Turns TensorFloat-32 off: with it GPUs round products so coarsely that equal graphs differ by more than the tolerance."""
+    before = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    try:
+        yield
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(before)
 
 
 def _free_version(config: ExportConfig) -> int:
@@ -127,7 +143,12 @@ def write_saved_model(bundle: Bundle, folder: Path) -> dict[str, OutputNames]:
     # The Keras model stays outside: what is saved are its variables and the graphs that read them.
     module = tf.Module(name="camtrap_tf")
     module.model_variables = [variable.value for variable in bundle.model.variables]
-    tf.saved_model.save(module, str(folder), signatures=_signatures(bundle, outputs))
+    try:
+        tf.saved_model.save(module, str(folder), signatures=_signatures(bundle, outputs))
+    except (OSError, tf.errors.OpError) as err:
+        raise ModelError(
+            f"{folder}: the SavedModel cannot be written ({str(err).splitlines()[0]}); make room or choose another"
+        ) from err
     assets = folder / ASSETS
     assets.mkdir()
     write_json(assets / LABEL_MAPPINGS_JSON, bundle.mapping.as_json())

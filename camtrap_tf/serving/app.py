@@ -75,7 +75,12 @@ def create_app(model: Backend, limits: Limits = Limits()) -> FastAPI:  # noqa: B
     metrics = Metrics(model=card.name, version=card.version)
     gate = _Gate(limits, metrics)
     workers = anyio.CapacityLimiter(max(2, available_cores()))
-    app = FastAPI(title="camtrap_tf", version=camtrap_tf.__version__, description=f"Model {card.name}, version {card.version}.")
+    app = FastAPI(
+        title="camtrap_tf",
+        version=camtrap_tf.__version__,
+        description=f"Model {card.name}, version {card.version}.",
+        redirect_slashes=False,  # a redirect would be built from the Host header, which is the client's
+    )
     app.state.metrics = metrics
     app.add_middleware(MeasuredApp, metrics=metrics)
     _add_error_replies(app)
@@ -174,10 +179,10 @@ def _add_error_replies(app: FastAPI) -> None:
         if err.status_code == 404:
             body = error_body(
                 "no_such_page",
-                f"no page {request.url.path[:200]!r}; there are POST /identify, GET /health /classes /metrics /docs",
+                f"no page {request.scope['path'][:200]!r}; there are POST /identify, GET /health /classes /metrics /docs",
             )
         else:
-            body = error_body("http_error", f"{err.detail} ({request.method} {request.url.path[:200]})")
+            body = error_body("http_error", f"{err.detail} ({request.method} {request.scope['path'][:200]})")
         return JSONResponse(body, err.status_code, headers=err.headers)
 
     @app.exception_handler(Exception)

@@ -16,6 +16,8 @@ from camtrap_tf.serving.refusals import RefusedError
 from camtrap_tf.serving.schemas import Identification, ModelInfo, Result, Score
 
 DEFAULT_RESULTS = 10
+DECIMALS = 6
+"""Decimals of a score, as in the tables of `predict`."""
 TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
@@ -90,6 +92,6 @@ def _stored(data: bytes, form: StoredForm, image: int) -> bytes:
 
 
 def _ranked(names: Sequence[str], values: np.ndarray, count: int) -> list[Score]:
-    # Sums of float32 may come out a hair above 1; a stable sort keeps equal scores in the order of the classes.
+    # A stable sort keeps equal scores in the order of the classes.
     order = np.argsort(-values, kind="stable")[:count]
-    return [Score(name=names[i], score=min(1.0, max(0.0, float(values[i])))) for i in order]
+    return [Score(name=names[i], score=round(float(values[i]), DECIMALS)) for i in order]

@@ -13,7 +13,7 @@ import tensorflow as tf
 from PIL import Image
 
 from camtrap_tf.config.delivery import ExportConfig
-from camtrap_tf.errors import ModelError
+from camtrap_tf.errors import ModelError, SettingError
 from camtrap_tf.export import saved_model
 from camtrap_tf.export.layout import Export
 from camtrap_tf.export.saved_model import Exported, export
@@ -177,6 +177,25 @@ def test_stacked_models_take_three_frames(tmp_path: Path) -> None:
     assert json.loads(re.search(r"-d '(.*)' http", result.text())[1].replace("'$(base64 -w0 picture.jpg)'", "x")) == {
         "instances": [{"frames": [{"b64": "x"}] * 3}]
     }
+
+
+def test_a_place_that_cannot_be_written_to_is_found_first(bundle_folder: Path, tmp_path: Path) -> None:
+    """An output folder that is a file is said before the model is loaded."""
+    (tmp_path / "out").write_bytes(b"")
+    with pytest.raises(SettingError, match="--output-dir"):
+        export(ExportConfig(model=bundle_folder, output_dir=tmp_path / "out"))
+
+
+def test_a_full_disk_leaves_nothing(bundle_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the graph cannot be written the error is one line, and no version appears."""
+
+    def full(*_: object, **__: object) -> None:
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left on device\nsecond line")
+
+    monkeypatch.setattr(tf.saved_model, "save", full)
+    with pytest.raises(ModelError, match=r"cannot be written .*No space left on device"):
+        export(ExportConfig(model=bundle_folder, output_dir=tmp_path / "out"))
+    assert [child.name for child in (tmp_path / "out").iterdir()] == [".lock"]
 
 
 def test_a_folder_without_a_bundle_is_one_line(tmp_path: Path) -> None:

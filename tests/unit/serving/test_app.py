@@ -235,6 +235,15 @@ def test_unknown_pages_and_methods_have_the_same_form(client: TestClient) -> Non
     assert (reply.status_code, reply.json()["error"]["code"]) == (405, "http_error")
 
 
+@pytest.mark.parametrize("path", ["/identify/", "//identify", "/health/", "/%0a%0d", "/../../etc/passwd", "/\udcff"])
+def test_odd_paths_and_hosts_are_errors_of_one_form(client: TestClient, path: str) -> None:
+    """Paths that lead nowhere are 404 whatever the Host header says: nothing is built from either."""
+    reply = client.get(path.encode("utf-8", "surrogateescape").decode("latin-1"), headers={"host": "[bad"})
+    assert reply.status_code in (404, 400)
+    assert "\n" not in reply.json()["error"]["message"]
+    assert "location" not in reply.headers
+
+
 def test_metrics_count_requests_failures_and_time(client: TestClient) -> None:
     """Prometheus sees requests by route and status, refusals by reason, a latency histogram and pictures."""
     send(client, PICTURE, PICTURE)
