@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -51,21 +53,21 @@ class SharedOut:
 
     def __init__(self, bundle: Bundle, strategy: tf.distribute.Strategy) -> None:
         self._strategy = strategy
-        self._step = tf.function(
-            lambda images: probabilities_of(bundle.model, images),
-            input_signature=[tf.TensorSpec([None, *bundle.model.input.shape[1:]], tf.float32)],
-        )
+        answer = functools.partial(probabilities_of, bundle.model)
+        self._step = tf.function(lambda shares: strategy.run(answer, args=(shares,)), reduce_retracing=True)
 
     def __call__(self, images: Any) -> Mapping[str, np.ndarray]:
         """Returns label type → `[B, C]`, in the order of `images` `[B, H, W, 3]`."""
-        devices = self._strategy.num_replicas_in_sync
-        size = len(images)
-        starts = [i * size // devices for i in range(devices + 1)]
+        devices, size = self._strategy.num_replicas_in_sync, len(images)
+        # Every device gets a picture: some kernels do not take an empty batch.
+        padded = tf.concat([images, tf.repeat(images[-1:], max(0, devices - size), axis=0)], axis=0)
+        starts = [i * len(padded) // devices for i in range(devices + 1)]
+        parts = [padded[start:end] for start, end in itertools.pairwise(starts)]
         shares = self._strategy.experimental_distribute_values_from_function(
-            lambda context: images[starts[context.replica_id_in_sync_group] : starts[context.replica_id_in_sync_group + 1]]
+            lambda context: parts[context.replica_id_in_sync_group]
         )
-        answers = self._strategy.run(self._step, args=(shares,))
+        answers = self._step(shares)
         return {
-            label: np.concatenate([part.numpy() for part in self._strategy.experimental_local_results(values)])
+            label: np.concatenate([part.numpy() for part in self._strategy.experimental_local_results(values)])[:size]
             for label, values in answers.items()
         }
