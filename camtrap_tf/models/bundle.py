@@ -93,9 +93,8 @@ class Bundle:
         place = locate_model(path, flag=flag)
         if place.note:
             _LOG.info("%s", place.note)
-        mapping = LabelMapping.read(class_mapping_json or _beside(place, _OLD_MAPPING_FILES, "--class-mapping-json"))
-        preprocessing = Preprocessing.read(
-            pre_processing_json or _beside(place, _OLD_PREPROCESSING_FILES, "--pre-processing-json")
+        mapping, preprocessing = read_companions(
+            place, class_mapping_json=class_mapping_json, pre_processing_json=pre_processing_json
         )
         info = _info(place)
         if place.kind == "legacy":
@@ -141,11 +140,15 @@ class Bundle:
         """
         return {label: values.numpy() for label, values in self.graph(tf.convert_to_tensor(images, tf.float32)).items()}
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: Path, *, beside: Mapping[str, Path] | None = None) -> None:
         """Writes the bundle; each file appears whole, `bundle.json` last.
 
         Other files in the folder are left alone. A reader that comes in between finds the digest of the model wrong
         and says so.
+
+        Args:
+            folder: of the bundle; created if needed.
+            beside: name → file to copy into the bundle, e.g. the state of the optimiser.
         """
         scratch = folder / PARTIAL
         shutil.rmtree(scratch, ignore_errors=True)
@@ -162,7 +165,9 @@ class Bundle:
                 "model_sha256": sha256_file(scratch / MODEL_FILE),
             }
             write_json(scratch / BUNDLE_FILE, self.info)
-            for name in (MODEL_FILE, MAPPING_FILE, PREPROCESSING_FILE, BUNDLE_FILE):
+            for name, source in (beside or {}).items():
+                shutil.copyfile(source, scratch / name)
+            for name in (*(beside or {}), MODEL_FILE, MAPPING_FILE, PREPROCESSING_FILE, BUNDLE_FILE):
                 os.replace(scratch / name, folder / name)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
@@ -177,6 +182,21 @@ def describe_heads(mapping: LabelMapping, labels: tuple[str, ...]) -> dict[str, 
     """Returns what `bundle.json` says of the heads: label type → layer name, activation, classes by index."""
     names = head_names(labels)
     return {label: {"layer": names[label], "activation": "softmax", "classes": list(mapping.names(label))} for label in labels}
+
+
+def read_companions(
+    place: ModelPlace, *, class_mapping_json: Path | None = None, pre_processing_json: Path | None = None
+) -> tuple[LabelMapping, Preprocessing]:
+    """Reads label mapping and image processing: the files given, else those beside the model, under new or old names.
+
+    Raises:
+        ModelError: neither given nor there.
+        LabelError: the label mapping is not usable.
+        SourceError: one of them cannot be read.
+    """
+    mapping = LabelMapping.read(class_mapping_json or _beside(place, _OLD_MAPPING_FILES, "--class-mapping-json"))
+    preprocessing = Preprocessing.read(pre_processing_json or _beside(place, _OLD_PREPROCESSING_FILES, "--pre-processing-json"))
+    return mapping, preprocessing
 
 
 def _beside(place: ModelPlace, names: tuple[str, ...], flag: str) -> Path:

@@ -1,0 +1,95 @@
+"""What is decided after each epoch: stop, lower the rate, keep as best. Plain values that can be saved and restored."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
+
+PLATEAU_FACTOR = 0.1
+PLATEAU_MIN_DELTA = 1e-4
+PLATEAU_COOLDOWN = 1
+PLATEAU_MIN_RATE = 1e-5
+
+
+@dataclass
+class _Watcher:
+    """A counter with a memory.
+
+    Attributes:
+        best: least validation loss so far.
+        wait: epochs since then, as this counter counts them.
+    """
+
+    best: float = math.inf
+    wait: int = 0
+
+    def state(self) -> dict[str, Any]:
+        """Returns what has to be kept to go on later; JSON has no infinity, so that is None."""
+        return {key: None if value == math.inf else value for key, value in asdict(self).items()}
+
+    def restore(self, state: dict[str, Any]) -> Self:
+        """Takes over a saved state; keys that are not there stay as they are."""
+        for field in fields(self):
+            if field.name in state:
+                setattr(self, field.name, math.inf if state[field.name] is None else state[field.name])
+        return self
+
+
+@dataclass
+class EarlyStopping(_Watcher):
+    """Says stop once the validation loss has not improved for `patience` epochs; never with patience 0."""
+
+    def update(self, loss: float, *, patience: int) -> bool:
+        """Takes in the loss of an epoch; returns whether to stop."""
+        if loss < self.best:
+            self.best, self.wait = loss, 0
+            return False
+        self.wait += 1
+        return 0 < patience <= self.wait
+
+
+@dataclass
+class Plateau(_Watcher):
+    """Lowers the learning rate where the validation loss stays on one level.
+
+    Attributes:
+        cooldown: epochs that are still not counted after the last change.
+    """
+
+    cooldown: int = 0
+
+    def update(self, loss: float, *, rate: float, patience: int) -> float:
+        """Takes in the loss of an epoch; returns the rate to go on with. Patience 0: never lower.
+
+        Source: Keras' ReduceLROnPlateau.
+        """
+        if self.cooldown:
+            self.cooldown -= 1
+            self.wait = 0
+        if loss < self.best - PLATEAU_MIN_DELTA:
+            self.best, self.wait = loss, 0
+        elif not self.cooldown:
+            self.wait += 1
+            if 0 < patience <= self.wait and rate > PLATEAU_MIN_RATE:
+                self.cooldown, self.wait = PLATEAU_COOLDOWN, 0
+                return max(rate * PLATEAU_FACTOR, PLATEAU_MIN_RATE)
+        return rate
+
+
+@dataclass
+class Best(_Watcher):
+    """Knows the best epoch.
+
+    Attributes:
+        epoch: counted from 1; 0 before any.
+    """
+
+    epoch: int = 0
+
+    def update(self, loss: float, *, epoch: int) -> bool:
+        """Takes in the loss of an epoch; returns whether it is the best so far. The first one always is."""
+        if loss < self.best or not self.epoch:
+            self.best, self.epoch = loss, epoch
+            return True
+        return False

@@ -1,0 +1,51 @@
+"""Which devices train: from `--n-gpus` to a distribution strategy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import tensorflow as tf
+
+from camtrap_tf.errors import SettingError
+from camtrap_tf.logs import logger
+
+_LOG = logger(__name__)
+
+
+def choose_devices(n_gpus: Literal["auto"] | int, *, there: int, fewer_ok: bool = False) -> list[str]:
+    """Returns the devices to train on, by TensorFlow's short names.
+
+    Args:
+        n_gpus: how many GPUs; `auto`: all there are; 0: the CPU.
+        there: how many GPUs there are.
+        fewer_ok: with fewer than asked for: warn and take those.
+
+    Raises:
+        SettingError: more GPUs than there are.
+    """
+    count = there if n_gpus == "auto" else n_gpus
+    if count > there:
+        found = f"there {'is' if there == 1 else 'are'} {there or 'none'}"
+        if not fewer_ok:
+            raise SettingError(f"--n-gpus {count}: {found} on this machine; give --n-gpus auto, or 0 for the CPU")
+        _LOG.warning("--n-gpus %d: %s on this machine; going on with %s", count, found, there or "the CPU")
+        count = there
+    return [f"GPU:{number}" for number in range(count)] or ["CPU:0"]
+
+
+def gpu_count() -> int:
+    """Returns how many GPUs TensorFlow can use."""
+    return len(tf.config.list_physical_devices("GPU"))
+
+
+def strategy_on(devices: Sequence[str]) -> tf.distribute.Strategy:
+    """Returns a strategy that keeps a copy of the model on each device and trains them as one."""
+    for gpu in tf.config.list_physical_devices("GPU"):
+        try:
+            tf.config.experimental.set_memory_growth(gpu, True)
+        except RuntimeError:  # the GPU is in use by this process already, with whatever was set then
+            break
+    if len(devices) == 1:
+        return tf.distribute.OneDeviceStrategy(f"/{devices[0]}")
+    return tf.distribute.MirroredStrategy(list(devices))

@@ -1,0 +1,204 @@
+"""What a training reads: shards, label mapping, model to start from, all looked at before any long work.
+
+Problems are collected, so that a plan can show everything else; training itself stops at the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from camtrap_tf.config.training import TrainConfig
+from camtrap_tf.errors import CamtrapError, DatasetError, LabelError, SettingError
+from camtrap_tf.input_pipeline.shard_set import ShardSet
+from camtrap_tf.labels import UNKNOWN, LabelMapping
+from camtrap_tf.models.backbones import check_backbone
+from camtrap_tf.records import MISSING
+from camtrap_tf.training.devices import choose_devices, gpu_count
+from camtrap_tf.training.source import SourceModel, read_source
+from camtrap_tf.training.start_rule import Start, start_rule
+
+MAPPING_NAME = "label_mapping.json"
+SPLITS = ("training", "validation", "test")
+Value = TypeVar("Value")
+Counts = dict[str, dict[str, int]]
+
+
+@dataclass
+class Inputs:
+    """What was found. Fields are None where a problem hid them.
+
+    Attributes:
+        start: how training begins.
+        shards: `training`, `validation`, `test` → shards.
+        counts: the same names → label type → class → records, missing ones under `"-1"`.
+        full_mapping: the label mapping as given.
+        mapping: of the label types to learn.
+        trained: label types that take part in the loss.
+        source: model to start from.
+        devices: to train on.
+        problems: errors that stop the training.
+        warnings: what the user should know.
+    """
+
+    start: Start
+    shards: dict[str, ShardSet] = field(default_factory=dict)
+    counts: dict[str, Counts] = field(default_factory=dict)
+    full_mapping: LabelMapping | None = None
+    mapping: LabelMapping | None = None
+    trained: tuple[str, ...] = ()
+    source: SourceModel | None = None
+    devices: list[str] = field(default_factory=list)
+    problems: list[CamtrapError] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def attempt(self, function: Callable[[], Value]) -> Value | None:
+        """Returns what the function returns, or keeps its error."""
+        try:
+            return function()
+        except CamtrapError as err:
+            self.problems.append(err)
+            return None
+
+
+def gather(config: TrainConfig, *, labels_counted: bool = True) -> Inputs:
+    """Looks at everything that a training will read.
+
+    Args:
+        config: the settings.
+        labels_counted: count classes, which goes through shards that have no manifest.
+
+    Returns:
+        What was found, with the problems that there are.
+    """
+    inputs = Inputs(start_rule(config))
+    inputs.warnings += inputs.start.warnings
+    inputs.attempt(lambda: check_backbone(config.model, "none" if inputs.start.copies else config.weights))
+    devices = inputs.attempt(lambda: choose_devices(config.n_gpus, there=gpu_count(), fewer_ok=config.fewer_gpus_ok))
+    inputs.devices = devices or []
+    for name, paths, patterns, flag in (
+        ("training", config.train_tfr_path, config.train_tfr_pattern, "--train-tfr-path"),
+        ("validation", config.val_tfr_path, config.val_tfr_pattern, "--val-tfr-path"),
+        ("test", config.test_tfr_path, config.test_tfr_pattern, "--test-tfr-path"),
+    ):
+        if paths:
+            found = inputs.attempt(lambda p=paths, q=patterns, f=flag: _open(config, p, q, f))
+            if found is not None:
+                inputs.shards[name] = found
+    inputs.full_mapping = inputs.attempt(lambda: LabelMapping.read(_mapping_file(config, inputs.shards.get("training"))))
+    if inputs.full_mapping is not None:
+        full = inputs.full_mapping
+        inputs.mapping = inputs.attempt(lambda: full.select(config.labels))
+    if config.model_to_load is not None and inputs.start.copies:
+        path = config.model_to_load
+        inputs.source = inputs.attempt(lambda: read_source(path, with_state=inputs.start.mode == "continue"))
+    if inputs.mapping is not None and labels_counted:
+        _count(inputs, inputs.mapping, config)
+    return inputs
+
+
+def _open(config: TrainConfig, paths: tuple[Path, ...], patterns: tuple[str, ...], flag: str) -> ShardSet:
+    return ShardSet.open(paths, patterns, substring=config.pattern_is_substring, flag=flag)
+
+
+def _mapping_file(config: TrainConfig, training: ShardSet | None) -> Path:
+    """Returns the label mapping's file: as given, else the one beside the training shards.
+
+    Raises:
+        SettingError: not given, and there is none.
+    """
+    if config.class_mapping_json is not None:
+        return config.class_mapping_json
+    folders = [*config.train_tfr_path, *({shard.parent for shard in training.shards} if training else ())]
+    for folder in folders:
+        if (folder / MAPPING_NAME).is_file():
+            return folder / MAPPING_NAME
+    raise SettingError(f"--class-mapping-json: not given, and no {MAPPING_NAME} beside the training shards; give its path")
+
+
+def _count(inputs: Inputs, mapping: LabelMapping, config: TrainConfig) -> None:
+    """Counts classes, and finds label types that cannot be trained or measured."""
+    for name, shards in inputs.shards.items():
+        there = [label for label in mapping.label_types if label in shards.label_types]
+        counts = inputs.attempt(lambda s=shards, t=there: s.label_counts(t))
+        if counts is None:
+            continue
+        inputs.counts[name] = counts
+        inputs.warnings += _unknown_classes(name, counts, mapping)
+    for name, shards in inputs.shards.items():
+        if name in inputs.counts:
+            inputs.attempt(lambda n=name, s=shards: _check_split(n, s, inputs, mapping))
+    if "training" in inputs.counts:
+        inputs.trained = inputs.attempt(lambda: _trainable(mapping, inputs)) or ()
+        size = len(inputs.shards["training"])
+        if config.drop_remainder and size < config.batch_size:
+            inputs.problems.append(
+                SettingError(
+                    f"--batch-size {config.batch_size}: there are {size} training records, and --drop-remainder drops smaller "
+                    f"batches; give {size} or less"
+                )
+            )
+
+
+def known_records(counts: Mapping[str, int], classes: Mapping[str, int]) -> int:
+    """Returns how many records have a class that the mapping knows."""
+    return sum(count for name, count in counts.items() if classes.get(name, UNKNOWN) != UNKNOWN)
+
+
+def _unknown_classes(name: str, counts: Counts, mapping: LabelMapping) -> list[str]:
+    warnings = []
+    for label, classes in counts.items():
+        strange = {one: count for one, count in classes.items() if one != MISSING and mapping.index(label, one) == UNKNOWN}
+        if strange:
+            most = sorted(strange, key=lambda one: -strange[one])[:5]
+            shown = ", ".join(f"{one} ({strange[one]})" for one in most) + (", …" if len(strange) > 5 else "")
+            warnings.append(
+                f"{name}: {sum(strange.values())} records have a class of {label!r} that the label mapping lacks, "
+                f"and count as missing: {shown}"
+            )
+    return warnings
+
+
+def _check_split(name: str, shards: ShardSet, inputs: Inputs, mapping: LabelMapping) -> None:
+    """Makes sure that a split can be used for these label types.
+
+    Raises:
+        LabelError: a label type to train on is not in the shards, or none of its classes is known; or a split to
+            measure on has nothing to measure.
+    """
+    counts = inputs.counts[name]
+    if name == "training":
+        shards.require_labels(mapping.label_types)
+        shards.unknown_classes(mapping)
+        return
+    empty = [label for label in mapping.label_types if not known_records(counts.get(label, {}), mapping.classes[label])]
+    if len(empty) == len(mapping.label_types):
+        raise LabelError(
+            f"--labels {' '.join(mapping.label_types)}: no {name} record has a known class of any of them; "
+            f"give other {name} shards, or the label mapping that belongs to them"
+        )
+    inputs.warnings += [f"{name}: no record has a known class of {label!r}; it is not measured there" for label in empty]
+
+
+def _trainable(mapping: LabelMapping, inputs: Inputs) -> tuple[str, ...]:
+    """Returns the label types with more than one class.
+
+    Raises:
+        DatasetError: there is none.
+    """
+    single = [label for label in mapping.label_types if len(mapping.names(label)) < 2]
+    inputs.warnings += [
+        f"label {label!r} has one class ({', '.join(mapping.names(label))}): nothing to learn, left out of the loss"
+        for label in single
+    ]
+    trained = tuple(label for label in mapping.label_types if label not in single)
+    if not trained:
+        raise DatasetError(f"--labels {' '.join(mapping.label_types)}: none of them has two classes; there is nothing to learn")
+    for label in trained:
+        classes = mapping.classes[label]
+        seen = {classes[name] for name, count in inputs.counts["training"][label].items() if count and name in classes}
+        if len(seen) == 1:
+            inputs.warnings.append(f"training: all records have one class of {label!r}; the model will always give that one")
+    return trained

@@ -1,0 +1,173 @@
+"""How well a model does on a data set: every record, all of its frames.
+
+Probabilities of a record are the mean over its frames. Loss and accuracy are those of records: the loss is the
+cross-entropy of the mean probabilities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from camtrap_tf.input_pipeline.batches import InputErrors, evaluation_batches
+from camtrap_tf.input_pipeline.preprocessing import Preprocessing
+from camtrap_tf.input_pipeline.shard_set import ShardSet
+from camtrap_tf.labels import LabelMapping
+from camtrap_tf.models.metrics import HeadScore, Scores
+from camtrap_tf.progress import track
+
+Predict = Callable[[Any], dict[str, np.ndarray]]
+
+
+@dataclass(slots=True)
+class RecordRows:
+    """Some records in a row, complete with all of their frames.
+
+    Attributes:
+        records: `[R]` int64, numbers of the records.
+        probabilities: label type → `[R, C]`, mean over usable frames.
+        targets: label type → `[R]`, -1 where missing.
+    """
+
+    records: np.ndarray
+    probabilities: dict[str, np.ndarray]
+    targets: dict[str, np.ndarray]
+
+
+def by_record(frames: Iterable[tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]]) -> Iterator[RecordRows]:
+    """Averages the frames of each record; a record may begin in one batch and end in a later one.
+
+    Args:
+        frames: batches of record numbers `[B]` in ascending order, probabilities and targets by label type.
+
+    Yields:
+        Complete records, in order.
+    """
+    held: tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]] | None = None
+    for batch in frames:
+        joined = batch if held is None else _joined(held, batch)
+        last = int(np.searchsorted(joined[0], joined[0][-1]))
+        if last:
+            yield _averaged(_slice(joined, slice(0, last)))
+        held = _slice(joined, slice(last, None))
+    if held is not None:
+        yield _averaged(held)
+
+
+def _joined(one: Any, other: Any) -> Any:
+    def join(left: dict[str, np.ndarray], right: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {label: np.concatenate([left[label], right[label]]) for label in left}
+
+    return np.concatenate([one[0], other[0]]), join(one[1], other[1]), join(one[2], other[2])
+
+
+def _slice(batch: Any, rows: slice) -> Any:
+    records, probabilities, targets = batch
+    return (
+        records[rows],
+        {label: values[rows] for label, values in probabilities.items()},
+        {label: values[rows] for label, values in targets.items()},
+    )
+
+
+def _averaged(batch: Any) -> RecordRows:
+    records, probabilities, targets = batch
+    numbers, first, counts = np.unique(records, return_index=True, return_counts=True)
+    means = {
+        label: (np.add.reduceat(values.astype(np.float64), first, axis=0) / counts[:, None]).astype(np.float32)
+        for label, values in probabilities.items()
+    }
+    return RecordRows(numbers, means, {label: values[first] for label, values in targets.items()})
+
+
+@dataclass(slots=True)
+class Measured:
+    """What came of measuring.
+
+    Attributes:
+        scores: of each label type.
+        rows: all records, where they were to be kept.
+        errors: frames that could not be decoded; those are left out.
+    """
+
+    scores: Scores
+    rows: list[RecordRows] = field(default_factory=list)
+    errors: InputErrors = field(default_factory=InputErrors)
+
+
+def measure(
+    predict: Predict,
+    shards: ShardSet,
+    preprocessing: Preprocessing,
+    mapping: LabelMapping,
+    *,
+    batch_size: int,
+    threads: int | None = None,
+    regularisation: float = 0.0,
+    keep: bool = False,
+    description: str = "Validation",
+) -> Measured:
+    """Returns how well predictions agree with the labels of a data set.
+
+    Args:
+        predict: pictures `[B, H, W, 3]` in 0 … 255 → label type → probabilities `[B, C]`.
+        shards: the data set.
+        preprocessing: how its pictures become model input.
+        mapping: the label types to look at.
+        batch_size: pictures at once.
+        threads: threads that decode.
+        regularisation: penalty on the weights, part of the total loss.
+        keep: keep the probabilities of all records.
+        description: what the progress line says.
+
+    Raises:
+        DatasetError: too many pictures cannot be decoded.
+    """
+    measured = Measured(Scores({label: HeadScore() for label in mapping.label_types}, regularisation))
+
+    def frames() -> Iterator[tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]]:
+        batches = evaluation_batches(shards, preprocessing, mapping, batch_size=batch_size, threads=threads)
+        for batch in track(batches, total=None, description=description, unit="batches"):
+            measured.errors.add(batch)
+            usable = batch["valid"].numpy()
+            if usable.any():
+                probabilities = predict(batch["images"])
+                yield (
+                    batch["records"].numpy()[usable],
+                    {label: probabilities[label][usable] for label in mapping.label_types},
+                    {label: batch["targets"][label].numpy()[usable] for label in mapping.label_types},
+                )
+
+    for rows in by_record(frames()):
+        for label, score in measured.scores.heads.items():
+            score.add_rows(rows.targets[label], rows.probabilities[label])
+        if keep:
+            measured.rows.append(rows)
+    measured.errors.check(shards)
+    return measured
+
+
+def majority_baseline(training: Mapping[str, int], measured: Mapping[str, int], classes: Mapping[str, int]) -> float | None:
+    """Returns the accuracy of always answering the class that is most frequent in training.
+
+    Args:
+        training: class → records of the training data; missing and unknown ones are ignored.
+        measured: the same of the data to measure on.
+        classes: class → index; classes that share an index are one.
+
+    Returns:
+        A share in [0, 1]; None where nothing is labelled.
+    """
+
+    def by_index(counts: Mapping[str, int]) -> np.ndarray:
+        totals = np.zeros(max(classes.values(), default=-1) + 1, np.int64)
+        for name, count in counts.items():
+            if name in classes:
+                totals[classes[name]] += count
+        return totals
+
+    trained, seen = by_index(training), by_index(measured)
+    return float(seen[int(trained.argmax())] / seen.sum()) if seen.sum() and trained.sum() else None

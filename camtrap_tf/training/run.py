@@ -1,0 +1,349 @@
+"""`camtrap train`: from shards to a run folder and a finished bundle."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+import numpy as np
+import tensorflow as tf
+
+from camtrap_tf import __version__
+from camtrap_tf.config.names import OWN_BACKBONES, Normalisation
+from camtrap_tf.config.training import TrainConfig
+from camtrap_tf.files import digest_of, locked_folder, sha256_file, writable_folder
+from camtrap_tf.input_pipeline.preprocessing import Preprocessing
+from camtrap_tf.input_pipeline.statistics import channel_statistics
+from camtrap_tf.labels import LabelMapping
+from camtrap_tf.logs import logger
+from camtrap_tf.models.backbones import backbone_scaling, default_side_px, has_weights
+from camtrap_tf.models.bundle import FORMAT_VERSION, Bundle, describe_heads
+from camtrap_tf.models.classifier import build_classifier, freeze_backbone, head_layers
+from camtrap_tf.models.locating import BEST_FILE
+from camtrap_tf.models.weights import fit, load_keras_file, weighted_layers, weights_of
+from camtrap_tf.prediction.writers import write_test_predictions
+from camtrap_tf.records import MISSING
+from camtrap_tf.training.devices import strategy_on
+from camtrap_tf.training.inputs import Inputs, gather
+from camtrap_tf.training.loop import Progress, Training, run_epochs, steps_per_epoch
+from camtrap_tf.training.measuring import Measured, majority_baseline, measure
+from camtrap_tf.training.optimizers import make_optimizer, rate_of
+from camtrap_tf.training.plan import Plan, make_plan
+from camtrap_tf.training.run_folder import TEST_FILE, RunFolder
+from camtrap_tf.training.start_rule import (
+    check_source,
+    copy_weights,
+    require_complete,
+    starting_epoch,
+)
+from camtrap_tf.training.state import restore_optimizer, state_path
+from camtrap_tf.training.step import Stepper
+
+_LOG = logger(__name__)
+_NOT_IN_DIGEST = {"max_epochs", "n_cpus", "log_outdir", "tensorboard", "dry_run", "run_outputs_dir", "model_save_dir"}
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    """What came of a training.
+
+    Attributes:
+        ending: why it ended.
+        run: run folder.
+        bundle: folder of the bundle; None where nothing was trained.
+        best_epoch: counted from 1.
+        scores: `validation`, `test` → label type → accuracy and more; with `baseline`, the accuracy of always answering
+            the class most frequent in training.
+    """
+
+    ending: str
+    run: Path
+    bundle: Path | None = None
+    best_epoch: int | None = None
+    scores: Mapping[str, Mapping[str, Mapping[str, float | None]]] = field(default_factory=dict)
+
+    def text(self) -> str:
+        """Returns the summary for people."""
+        if self.bundle is None:
+            return f"nothing trained: {self.ending}"
+        lines = [self.ending, f"best epoch: {self.best_epoch}"]
+        for part, heads in self.scores.items():
+            for label, values in heads.items():
+                accuracy, baseline = values["accuracy"], values["baseline"]
+                if accuracy is None:
+                    lines.append(f"{part} {label}: nothing labelled")
+                else:
+                    beside = "" if baseline is None else f" (always the most frequent class: {baseline:.1%})"
+                    lines.append(f"{part} {label}: accuracy {accuracy:.1%}{beside}")
+        return "\n".join([*lines, f"bundle: {self.bundle}", f"run folder: {self.run}"])
+
+
+def train(config: TrainConfig) -> TrainResult | Plan:
+    """Trains a model and writes run folder and bundle; with `dry_run` returns the plan and writes nothing.
+
+    Raises:
+        CamtrapError: something cannot be used; before any long work wherever that can be known before.
+    """
+    if config.dry_run:
+        return make_plan(config)
+    inputs = gather(config)
+    if inputs.source is not None:
+        source = inputs.source
+        inputs.attempt(lambda: check_source(config, source))
+    if inputs.problems:
+        raise inputs.problems[0]
+    for warning in inputs.warnings:
+        _LOG.warning("%s", warning)
+    behind = starting_epoch(config, inputs.start, inputs.source)
+    if behind >= config.max_epochs:
+        reason = f"{behind} epochs lie behind and --max-epochs is {config.max_epochs}; give a higher one to go on"
+        return TrainResult(reason, config.run_outputs_dir)
+    writable_folder(config.run_outputs_dir, "--run-outputs-dir")
+    writable_folder(config.model_save_dir, "--model-save-dir")
+    with locked_folder(config.run_outputs_dir):
+        return _train(config, inputs, behind)
+
+
+def _train(config: TrainConfig, inputs: Inputs, behind: int) -> TrainResult:
+    assert inputs.mapping is not None  # without one there would have been a problem
+    assert inputs.full_mapping is not None
+    keras.utils.set_random_seed(seed_for(config.seed, "weights"))
+    preprocessing = choose_preprocessing(config, inputs)
+    strategy = strategy_on(inputs.devices)
+    _LOG.info("mode: %s; devices: %s", inputs.start.text, ", ".join(inputs.devices))
+    with strategy.scope():
+        model = _starting_model(config, inputs, preprocessing)
+        optimizer = make_optimizer(
+            config.optimizer, learning_rate=config.initial_learning_rate, weight_decay=config.weight_decay
+        )
+        optimizer.build(model.trainable_variables)
+    folder = RunFolder(config.run_outputs_dir)
+    facts = {
+        "validation": inputs.shards["validation"].digest,
+        "labels": list(inputs.trained),
+        "weights": list(config.labels_loss_weights),
+    }
+    progress = Progress(behind)
+    same_run = _take_over_state(config, inputs, optimizer, progress, facts)
+    folder.clear_way(epoch=behind if inputs.start.continues else 0, keep_best=same_run)
+    info = _info(config, inputs, preprocessing)
+    folder.write_setup(config, inputs.full_mapping, preprocessing, info)
+    stepper = Stepper(
+        model, optimizer, strategy=strategy, preprocessing=preprocessing, loss_weights=_loss_weights(config, inputs)
+    )
+    work = Training(
+        config, model, optimizer, stepper, preprocessing, inputs.mapping,
+        inputs.shards["training"], inputs.shards["validation"], folder, facts,
+    )  # fmt: skip
+    try:
+        ending = run_epochs(work, progress)
+    finally:
+        folder.close()
+    return _finish(work, inputs, progress, info, ending)
+
+
+def seed_for(seed: int, use: str) -> int:
+    """Returns the seed of one use, in 32 bits; uses with other names have seeds of their own."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{use}".encode()).digest()[:4], "big")
+
+
+def choose_preprocessing(config: TrainConfig, inputs: Inputs) -> Preprocessing:
+    """Returns how pictures become model input: size and scaling of the backbone, the source's, or the data's."""
+    training = inputs.shards["training"]
+    if inputs.source is not None:
+        old = inputs.source.preprocessing
+        wanted = Preprocessing.from_config(
+            config, input_size=old.output_height, normalisation=old.normalisation, stored_form=training.stored_form,
+            image_means=old.image_means, image_stdevs=old.image_stdevs,
+        )  # fmt: skip
+        if wanted.stacked != old.stacked:
+            _LOG.warning(
+                "--image-choice-for-sets %s: the model was trained with %s",
+                wanted.image_choice_for_sets,
+                old.image_choice_for_sets,
+            )
+        return replace(wanted, output_width=config.output_width or old.output_width)
+    trained = has_weights(config.model, config.weights)
+    default: Normalisation = "backbone" if trained and config.model not in OWN_BACKBONES else "dataset"
+    normalisation = config.normalisation or default
+    if not trained and config.model not in OWN_BACKBONES:
+        _LOG.info("weights are random; --weights imagenet (or a file) usually needs far fewer pictures")
+    size = config.output_height if config.output_height and config.output_width else default_side_px(config.model)
+    wanted = Preprocessing.from_config(config, input_size=size, normalisation=normalisation, stored_form=training.stored_form)
+    if normalisation == "backbone":
+        scaling = backbone_scaling(config.model)
+        return wanted.with_statistics(scaling.means, scaling.stdevs)
+    seed = seed_for(config.seed, "statistics")
+    means, stdevs = channel_statistics(training, wanted, seed=seed, threads=config.n_cpus)
+    return wanted.with_statistics(means, stdevs)
+
+
+def _starting_model(config: TrainConfig, inputs: Inputs, preprocessing: Preprocessing) -> keras.Model:
+    """Builds the model and fills it as the start rule says."""
+    assert inputs.mapping is not None
+    copies = inputs.start.copies
+    model = build_classifier(config.model_copy(update={"weights": "none"}) if copies else config, inputs.mapping, preprocessing)
+    if copies and inputs.source is not None:
+        report = copy_weights(model, inputs.mapping, inputs.source)
+        _LOG.info("from %s:\n%s", inputs.source.file, report.table(frozen=inputs.start.frozen))
+        require_complete(report, inputs.start, config, inputs.source)
+    if inputs.start.frozen:
+        freeze_backbone(model)
+    for label, head in head_layers(model).items():
+        head.trainable = label in inputs.trained
+    return model
+
+
+def _take_over_state(
+    config: TrainConfig, inputs: Inputs, optimizer: keras.optimizers.Optimizer, progress: Progress, facts: Mapping[str, Any]
+) -> bool:
+    """Restores optimiser, learning rate and counters where training goes on.
+
+    Returns:
+        Whether counters were restored, so that the best model so far counts too.
+    """
+    source = inputs.source
+    if inputs.start.mode != "continue" or source is None:
+        return False
+    if source.state is None:
+        _LOG.warning("%s: no state of the optimiser beside it; the optimiser begins anew", source.file)
+        return False
+    reason = _reordered(inputs) or restore_optimizer(optimizer, config.optimizer, source.state)
+    if reason:
+        _LOG.warning("the optimiser begins anew: %s", reason)
+    saved = float(source.state.facts.get("learning_rate", config.initial_learning_rate))
+    if "initial_learning_rate" in config.model_fields_set:
+        _LOG.info(
+            "learning rate %g as given; it was %g at the end of the earlier training", config.initial_learning_rate, saved
+        )
+    else:
+        rate_of(optimizer).base = saved
+        _LOG.info("learning rate %g, as before", saved)
+    same = all(source.state.facts.get(key) == value for key, value in facts.items())
+    best = config.run_outputs_dir / BEST_FILE
+    if not same or not best.is_file() or source.file.parent.resolve() != config.run_outputs_dir.resolve():
+        _LOG.info("patience and best model begin anew: another run folder, other validation data or other labels")
+        return False
+    progress.restore(source.state.facts)
+    return True
+
+
+def _reordered(inputs: Inputs) -> str | None:
+    """Says why the optimiser's memory of a head would be that of other classes, if it would."""
+    assert inputs.mapping is not None
+    assert inputs.source is not None
+    for label in inputs.mapping.label_types:
+        if inputs.mapping.names(label) != inputs.source.mapping.names(label):
+            return f"classes of {label!r} are in another order"
+    return None
+
+
+def _loss_weights(config: TrainConfig, inputs: Inputs) -> dict[str, float]:
+    weights = dict(zip(config.labels, config.labels_loss_weights or (1.0,) * len(config.labels), strict=True))
+    return {label: weights[label] for label in inputs.trained}
+
+
+def _info(config: TrainConfig, inputs: Inputs, preprocessing: Preprocessing) -> dict[str, Any]:
+    """Returns what is known about the model before it is trained; part of `bundle.json`."""
+    assert inputs.mapping is not None
+    weights: dict[str, Any] = {"origin": config.weights if config.weights in ("none", "imagenet") else "file"}
+    if inputs.source is not None:
+        weights = {"origin": inputs.start.mode, "model_sha256": sha256_file(inputs.source.file)}
+    elif weights["origin"] == "file":
+        weights |= {"name": Path(config.weights).name, "sha256": sha256_file(Path(config.weights))}
+    settings = config.model_dump(mode="json", exclude=_NOT_IN_DIGEST)
+    return {
+        "format_version": FORMAT_VERSION,
+        "kind": "run",
+        "heads": describe_heads(inputs.mapping, config.labels),
+        "backbone": {"name": config.model, "weights": weights, "frozen": inputs.start.frozen},
+        "input": {"height": preprocessing.output_height, "width": preprocessing.output_width},
+        "parents": {name: shards.digest for name, shards in inputs.shards.items()},
+        "config_sha256": digest_of(settings),
+        "seed": config.seed,
+        "versions": {
+            "camtrap_tf": __version__,
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+            "numpy": np.__version__,
+            "h5py": h5py.__version__,
+            "python": platform.python_version(),
+        },
+    }
+
+
+def _finish(work: Training, inputs: Inputs, progress: Progress, info: Mapping[str, Any], ending: str) -> TrainResult:
+    """Takes the best weights, measures them on the test data, writes the bundle."""
+    assert inputs.full_mapping is not None
+    config, best = work.config, work.folder.path / BEST_FILE
+    misfits = fit(weighted_layers(work.model), weights_of(load_keras_file(best)))[1]
+    assert not misfits, misfits
+    scores = {"validation": _with_baseline(_validation(work, progress), "validation", inputs)}
+    if "test" in inputs.shards:
+        measured = measure(
+            work.stepper.predict, inputs.shards["test"], work.preprocessing, work.mapping,
+            batch_size=config.batch_size, threads=config.n_cpus, keep=True, description="Test",
+        )  # fmt: skip
+        _write_test(work, inputs, measured)
+        heads = {label: score.as_dict() for label, score in measured.scores.heads.items()}
+        scores["test"] = _with_baseline(heads, "test", inputs)
+    bundle_info = {
+        **info,
+        "epoch": progress.best.epoch,
+        "metrics": {"validation_loss": progress.best.best, **scores},
+    }
+    bundle = Bundle(work.model, inputs.full_mapping, work.preprocessing, bundle_info)
+    state = state_path(best)
+    bundle.write(config.model_save_dir, beside={state_path(Path("model.keras")).name: state} if state.is_file() else {})
+    return TrainResult(ending, work.folder.path, config.model_save_dir, progress.best.epoch, scores)
+
+
+def _validation(work: Training, progress: Progress) -> dict[str, dict[str, float | None]]:
+    """Returns the validation scores of the best epoch, measured again where an earlier process found it."""
+    if progress.best.epoch in progress.history:
+        return progress.history[progress.best.epoch]["val"]
+    measured = measure(
+        work.stepper.predict, work.validation, work.preprocessing, work.mapping,
+        batch_size=work.config.batch_size, threads=work.config.n_cpus,
+    )  # fmt: skip
+    return {label: score.as_dict() for label, score in measured.scores.heads.items()}
+
+
+def _with_baseline(
+    heads: Mapping[str, Mapping[str, float | None]], part: str, inputs: Inputs
+) -> dict[str, dict[str, float | None]]:
+    mapping: LabelMapping = inputs.mapping  # type: ignore[assignment]
+    trained, seen = inputs.counts["training"], inputs.counts[part]
+    return {
+        label: {**values, "baseline": majority_baseline(trained.get(label, {}), seen.get(label, {}), mapping.classes[label])}
+        for label, values in heads.items()
+    }
+
+
+def _write_test(work: Training, inputs: Inputs, measured: Measured) -> None:
+    """Writes `test_preds.json`: every test record with a usable frame, with its labels as they stand in the shards."""
+    shards, labels = inputs.shards["test"], work.mapping.label_types
+    ids: list[str] = []
+    truth: dict[str, list[str]] = {label: [] for label in labels}
+    for rows in measured.rows:
+        for record in rows.records:
+            example = shards.example(int(record))
+            ids.append(example.id)
+            for label, classes in truth.items():
+                classes.append((*example.labels.get(label, ()), MISSING)[0])
+    write_test_predictions(
+        work.folder.path / TEST_FILE,
+        ids=ids,
+        probabilities={label: np.concatenate([rows.probabilities[label] for rows in measured.rows]) for label in labels},
+        ground_truth=truth,
+        class_names={label: work.mapping.names(label) for label in labels},
+    )
+
+
+__all__ = ["TrainResult", "choose_preprocessing", "seed_for", "steps_per_epoch", "train"]

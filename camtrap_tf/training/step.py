@@ -1,0 +1,160 @@
+"""One training step and one prediction step, on one device or several.
+
+The functions that run on a device take a part of the batch and know the whole of it by its counts, which are added
+up over all devices before anything is divided. So the loss is that of the global batch, however it is split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from camtrap_tf.input_pipeline.augment import augment_batch
+from camtrap_tf.input_pipeline.preprocessing import Preprocessing
+from camtrap_tf.models.bundle import probabilities_of
+from camtrap_tf.models.losses import masked_cross_entropy, masked_mean
+from camtrap_tf.models.metrics import HeadScore, Scores, correct_counts
+
+Batch = Mapping[str, Any]
+
+
+class Stepper:
+    """Trains and applies a model over the devices of a strategy.
+
+    Attributes:
+        loss_weights: label type → weight in the loss; label types that are not in here are not trained.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        *,
+        strategy: tf.distribute.Strategy,
+        preprocessing: Preprocessing,
+        loss_weights: Mapping[str, float],
+        jit_compile: bool = False,
+    ) -> None:
+        """Model and optimiser have to be made in the scope of the strategy."""
+        self.loss_weights = dict(loss_weights)
+        self._model = model
+        self._optimizer = optimizer
+        self._strategy = strategy
+        self._preprocessing = preprocessing
+        with strategy.scope():
+            self._sums = tf.Variable(
+                tf.zeros([len(self.loss_weights), 4], tf.float64),
+                trainable=False,
+                synchronization=tf.VariableSynchronization.ON_READ,
+                aggregation=tf.VariableAggregation.SUM,
+            )
+        self._train = tf.function(self._train_everywhere, jit_compile=jit_compile, reduce_retracing=True)
+        self._predict = tf.function(self._predict_everywhere, reduce_retracing=True)
+
+    def train(self, batch: Batch) -> tf.Tensor:
+        """Takes one step on a global batch.
+
+        Args:
+            batch: `images` float32 `[B, H, W, 3]` in 0 … 255, `seeds` int32 `[B, 2]`, `targets` label type → int32 `[B]`,
+                -1 where missing.
+
+        Returns:
+            The total loss of the global batch, on its device; reading it waits for the step.
+        """
+        part = {
+            "images": batch["images"],
+            "seeds": batch["seeds"],
+            "targets": {label: batch["targets"][label] for label in self.loss_weights},
+        }
+        return self._train(self._spread(part))
+
+    def predict(self, images: tf.Tensor) -> dict[str, np.ndarray]:
+        """Returns label type → probabilities `[B, C]` of pictures `[B, H, W, 3]` in 0 … 255."""
+        parts = self._predict(self._spread({"images": images, "targets": {}}))
+        count = int(images.shape[0])
+        return {
+            label: np.concatenate([part.numpy() for part in self._strategy.experimental_local_results(values)])[:count]
+            for label, values in parts.items()
+        }
+
+    def epoch_scores(self) -> Scores:
+        """Returns the scores over all steps since the last call, and begins anew."""
+        sums = self._sums.numpy() if self._strategy.num_replicas_in_sync == 1 else self._sums.read_value().numpy()
+        with self._strategy.scope():
+            self._sums.assign(tf.zeros_like(sums))
+        scores = Scores({label: HeadScore() for label in self.loss_weights}, self.regularisation())
+        for row, score in zip(sums, scores.heads.values(), strict=True):
+            score.add(row)
+        return scores
+
+    def regularisation(self) -> float:
+        """Returns the present penalty on the weights."""
+        return float(tf.add_n(self._model.losses)) if self._model.losses else 0.0
+
+    def train_step(self, batch: Batch) -> tf.Tensor:
+        """Takes the step of one device on its part of the batch; to be called by `strategy.run`.
+
+        Returns:
+            The device's share of the total loss; shares add up to it.
+        """
+        context = tf.distribute.get_replica_context()
+        images = augment_batch(batch["images"], batch["seeds"], self._preprocessing)
+        with tf.GradientTape() as tape:
+            logits = self._model(images, training=True)
+            parts = {label: masked_cross_entropy(batch["targets"][label], logits[label]) for label in self.loss_weights}
+            counts = context.all_reduce(tf.distribute.ReduceOp.SUM, [count for _, count in parts.values()])
+            loss = tf.add_n(
+                [
+                    weight * masked_mean(parts[label][0], count)
+                    for (label, weight), count in zip(self.loss_weights.items(), counts, strict=True)
+                ]
+            )
+            if self._model.losses:
+                loss += tf.add_n(self._model.losses) / context.num_replicas_in_sync
+        variables = self._model.trainable_variables
+        self._optimizer.apply(tape.gradient(loss, variables), variables)
+        rows = [[*parts[label], *correct_counts(batch["targets"][label], logits[label])] for label in self.loss_weights]
+        self._sums.assign_add(tf.cast(tf.convert_to_tensor(rows), tf.float64))
+        return loss
+
+    def _train_everywhere(self, batch: Batch) -> tf.Tensor:
+        return self._strategy.reduce(tf.distribute.ReduceOp.SUM, self._strategy.run(self.train_step, args=(batch,)), axis=None)
+
+    def _predict_everywhere(self, batch: Batch) -> Any:
+        return self._strategy.run(lambda part: probabilities_of(self._model, part["images"]), args=(batch,))
+
+    def _spread(self, batch: Batch) -> Any:
+        """Gives each device its part; equal parts, filled up with unlabelled rows where the batch does not divide."""
+        replicas = self._strategy.num_replicas_in_sync
+        if replicas == 1:
+            return batch
+        padded = pad_batch(batch, replicas)
+        size = int(padded["images"].shape[0]) // replicas
+
+        def part(context: tf.distribute.distribute_lib.ValueContext) -> Any:
+            start = context.replica_id_in_sync_group * size
+            return tf.nest.map_structure(lambda tensor: tensor[start : start + size], padded)
+
+        return self._strategy.experimental_distribute_values_from_function(part)
+
+
+def pad_batch(batch: Batch, multiple: int) -> dict[str, Any]:
+    """Returns a batch whose size divides: its first rows are repeated, without labels.
+
+    So no device gets an empty part, whose batch statistics would not be numbers.
+    """
+    count = int(batch["images"].shape[0])
+    extra = -count % multiple
+    if not extra:
+        return dict(batch)
+    rows = tf.concat([tf.range(count), tf.range(extra) % count], axis=0)
+    padded = tf.nest.map_structure(lambda tensor: tf.gather(tensor, rows), dict(batch))
+    unlabelled = tf.fill([extra], -1)
+    padded["targets"] = {
+        label: tf.concat([values, tf.cast(unlabelled, values.dtype)], axis=0) for label, values in batch["targets"].items()
+    }
+    return padded
