@@ -9,7 +9,7 @@ import bisect
 import collections
 import hashlib
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,12 @@ Shares = Sequence[tuple[str, float]]
 """Splits with their share of the records, in [0, 1]; together 1."""
 Content = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]
 """What a group holds: codes of classes, and for each the part of all its records."""
+
+EVERY_RECORD = 0
+"""The code that stands for a record, whatever its classes."""
+
+ROUNDING = 1e-9
+"""Sums of parts may be off by this much."""
 
 
 def unit_hash(record_id: str) -> float:
@@ -60,10 +66,11 @@ def split_by_group(
 ) -> list[str]:
     """Returns the split of each record such that a group stays whole.
 
-    Groups, in the order of their hashes, are dealt to the split that lacks most of what they hold. For a class, a group's
-    weight is the part of all its records that the group has, so rare classes weigh as much as common ones; the number of
-    records counts like one more class. The deal is the greedy one that keeps the squared distance between the parts that splits
-    have and the parts that they should have least. While splits are empty, the last groups are kept for them.
+    Groups, in the order of their hashes, are dealt to the split that lacks most of what they hold: the deficit of a split in
+    a class is the part of its due that it does not have yet. In the sum over classes, a class weighs what part of all
+    its records the group has, so rare classes count as much as common ones; the number of records is one more class.
+    Only splits with room are asked, those that come nearer to their share with the group than without it. When as many
+    groups are left as splits are empty, each of these gets one, the larger split the larger group.
 
     Args:
         ids: id of each record.
@@ -77,14 +84,14 @@ def split_by_group(
         rows_by_group[key].append(row)
     ordered = sorted(rows_by_group, key=lambda key: (hashlib.md5(":".join(key).encode()).digest(), key))
     codes, totals = _class_codes(len(ids), labels)
-    contents = (_content(codes[rows_by_group[key]], totals) for key in ordered)
+    contents = [_content(codes[rows_by_group[key]], totals) for key in ordered]
     names, parts = zip(*((name, share) for name, share in shares if share > 0), strict=True)
-    dealt = dict(zip(ordered, _deal(contents, len(ordered), np.asarray(parts), len(totals)), strict=True))
+    dealt = dict(zip(ordered, _deal(contents, np.asarray(parts), len(totals)), strict=True))
     return [names[dealt[key]] for key in keys]
 
 
 def _class_codes(count: int, labels: Mapping[str, Sequence[str | None]]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Numbers all classes of all label types; 0 is every record, -1 a missing label.
+    """Numbers all classes of all label types; `EVERY_RECORD` is there for each record, -1 is a missing label.
 
     Returns:
         codes `[records, 1 + label types]`, and how many records have each code `[codes]`.
@@ -106,16 +113,22 @@ def _content(codes: npt.NDArray[np.int64], totals: npt.NDArray[np.int64]) -> Con
     return held, counts / totals[held]
 
 
-def _deal(contents: Iterable[Content], count: int, shares: npt.NDArray[np.float64], codes: int) -> list[int]:
-    """Returns the split, as an index, of each of `count` groups in turn."""
-    lacking = np.repeat(shares[:, None], codes, axis=1)
-    empty = set(range(len(shares)))
-    dealt = []
+def _deal(contents: Sequence[Content], shares: npt.NDArray[np.float64], codes: int) -> list[int]:
+    """Returns the split, as an index, of each group."""
+    has = np.zeros((len(shares), codes))
+    sizes = [float(part[held == EVERY_RECORD][0]) for held, part in contents]
+    largest_first = np.argsort(-shares, kind="stable").tolist()
+    dealt: list[int] = []
     for place, (held, part) in enumerate(contents):
-        open_to = sorted(empty) if empty and count - place <= len(empty) else list(range(len(shares)))
-        deficits = lacking[open_to][:, held] @ part
-        chosen = open_to[int(np.argmax(deficits))]
-        lacking[chosen, held] -= part
-        empty.discard(chosen)
+        empty = [split for split in largest_first if has[split, EVERY_RECORD] == 0]
+        if len(empty) >= len(contents) - place:
+            left = sorted(range(place, len(contents)), key=lambda group: -sizes[group])
+            given = dict(zip(left, empty, strict=False))
+            return dealt + [given[group] for group in range(place, len(contents))]
+        room = [split for split in largest_first if has[split, EVERY_RECORD] + sizes[place] / 2 <= shares[split] + ROUNDING]
+        candidates = room or largest_first
+        deficits = [float((part * (1 - has[split, held] / shares[split])).sum()) for split in candidates]
+        chosen = candidates[int(np.argmax(deficits))]
+        has[chosen, held] += part
         dealt.append(chosen)
     return dealt
