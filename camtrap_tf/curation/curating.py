@@ -59,7 +59,7 @@ def curate(inventory: Inventory, config: DatasetConfig) -> Curated:
     selected = _filter(inventory, config, steps)
     splits, group_field = _split(selected, config)
     mapping = LabelMapping.from_classes(selected.label_counts())
-    warnings = leakage_warnings(selected, splits, group_field=group_field)
+    warnings = leakage_warnings(selected, splits, group_field=group_field, split_field=config.split_by_meta)
     if config.balanced_sampling_min:
         selected, splits = _balance(selected, splits, config, steps)
     warnings += _empty_splits(splits, config)

@@ -61,8 +61,17 @@ def straddling(groups: Sequence[str | None], splits: Sequence[str]) -> tuple[int
     return sum(len(found) > 1 for found in seen.values()), len(seen)
 
 
-def leakage_warnings(inventory: Inventory, splits: Sequence[str], *, group_field: str | None) -> list[str]:
-    """Returns a sentence for each kind of group that is in several splits; scores on such splits flatter the model."""
+def leakage_warnings(
+    inventory: Inventory, splits: Sequence[str], *, group_field: str | None, split_field: str | None = None
+) -> list[str]:
+    """Returns a sentence for each kind of group that is in several splits; scores on such splits flatter the model.
+
+    Args:
+        inventory: the records.
+        splits: the split of each.
+        group_field: meta data field whose groups were kept whole, if any.
+        split_field: meta data field that says the split, if one does.
+    """
     fields = [find_field(inventory.meta_fields, known) for known in (LOCATION_FIELDS, EVENT_FIELDS)]
     known_fields = [field for field in fields if field is not None]
     if not known_fields and group_field is None:
@@ -70,13 +79,14 @@ def leakage_warnings(inventory: Inventory, splits: Sequence[str], *, group_field
             "leakage: the inventory knows neither location nor sequence, so pictures of one place or burst may be in several "
             "splits; keep such a column with --meta-data-fields when the inventory is made"
         ]
+    advice = f"mend {split_field!r}, or without --split-by-meta" if split_field else "the setting"
     warnings = []
     for field in known_fields:
         torn, count = straddling(inventory.meta(field), splits)
         if torn:
             warnings.append(
                 f"leakage: {torn} of {count} groups by {field!r} have records in more than one split, which makes scores look "
-                f"better than they are; --split-group {field} keeps them together"
+                f"better than they are; {advice} --split-group {field} keeps them together"
             )
     return warnings
 

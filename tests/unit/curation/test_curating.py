@@ -32,7 +32,9 @@ def events(count: int = 240) -> list[CaptureEvent]:
             "empty": "empty" if i % 4 == 0 else "animal",
         }
         labels = [one, {**one, "species": "gnu"}] if i % 10 == 0 else [one]
-        made.append(make_event(f"r{i}", labels=labels, location=f"l{i // 20}", split_name="train" if i % 3 else "test_S1"))
+        made.append(
+            make_event(f"r{i}", labels=labels, location=f"l{i // 20}", split_name="train" if i // 20 % 3 else "test_S1")
+        )
     return made
 
 
@@ -119,7 +121,9 @@ def test_splits_by_meta_data() -> None:
     with pytest.raises(SettingError, match="did you mean 'split_name'"):
         curate(INVENTORY, config(split_by_meta="split_nam"))
     torn = Inventory.from_records([make_event(str(i), site="s", part=str(i % 2)) for i in range(4)])
-    assert "1 of 1 groups by 'site'" in curate(torn, config(split_by_meta="part")).warnings[0]
+    warning = curate(torn, config(split_by_meta="part")).warnings[0]
+    assert "1 of 1 groups by 'site'" in warning
+    assert "mend 'part'" in warning
     with pytest.raises(SettingError, match="1 of 1 groups by 'site'"):
         curate(torn, config(split_by_meta="part", split_group="site"))
 
