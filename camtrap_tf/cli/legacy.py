@@ -54,7 +54,7 @@ class Program:
 
 
 _WORKERS = Old(notice="pictures are processed in parallel anyway, one process per core (--workers sets another number)")
-_HANDED_OUT = Old(takes=1, notice="worker processes take whole shards; there is no batch size to set for them")
+_HANDED_OUT = Old(takes=1, notice="worker processes get small portions of records; there is no size to set for them")
 _READERS = Old(takes=1, notice="shards are read by record offset; --n-cpus sets how many threads read and decode")
 _ESTIMATOR = Old(takes=1, notice="there is no Estimator in between any more; nothing is written to that folder")
 

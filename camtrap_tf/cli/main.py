@@ -98,6 +98,9 @@ def _main(argv: list[str]) -> int:
 def _help(argv: list[str]) -> int:
     from camtrap_tf.cli.help import group_overview, print_help
 
+    if argv[0] == "legacy" and argv[1] in _HELP:
+        print(f"usage: camtrap legacy <program> <its flags>\n\nprograms: {', '.join(legacy.PROGRAMS)}")
+        return 0
     words = legacy.command_line(argv[1:]) if argv[0] == "legacy" else argv
     following = words[1] if len(words) > 1 else None
     command, used = find(words[0], following)

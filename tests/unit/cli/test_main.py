@@ -237,6 +237,14 @@ def test_help_of_a_command(capsys: pytest.CaptureFixture[str], command: Command)
     assert "--config FILE" in text
 
 
+def test_help_of_legacy(capsys: pytest.CaptureFixture[str]) -> None:
+    """Help of `legacy` names the older programs, help of one of those shows our command."""
+    assert cli.main(["legacy", "--help"]) == 0
+    assert "create_dataset_inventory" in capsys.readouterr().out
+    assert cli.main(["legacy", "train.py", "-h"]) == 0
+    assert "usage: camtrap train" in capsys.readouterr().out
+
+
 def test_help_of_a_group(capsys: pytest.CaptureFixture[str]) -> None:
     """Help of a group lists its commands, then shows the flags of the first."""
     assert cli.main(["dataset", "--help"]) == 0
