@@ -78,6 +78,9 @@ class DatasetConfig(LoggedConfig):
                     f"--split-names has {len(self.split_names)} entries and --split-percent {len(self.split_percent)}; "
                     "give one share per split"
                 )
+            for name in self.split_names:
+                if not name or name.startswith(".") or any(character in name for character in "/\\\0\n\r"):
+                    raise ValueError(f"--split-names: {name!r} cannot begin the name of a shard")
             if len(set(self.split_names)) != len(self.split_names):
                 raise ValueError("--split-names has a name twice")
             if min(self.split_percent) < 0 or not math.isclose(sum(self.split_percent), 1.0, abs_tol=1e-6):
