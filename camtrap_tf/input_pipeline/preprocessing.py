@@ -11,14 +11,13 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
-from camtrap_tf.config.names import ColorAugmentation, ImageChoice, Normalisation
+from camtrap_tf.config.names import ColorAugmentation, ImageChoice, Normalisation, TruncatedPolicy
 from camtrap_tf.config.training import InputConfig
 from camtrap_tf.errors import SettingError, suggestion
 from camtrap_tf.files import read_json, write_json
 from camtrap_tf.images.stored_form import StoredForm
 
 FILE_NAME = "image_processing.json"
-_LEGACY_STACKED = {"grayscale_stacking"}
 _EXTRA = ("normalisation", "stored_form")
 
 
@@ -73,7 +72,7 @@ class Preprocessing:
     @property
     def stacked(self) -> bool:
         """Whether the frames of a record become the channels of one picture."""
-        return self.image_choice_for_sets in _LEGACY_STACKED
+        return self.image_choice_for_sets == "grayscale_stacking"
 
     @property
     def colours(self) -> ColorAugmentation:
@@ -137,9 +136,7 @@ class Preprocessing:
         value = {field.name: getattr(self, field.name) for field in fields(self)}
         value["image_means"], value["image_stdevs"] = list(self.image_means), list(self.image_stdevs)
         value["stored_form"] = None if self.stored_form is None else self.stored_form.as_json()
-        return {**{key: value[key] for key in value if key not in _EXTRA}, "is_training": False} | {
-            key: value[key] for key in _EXTRA
-        }
+        return {**{key: one for key, one in value.items() if key not in _EXTRA}, "is_training": False, **_extras(value)}
 
     @classmethod
     def from_json(cls, value: Any, where: str = FILE_NAME) -> Self:
@@ -180,6 +177,10 @@ class Preprocessing:
         write_json(path / FILE_NAME if path.is_dir() else path, self.as_json())
 
 
+def _extras(value: dict[str, Any]) -> dict[str, Any]:
+    return {key: value[key] for key in _EXTRA}
+
+
 _CHOICES = {
     "color_augmentation": typing.get_args(ColorAugmentation),
     "image_choice_for_sets": typing.get_args(ImageChoice),
@@ -190,9 +191,7 @@ _CHOICES = {
 def _checked(key: str, value: Any, where: str) -> Any:
     """Returns the value of a key as the dataclass holds it."""
     if key == "stored_form":
-        if value is not None and not isinstance(value, dict):
-            raise _wrong(where, key, value, "an object or null")
-        return None if value is None else StoredForm.from_json(value)
+        return None if value is None else _stored_form(value, where)
     if key in _CHOICES:
         value = "none" if key == "color_augmentation" and value is None else value
         if value not in _CHOICES[key]:
@@ -209,10 +208,27 @@ def _checked(key: str, value: Any, where: str) -> Any:
     if not _is_number(value):
         raise _wrong(where, key, value, "a number")
     if key in ("output_height", "output_width"):
-        if value != int(value):
+        if isinstance(value, float) and not value.is_integer():
             raise _wrong(where, key, value, "a whole number")
         return int(value)
     return float(value)
+
+
+def _stored_form(value: Any, where: str) -> StoredForm:
+    known = [field.name for field in fields(StoredForm)]
+    if not isinstance(value, dict) or not set(value) <= set(known):
+        raise _wrong(where, "stored_form", value, f"an object of {', '.join(known)}, or null")
+    for key, one in value.items():
+        sound = (
+            one in typing.get_args(TruncatedPolicy) if key == "truncated" else _is_whole(one, may_lack=key.startswith("side"))
+        )
+        if not sound:
+            raise SettingError(f"{where}: stored_form has {key} {one!r}; give the file that training wrote")
+    return StoredForm.from_json(value)
+
+
+def _is_whole(value: Any, *, may_lack: bool) -> bool:
+    return (value is None and may_lack) or (isinstance(value, int) and not isinstance(value, bool) and value > 0)
 
 
 def _is_number(value: Any) -> bool:
