@@ -1,0 +1,56 @@
+"""Messages on stderr and in the log folder."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from camtrap_tf.logs import ROOT, logger, start_logging
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    """Puts the package's logger back as it was."""
+    root = logging.getLogger(ROOT)
+    before = (list(root.handlers), root.level, root.propagate)
+    root.handlers.clear()
+    yield
+    for handler in root.handlers:
+        handler.close()
+    root.handlers[:], root.propagate = before[0], before[2]
+    root.setLevel(before[1])
+
+
+def test_messages_go_to_stderr_and_two_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Debug messages go to one of the files alone."""
+    start_logging(tmp_path / "logs")
+    logger("camtrap_tf.some").info("hello")
+    logger("camtrap_tf.some").debug("details")
+    assert capsys.readouterr() == ("", "hello\n")
+    info, debug = ((tmp_path / "logs" / name).read_text() for name in ("run_info.log", "run_debug.log"))
+    assert "INFO camtrap_tf.some: hello" in info
+    assert "details" not in info
+    assert "hello" in debug
+    assert "DEBUG camtrap_tf.some: details" in debug
+
+
+def test_starting_again_replaces_and_appends(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A message is shown once, and log files grow."""
+    for text in ("one", "two"):
+        start_logging(tmp_path)
+        logger("camtrap_tf.some").info(text)
+    assert capsys.readouterr().err == "one\ntwo\n"
+    assert [line.split(": ")[-1] for line in (tmp_path / "run_info.log").read_text().splitlines()] == ["one", "two"]
+
+
+def test_no_folder_no_files(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a folder messages go to stderr alone, from the level asked for."""
+    monkeypatch.chdir(tmp_path)
+    start_logging(level=logging.WARNING)
+    logger("camtrap_tf.some").info("quiet")
+    logger("camtrap_tf.some").warning("loud")
+    assert capsys.readouterr().err == "loud\n"
+    assert list(tmp_path.iterdir()) == []
