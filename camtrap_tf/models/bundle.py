@@ -127,6 +127,7 @@ class Bundle:
         return tf.function(
             lambda images: probabilities_of(self.model, images),
             input_signature=[tf.TensorSpec([None, *self.model.input.shape[1:]], tf.float32)],
+            autograph=False,
         )
 
     def probabilities(self, images: Any) -> dict[str, np.ndarray]:

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from camtrap_tf.config.training import TrainConfig
 from camtrap_tf.errors import CamtrapError
-from camtrap_tf.input_pipeline.batches import InputErrors, example_count, training_batches
+from camtrap_tf.input_pipeline.batches import InputErrors, evaluation_batches, example_count, training_batches
 from camtrap_tf.input_pipeline.preprocessing import Preprocessing
 from camtrap_tf.input_pipeline.shard_set import ShardSet
 from camtrap_tf.labels import LabelMapping
@@ -95,6 +95,12 @@ class Training:
     folder: RunFolder
     facts: dict[str, Any] = field(default_factory=dict)
 
+    def frames_of(self, shards: ShardSet) -> tf.data.Dataset:
+        """Returns every frame of a data set, in batches, for `measure`."""
+        return evaluation_batches(
+            shards, self.preprocessing, self.mapping, batch_size=self.config.batch_size, threads=self.config.n_cpus
+        )
+
 
 def run_epochs(work: Training, progress: Progress) -> str:
     """Trains until the last epoch, or until the validation loss has stopped improving.
@@ -107,16 +113,15 @@ def run_epochs(work: Training, progress: Progress) -> str:
         DatasetError: too many pictures cannot be decoded.
     """
     config = work.config
+    validation = work.frames_of(work.validation)
     while progress.epoch < config.max_epochs:
         number = progress.epoch + 1
         trained = _train_epoch(work, progress.epoch)
         validated = measure(
             work.stepper.predict,
+            validation,
             work.validation,
-            work.preprocessing,
-            work.mapping,
-            batch_size=config.batch_size,
-            threads=config.n_cpus,
+            work.mapping.label_types,
             regularisation=work.stepper.regularisation(),
         )
         loss = validated.scores.total_loss(work.stepper.loss_weights)

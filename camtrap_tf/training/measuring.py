@@ -6,16 +6,14 @@ cross-entropy of the mean probabilities.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from camtrap_tf.input_pipeline.batches import InputErrors, evaluation_batches
-from camtrap_tf.input_pipeline.preprocessing import Preprocessing
+from camtrap_tf.input_pipeline.batches import InputErrors
 from camtrap_tf.input_pipeline.shard_set import ShardSet
-from camtrap_tf.labels import LabelMapping
 from camtrap_tf.models.metrics import HeadScore, Scores
 from camtrap_tf.progress import track
 
@@ -100,12 +98,10 @@ class Measured:
 
 def measure(
     predict: Predict,
+    batches: Iterable[Mapping[str, Any]],
     shards: ShardSet,
-    preprocessing: Preprocessing,
-    mapping: LabelMapping,
+    labels: Sequence[str],
     *,
-    batch_size: int,
-    threads: int | None = None,
     regularisation: float = 0.0,
     keep: bool = False,
     description: str = "Validation",
@@ -114,11 +110,9 @@ def measure(
 
     Args:
         predict: pictures `[B, H, W, 3]` in 0 … 255 → label type → probabilities `[B, C]`.
-        shards: the data set.
-        preprocessing: how its pictures become model input.
-        mapping: the label types to look at.
-        batch_size: pictures at once.
-        threads: threads that decode.
+        batches: the data set's frames, from `evaluation_batches`.
+        shards: the data set, for messages.
+        labels: the label types to look at.
         regularisation: penalty on the weights, part of the total loss.
         keep: keep the probabilities of all records.
         description: what the progress line says.
@@ -126,10 +120,9 @@ def measure(
     Raises:
         DatasetError: too many pictures cannot be decoded.
     """
-    measured = Measured(Scores({label: HeadScore() for label in mapping.label_types}, regularisation))
+    measured = Measured(Scores({label: HeadScore() for label in labels}, regularisation))
 
     def frames() -> Iterator[tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]]:
-        batches = evaluation_batches(shards, preprocessing, mapping, batch_size=batch_size, threads=threads)
         for batch in track(batches, total=None, description=description, unit="batches"):
             measured.errors.add(batch)
             usable = batch["valid"].numpy()
@@ -137,8 +130,8 @@ def measure(
                 probabilities = predict(batch["images"])
                 yield (
                     batch["records"].numpy()[usable],
-                    {label: probabilities[label][usable] for label in mapping.label_types},
-                    {label: batch["targets"][label].numpy()[usable] for label in mapping.label_types},
+                    {label: probabilities[label][usable] for label in labels},
+                    {label: batch["targets"][label].numpy()[usable] for label in labels},
                 )
 
     for rows in by_record(frames()):

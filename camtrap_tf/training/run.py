@@ -265,6 +265,7 @@ def _info(config: TrainConfig, inputs: Inputs, preprocessing: Preprocessing) -> 
         "backbone": {"name": config.model, "weights": weights, "frozen": inputs.start.frozen},
         "input": {"height": preprocessing.output_height, "width": preprocessing.output_width},
         "parents": {name: shards.digest for name, shards in inputs.shards.items()},
+        "train_label_counts": inputs.counts["training"],
         "config_sha256": digest_of(settings),
         "seed": config.seed,
         "versions": {
@@ -287,8 +288,8 @@ def _finish(work: Training, inputs: Inputs, progress: Progress, info: Mapping[st
     scores = {"validation": _with_baseline(_validation(work, progress), "validation", inputs)}
     if "test" in inputs.shards:
         measured = measure(
-            work.stepper.predict, inputs.shards["test"], work.preprocessing, work.mapping,
-            batch_size=config.batch_size, threads=config.n_cpus, keep=True, description="Test",
+            work.stepper.predict, work.frames_of(inputs.shards["test"]), inputs.shards["test"], work.mapping.label_types,
+            keep=True, description="Test",
         )  # fmt: skip
         _write_test(work, inputs, measured)
         heads = {label: score.as_dict() for label, score in measured.scores.heads.items()}
@@ -308,10 +309,7 @@ def _validation(work: Training, progress: Progress) -> dict[str, dict[str, float
     """Returns the validation scores of the best epoch, measured again where an earlier process found it."""
     if progress.best.epoch in progress.history:
         return progress.history[progress.best.epoch]["val"]
-    measured = measure(
-        work.stepper.predict, work.validation, work.preprocessing, work.mapping,
-        batch_size=work.config.batch_size, threads=work.config.n_cpus,
-    )  # fmt: skip
+    measured = measure(work.stepper.predict, work.frames_of(work.validation), work.validation, work.mapping.label_types)
     return {label: score.as_dict() for label, score in measured.scores.heads.items()}
 
 

@@ -52,8 +52,22 @@ class Stepper:
                 synchronization=tf.VariableSynchronization.ON_READ,
                 aggregation=tf.VariableAggregation.SUM,
             )
-        self._train = tf.function(self._train_everywhere, jit_compile=jit_compile, reduce_retracing=True)
-        self._predict = tf.function(self._predict_everywhere, reduce_retracing=True)
+        # One trace for batches of every size. Parts on several devices have no such signature; they are traced per size.
+        single = strategy.num_replicas_in_sync == 1
+        images = tf.TensorSpec([None, *model.input.shape[1:]], tf.float32)
+        part = {
+            "images": images,
+            "seeds": tf.TensorSpec([None, 2], tf.int32),
+            "targets": {label: tf.TensorSpec([None], tf.int32) for label in self.loss_weights},
+        }
+        # Nothing in here branches on tensors, so that Python need not be rewritten.
+        options: dict[str, Any] = {"autograph": False, "reduce_retracing": True}
+        self._train = tf.function(
+            self._train_everywhere, jit_compile=jit_compile, input_signature=[part] if single else None, **options
+        )
+        self._predict = tf.function(
+            self._predict_everywhere, input_signature=[{"images": images, "targets": {}}] if single else None, **options
+        )
 
     def train(self, batch: Batch) -> tf.Tensor:
         """Takes one step on a global batch.
