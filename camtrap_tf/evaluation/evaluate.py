@@ -185,7 +185,8 @@ def score_table(heads: Mapping[str, Mapping[str, Any]]) -> list[str]:
     rows = [("label", "records", "accuracy", "majority", "macro F1")]
     for label, head in heads.items():
         majority = head["baseline"]["accuracy"] if head["baseline"] else None
-        rows.append((label, str(head["n_labelled"]), percent(head["accuracy"]), percent(majority), fixed(head["macro_f1"])))
+        shares = (percent(share, space=" ") for share in (head["accuracy"], majority))
+        rows.append((label, str(head["n_labelled"]), *shares, fixed(head["macro_f1"])))
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return [
         "  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))])

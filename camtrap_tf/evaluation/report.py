@@ -95,9 +95,9 @@ def shown_matrix(
     return {"names": shown, "rows": rows, "hidden": len(hidden)}
 
 
-def percent(value: float | None, digits: int = 1) -> str:
+def percent(value: float | None, digits: int = 1, *, space: str = NARROW_SPACE) -> str:
     """Returns a share as text, e.g. `81.2 %`."""
-    return NONE if value is None else f"{100 * value:.{digits}f}{NARROW_SPACE}%"
+    return NONE if value is None else f"{100 * value:.{digits}f}{space}%"
 
 
 def fixed(value: float | None, digits: int = 3) -> str:

@@ -76,7 +76,8 @@ def test_figures_are_those_of_the_answers(tmp_path: Path, bundle_folder: Path, e
     assert {row["location"]: row["n"] for row in head["per_location"]} == {"site 0": 3, "site 1": 3}
     text = result.text()
     assert "species" in text
-    assert "50.0" in text.splitlines()[2]
+    assert text.splitlines()[2].split()[:2] == ["species", "6"]
+    assert " 50.0 % " in text.splitlines()[2]
     assert str(tmp_path / "report" / "report.html") in text
     page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
     assert "my_model" in page
