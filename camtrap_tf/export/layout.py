@@ -80,8 +80,14 @@ def find_version(path: Path) -> Path:
         raise ModelError(f"{path}: no such folder; make an export first: camtrap export --model <bundle> --output-dir {path}")
     complete = [number for number in versions(path) if (path / str(number) / "saved_model.pb").is_file()]
     if not complete:
-        looks = "a bundle" if (path / BUNDLE_JSON).is_file() else "neither a SavedModel nor a folder of versions"
-        raise ModelError(f"{path}: {looks}; make an export first: camtrap export --model <bundle> --output-dir <folder>")
+        looks = (
+            "a bundle, not an export of it"
+            if (path / BUNDLE_JSON).is_file()
+            else "neither a SavedModel nor a folder of versions"
+        )
+        raise ModelError(
+            f"{path}: this is {looks}; make an export first: camtrap export --model <bundle> --output-dir <folder>"
+        )
     return path / str(complete[-1])
 
 

@@ -75,7 +75,7 @@ def test_a_folder_without_an_export_says_how_to_make_one(tmp_path: Path) -> None
     with pytest.raises(ModelError, match="neither a SavedModel"):
         find_version(tmp_path)
     (tmp_path / "bundle.json").write_text("{}")
-    with pytest.raises(ModelError, match="a bundle; make an export first"):
+    with pytest.raises(ModelError, match="this is a bundle, not an export of it; make an export first"):
         find_version(tmp_path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from camtrap_tf.config.delivery import ExportConfig
 from camtrap_tf.errors import ModelError
@@ -79,20 +81,18 @@ def test_service_equals_bundle_on_real_files(backend: Embedded, bundle_folder: P
 
 def test_a_turned_picture_gives_the_same_answer_as_an_upright_one(backend: Embedded) -> None:
     """The service obeys EXIF orientation, which the graph alone cannot: file and turned pixels agree."""
-    import io
-
-    from PIL import Image
-
     upright = Image.open(io.BytesIO(make_jpeg(80, 60, seed=5)))
+    lying = upright.transpose(Image.Transpose.ROTATE_90)
     exif = Image.Exif()
     exif[0x0112] = 6
     files = []
-    for picture, options in ((upright, {}), (upright.transpose(Image.Transpose.ROTATE_90), {"exif": exif})):
+    for picture, options in ((upright, {}), (lying, {"exif": exif}), (lying, {})):
         buffer = io.BytesIO()
         picture.save(buffer, "JPEG", quality=100, subsampling=0, **options)
         files.append(buffer.getvalue())
-    plain, turned = (scores(backend, data)["species"] for data in files)
-    assert turned == pytest.approx(plain, abs=5e-3)
+    plain, turned, wrong = (scores(backend, data)["species"] for data in files)
+    assert turned == pytest.approx(plain, abs=0.02)
+    assert wrong != pytest.approx(plain, abs=0.05)
 
 
 def test_frames_are_averaged(backend: Embedded) -> None:
