@@ -16,7 +16,9 @@ class PredictConfig(LoggedConfig):
 
     model_path: Path = Field(description="bundle folder (or a model file with its two JSON files)")
     results_file: Path = Field(description="table to write")
-    export_file_type: Literal["csv", "json"] | None = Field(None, description="form of the table; default: by its suffix, else csv")
+    export_file_type: Literal["csv", "json"] | None = Field(
+        None, description="form of the table; default: by its suffix, else csv"
+    )
     image_dir: Path | None = Field(None, description="folder of pictures, searched through")
     csv_path: Path | None = Field(None, description="CSV of records, instead of --image-dir")
     csv_images_root_path: Path | None = Field(None, description="folder that picture paths of the CSV are relative to")
@@ -36,6 +38,14 @@ class PredictConfig(LoggedConfig):
             raise ValueError("give one of --image-dir and --csv-path")
         if self.csv_path is not None and (not self.csv_id_col or not self.csv_images_cols):
             raise ValueError("--csv-path needs --csv-id-col and --csv-images-cols")
+        of_csv = {
+            "--csv-id-col": self.csv_id_col,
+            "--csv-images-cols": self.csv_images_cols,
+            "--csv-images-root-path": self.csv_images_root_path not in (None, Path()),
+        }
+        for flag, given in of_csv.items():
+            if self.image_dir is not None and given:
+                raise ValueError(f"{flag} goes with --csv-path, not with --image-dir; leave it out")
         return self
 
 

@@ -134,3 +134,29 @@ def test_mistakes_are_one_line(tmp_path: Path, bundle_folder: Path, events: tupl
         evaluate(config(tmp_path / "nowhere", tmp_path))
     with pytest.raises(CamtrapError, match="test"):
         evaluate(config(bundle_folder, tmp_path, tfr_pattern=("tset",)))
+
+
+def test_baseline_is_that_of_training_where_it_is_known(
+    tmp_path: Path, bundle_folder: Path, events: tuple[Path, list[CaptureEvent]]
+) -> None:
+    """A bundle that knows its training counts is compared with the class that was most frequent there."""
+    root, facts = events
+    write_shard(tmp_path / "tfr", facts, image_root=root)
+    bundle = Bundle.read(bundle_folder)
+    bundle.info = {**bundle.info, "train_label_counts": {"species": {"lion": 9, "zebra": 8, "-1": 90}}}
+    bundle.write(tmp_path / "bundle")
+    head = evaluate(config(tmp_path / "bundle", tmp_path)).report["heads"]["species"]
+    assert head["baseline"] == {"class": "lion", "accuracy": pytest.approx(2 / 6), "most_frequent_in": "training"}
+
+
+def test_modes_and_batches_do_not_matter_to_counting(
+    tmp_path: Path, bundle_folder: Path, events: tuple[Path, list[CaptureEvent]]
+) -> None:
+    """The size of batches changes nothing; the aggregation mode changes answers of events, not of pictures."""
+    root, facts = events
+    write_shard(tmp_path / "tfr", facts, image_root=root)
+    one, other = (evaluate(config(bundle_folder, tmp_path, batch_size=size)).report for size in (1, 64))
+    for label in ("species", "count"):
+        assert one["heads"][label]["confusion"] == other["heads"][label]["confusion"]
+    least = evaluate(config(bundle_folder, tmp_path, aggregation_mode="min")).report
+    assert least["heads"]["species"]["pictures"] == one["heads"]["species"]["pictures"]

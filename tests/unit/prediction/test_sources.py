@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from camtrap_tf.config.delivery import PredictConfig
 from camtrap_tf.errors import CamtrapError, SettingError, SourceError
 from camtrap_tf.prediction.sources import PictureFolder, PictureTable
 from tests.factories import write_pictures
@@ -125,3 +126,10 @@ def test_absent_and_foreign_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(b"id,image\n\xff\xfe\n")
     with pytest.raises(SourceError, match="cannot be read as CSV"):
         read_table(tmp_path / "t.csv")
+
+
+def test_flags_of_a_table_need_a_table(tmp_path: Path) -> None:
+    """Flags that describe a CSV are refused with a folder instead of being ignored; an empty root is no root."""
+    PredictConfig(model_path=tmp_path, results_file=tmp_path, image_dir=tmp_path, csv_images_root_path=Path(""))
+    with pytest.raises(ValueError, match="--csv-id-col goes with --csv-path"):
+        PredictConfig(model_path=tmp_path, results_file=tmp_path, image_dir=tmp_path, csv_id_col="id")
