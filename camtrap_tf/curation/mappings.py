@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,17 +17,17 @@ class MergedMapping:
     Attributes:
         path: where it was written.
         mapping: the mapping.
-        added: file → label type → classes that none of the files before it had.
+        added: per file, its path and label type → classes that none of the files before it had.
     """
 
     path: Path
     mapping: LabelMapping
-    added: dict[Path, dict[str, list[str]]]
+    added: tuple[tuple[Path, dict[str, list[str]]], ...]
 
     def text(self) -> str:
         """Returns the summary for a person."""
         lines = []
-        for path, labels in self.added.items():
+        for path, labels in self.added:
             lines.append(f"{path}: " + ("; ".join(_names(*item) for item in labels.items()) or "nothing new"))
         sizes = ", ".join(f"{label} {len(self.mapping.names(label))}" for label in self.mapping.label_types)
         return "\n".join([*lines, f"{self.path}: classes per label: {sizes}"])
@@ -44,16 +45,14 @@ def merge_label_mappings(config: LabelsMergeConfig) -> MergedMapping:
         SourceError: one cannot be read.
         LabelError: one is not a label mapping, or they disagree on which names are one class.
     """
-    mappings = {path: LabelMapping.read(path) for path in config.mappings}
-    merged = merge_mappings(mappings.values())
-    known: dict[str, set[str]] = {}
-    added: dict[Path, dict[str, list[str]]] = {}
-    for path, mapping in mappings.items():
-        added[path] = {}
-        for label, names in mapping.classes.items():
-            new = [name for name in names if name not in known.setdefault(label, set())]
-            known[label].update(new)
-            if new:
-                added[path][label] = new
+    mappings = [LabelMapping.read(path) for path in config.mappings]
+    merged = merge_mappings(mappings)
+    known: dict[str, set[str]] = collections.defaultdict(set)
+    added = []
+    for path, mapping in zip(config.mappings, mappings, strict=True):
+        new = {label: [name for name in names if name not in known[label]] for label, names in mapping.classes.items()}
+        for label, names in new.items():
+            known[label].update(names)
+        added.append((path, {label: names for label, names in new.items() if names}))
     merged.write(config.output)
-    return MergedMapping(config.output, merged, added)
+    return MergedMapping(config.output, merged, tuple(added))

@@ -216,7 +216,7 @@ def _build(source: Source, config: InventoryConfig) -> BuiltInventory:
     rejects: list[Reject] = []
 
     def records() -> Iterator[CaptureEvent]:
-        for entry in track(source.records(), total=None, description="Reading", unit="records"):
+        for entry in track(source.records(), total=None, description="Making records", unit="records"):
             if isinstance(entry, Reject):
                 rejects.append(entry)
             else:

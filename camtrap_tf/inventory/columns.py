@@ -7,6 +7,7 @@ that equal inventories have equal tables wherever they come from.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -18,7 +19,7 @@ import pyarrow.compute as pc
 
 from camtrap_tf.errors import SourceError
 from camtrap_tf.records import MISSING, CaptureEvent
-from camtrap_tf.sources.event_facts import facts_of, media_with_facts, observations_with_facts
+from camtrap_tf.sources.event_facts import facts_text, media_with_facts, observations_with_facts
 
 LABEL = "label/"
 META = "meta/"
@@ -127,8 +128,7 @@ class _Chunk:
         self.images.extend([media.path for media in record.media])
         self.image_ends.append(len(self.images))
         self.observation_ends.append(self.observations)
-        facts = facts_of(record)
-        self.events.append(None if facts is None else json.dumps(facts, ensure_ascii=False, allow_nan=False))
+        self.events.append(facts_text(record.media, record.observations))
 
     def table(self) -> pa.Table:
         """Returns the rows as a table, with a column `observations` that counts them for chunks without any label."""
@@ -147,40 +147,36 @@ class _Chunk:
 
 def rows_of(table: pa.Table) -> Iterator[CaptureEvent]:
     """Yields the records of a table, in order; holds a few thousand at a time."""
+    for record_id, images, observed, meta, event in _cells(table):
+        facts = None if event is None else json.loads(event)
+        yield CaptureEvent(
+            event_id=record_id,
+            media=media_with_facts(images, facts),
+            observations=observations_with_facts(observed, facts),
+            meta_data=meta,
+        )
+
+
+def json_lines(table: pa.Table) -> Iterator[str]:
+    """Yields `"id": {"labels": …, "images": …}` for each record, one line each, without commas between them."""
+    encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+    for record_id, images, observed, meta, event in _cells(table):
+        entry = {"labels": observed, "images": images, **({"meta_data": meta} if meta else {})}
+        facts = "" if event is None else f', "event": {event}'
+        yield f"{encode(record_id)}: {encode(entry)[:-1]}{facts}}}"
+
+
+def _cells(table: pa.Table) -> Iterator[tuple[str, list[str], list[dict[str, str]], dict[str, str], str | None]]:
+    """Yields id, images, labels of each observation, meta data and event of each row."""
     names = table.column_names
     labels = [name[len(LABEL) :] for name in names if name.startswith(LABEL)]
     fields = [name[len(META) :] for name in names if name.startswith(META)]
     for batch in table.to_batches(max_chunksize=2048):
         ids, images, events = (batch.column(name).to_pylist() for name in ("id", "images", "event"))
-        classes = [batch.column(LABEL + label).to_pylist() for label in labels]
+        classes = zip(*(batch.column(LABEL + label).to_pylist() for label in labels), strict=True)
         values = [batch.column(META + field).to_pylist() for field in fields]
-        for row, record_id in enumerate(ids):
-            by_observation = zip(*(column[row] for column in classes), strict=True)
-            observed = [dict(zip(labels, each, strict=True)) for each in by_observation]
-            meta = {field: column[row] for field, column in zip(fields, values, strict=True) if column[row] is not None}
-            facts = None if events[row] is None else json.loads(events[row])
-            yield CaptureEvent(
-                event_id=record_id,
-                media=media_with_facts(images[row], facts),
-                observations=observations_with_facts(observed, facts),
-                meta_data=meta,
-            )
-
-
-def json_lines(table: pa.Table) -> Iterator[str]:
-    """Yields `"id": {"labels": …, "images": …}` for each record, one line each, without commas between them."""
-
-    def text(value: Any) -> str:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False)
-
-    for record in rows_of(table):
-        entry: dict[str, Any] = {
-            "labels": [dict(one.labels) for one in record.observations],
-            "images": [media.path for media in record.media],
-        }
-        if record.meta_data:
-            entry["meta_data"] = dict(record.meta_data)
-        facts = facts_of(record)
-        if facts is not None:
-            entry["event"] = facts
-        yield f"{text(record.event_id)}: {text(entry)}"
+        metas = zip(*values, strict=True) if fields else itertools.repeat((), len(ids))
+        for record_id, paths, by_label, meta, event in zip(ids, images, classes, metas, events, strict=True):
+            observed = [dict(zip(labels, each, strict=True)) for each in zip(*by_label, strict=True)]
+            known = {field: value for field, value in zip(fields, meta, strict=True) if value is not None}
+            yield record_id, paths, observed, known, event

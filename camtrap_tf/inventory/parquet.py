@@ -15,7 +15,7 @@ from camtrap_tf.errors import SourceError
 from camtrap_tf.files import atomic_file
 from camtrap_tf.inventory.columns import LABEL, META, schema_of
 from camtrap_tf.records import Reject
-from camtrap_tf.sources.event_facts import media_with_facts, observations_with_facts
+from camtrap_tf.sources.event_facts import facts_text, media_with_facts, observations_with_facts
 
 
 def write_parquet(table: pa.Table, path: Path) -> None:
@@ -73,7 +73,7 @@ def _holds(found: pa.DataType, wanted: pa.DataType) -> bool:
 
 def _usable(table: pa.Table, rejects: list[Reject]) -> pa.Table:
     """Returns the rows that are records; adds the others to `rejects`."""
-    problems = _problems(table)
+    problems, table = _problems(table)
     bad = np.zeros(len(table), bool)
     for reason, detail, found in problems:
         for row in np.flatnonzero(found & ~bad):
@@ -82,20 +82,23 @@ def _usable(table: pa.Table, rejects: list[Reject]) -> pa.Table:
     return table.filter(pa.array(~bad)) if bad.any() else table
 
 
-def _problems(table: pa.Table) -> list[tuple[str, str, npt.NDArray[np.bool_]]]:
+def _problems(table: pa.Table) -> tuple[list[tuple[str, str, npt.NDArray[np.bool_]]], pa.Table]:
+    """Returns reason, detail and rows of what is wrong, and the table with `event` in our spelling."""
     ids = table["id"].combine_chunks()
     labels = [name for name in table.column_names if name.startswith(LABEL)]
     lengths = [_lengths(table[name]) for name in labels]
     uneven = np.any([one != lengths[0] for one in lengths], axis=0) | (lengths[0] < 1)
     empty = np.any([_has_gap(table[name]) for name in labels], axis=0)
-    return [
+    bad_events, table = _events(table, lengths[0])
+    problems = [
         ("no_id", "the id is empty", _flags(pc.or_(pc.is_null(ids), pc.equal(pc.fill_null(ids, ""), "")))),
         ("repeated_id", "an earlier row has this id", _repeated(ids)),
         ("no_picture", "images names no picture", (_lengths(table["images"]) < 1) | _has_gap(table["images"])),
         ("bad_labels", "the label types differ in their number of observations, or have none", uneven),
         ("bad_labels", 'a class is empty; write "-1" where a label is missing', empty),
-        ("bad_event", "event is not JSON that fits the pictures and observations", _bad_events(table, lengths[0])),
+        ("bad_event", "event is not JSON that fits the pictures and observations", bad_events),
     ]
+    return problems, table
 
 
 def _flags(values: pa.Array) -> npt.NDArray[np.bool_]:
@@ -115,18 +118,20 @@ def _has_gap(column: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
     return found
 
 
-def _bad_events(table: pa.Table, observations: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Returns which rows have an `event` that does not fit them."""
+def _events(table: pa.Table, observations: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.bool_], pa.Table]:
+    """Returns which rows have an `event` that does not fit them, and the table with the others' in our spelling."""
     found = np.zeros(len(table), bool)
+    texts: list[str | None] = table["event"].to_pylist()
     pictures = _lengths(table["images"])
-    for row in np.flatnonzero(_flags(pc.is_valid(table["event"]).combine_chunks())):
+    for row in np.flatnonzero(_flags(pc.is_valid(table["event"]).combine_chunks())).tolist():
         try:
-            facts = json.loads(table["event"][int(row)].as_py())
-            media_with_facts(["-"] * int(pictures[row]), facts)
-            observations_with_facts([{}] * int(observations[row]), facts)
+            facts = json.loads(texts[row] or "")
+            media = media_with_facts(["-"] * int(pictures[row]), facts)
+            texts[row] = facts_text(media, observations_with_facts([{}] * int(observations[row]), facts))
         except (ValueError, RecursionError):
             found[row] = True
-    return found
+    place = table.column_names.index("event")
+    return found, table.set_column(place, "event", pa.array(texts, pa.string()))
 
 
 def _repeated(ids: pa.Array) -> npt.NDArray[np.bool_]:

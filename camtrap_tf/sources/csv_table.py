@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from camtrap_tf.config.names import MISSING_TOKENS, RowsAre
 from camtrap_tf.errors import SettingError, suggestion
+from camtrap_tf.progress import track
 from camtrap_tf.records import MISSING, CaptureEvent, Media, Observation, Reject
 from camtrap_tf.sources.counts import bin_count
 from camtrap_tf.sources.csv_rows import CsvRows, positions
@@ -125,7 +126,7 @@ class CsvSource:
 
     def _usable(self, rejects: list[Reject]) -> Iterator[tuple[int, list[str]]]:
         id_position = self._positions[0]
-        for row in self._table.rows():
+        for row in track(self._table.rows(), total=None, description="Reading", unit="rows"):
             self.read += 1
             if isinstance(row, Reject):
                 rejects.append(row)

@@ -7,24 +7,25 @@ out, so a record about which nothing more is known has no `event` at all.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
-from camtrap_tf.records import BoundingBox, CaptureEvent, Media, Observation
+from camtrap_tf.records import BoundingBox, Media, Observation
 
 MEDIA_KEYS = ("media_id", "timestamp", "licence")
 
 
-def facts_of(event: CaptureEvent) -> dict[str, Any] | None:
-    """Returns the value of the key `event` for a record; None where there is nothing to say."""
+def facts_text(media: Sequence[Media], observations: Sequence[Observation]) -> str | None:
+    """Returns the key `event` of a record as JSON text; None where there is nothing to say."""
     facts: dict[str, Any] = {}
-    media = [_media_facts(one) for one in event.media]
-    if any(media):
-        facts["media"] = media
-    observations = [_observation_facts(one) for one in event.observations]
-    if any(observations):
-        facts["observations"] = observations
-    return facts or None
+    of_media = [_media_facts(one) for one in media]
+    if any(of_media):
+        facts["media"] = of_media
+    of_observations = [_observation_facts(one) for one in observations]
+    if any(of_observations):
+        facts["observations"] = of_observations
+    return json.dumps(facts, ensure_ascii=False, allow_nan=False) if facts else None
 
 
 def _media_facts(media: Media) -> dict[str, str]:
@@ -39,7 +40,7 @@ def _observation_facts(observation: Observation) -> dict[str, Any]:
         facts["media_id"] = observation.media_id
     if observation.box is not None:
         box = observation.box
-        facts["box"] = [box.x, box.y, box.width, box.height]
+        facts["box"] = [float(number) for number in (box.x, box.y, box.width, box.height)]
     return facts
 
 

@@ -52,6 +52,12 @@ def test_rows_that_are_no_records_are_rejected(tmp_path: Path, columns: dict[str
     assert [(reject.item, reject.reason) for reject in inventory.rejects] == [("row 2", reason)]
 
 
+def test_events_are_spelt_alike(tmp_path: Path) -> None:
+    """However others lay out the JSON of `event`, equal facts are equal texts."""
+    path = written(tmp_path, event=['{ "observations": [{}],\n "media": [{"timestamp": "2020"}] }'])
+    assert Inventory.read(path).table["event"].to_pylist() == [None, '{"media": [{"timestamp": "2020"}]}']
+
+
 def test_other_text_types_are_taken(tmp_path: Path) -> None:
     """Dictionaries, large texts and a table without `event` read as the plain form does."""
     table = pa.table(

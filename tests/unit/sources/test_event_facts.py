@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 
 from camtrap_tf.records import BoundingBox, CaptureEvent, Media, Observation
-from camtrap_tf.sources.event_facts import facts_of, media_with_facts, observations_with_facts
+from camtrap_tf.sources.event_facts import facts_text, media_with_facts, observations_with_facts
 from tests.factories import make_event
 
 
 def test_nothing_to_say_is_none() -> None:
     """A record of paths and labels alone has no further facts."""
-    assert facts_of(make_event(pictures=("a", "b"), labels=[{}, {}])) is None
+    event = make_event(pictures=("a", "b"), labels=[{}, {}])
+    assert facts_text(event.media, event.observations) is None
 
 
 def test_facts_survive_json() -> None:
@@ -24,17 +25,13 @@ def test_facts_survive_json() -> None:
             Observation(labels={}, media_id="m", box=BoundingBox(0, 0.1, 0.7, 1 / 7)),
         ),
     )
-    facts = json.loads(json.dumps(facts_of(event)))
+    facts = json.loads(facts_text(event.media, event.observations) or "")
     assert media_with_facts(["a", "b"], facts) == event.media
     assert observations_with_facts([{"s": "x"}, {}], facts) == event.observations
 
 
 def test_parts_are_independent() -> None:
     """Boxes without media facts, and the other way round."""
-    with_box = make_event(labels={"s": "x"})
-    boxed = CaptureEvent(
-        event_id="1", media=with_box.media, observations=(Observation(labels={}, box=BoundingBox(0, 0, 1, 1)),)
-    )
-    assert facts_of(boxed) == {"observations": [{"box": [0, 0, 1, 1]}]}
-    timed = CaptureEvent(event_id="1", media=(Media(path="a", timestamp="t"),), observations=with_box.observations)
-    assert facts_of(timed) == {"media": [{"timestamp": "t"}]}
+    plain, boxed = Observation(labels={"s": "x"}), Observation(labels={}, box=BoundingBox(0, 0, 1, 0.5))
+    assert facts_text([Media(path="a")], [plain, boxed]) == '{"observations": [{}, {"box": [0.0, 0.0, 1.0, 0.5]}]}'
+    assert facts_text([Media(path="a", timestamp="ü")], [plain]) == '{"media": [{"timestamp": "ü"}]}'
