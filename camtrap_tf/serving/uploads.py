@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -17,6 +18,9 @@ from starlette.requests import ClientDisconnect, Request
 from camtrap_tf.config.delivery import ServeConfig
 from camtrap_tf.errors import suggestion
 from camtrap_tf.serving.refusals import RefusedError
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
 
 PICTURE_FIELDS = ("image", "images")
 TEXT_FIELDS = ("label", "nb_results", "info")
@@ -168,7 +172,7 @@ class _Parts:
     _value: bytes = b""
     _data: bytearray = field(default_factory=bytearray)
 
-    def callbacks(self) -> dict[str, object]:
+    def callbacks(self) -> MultipartCallbacks:
         """Returns the functions that the parser calls."""
         return {
             "on_part_begin": self._begin,
