@@ -1,7 +1,8 @@
 """Is a head that we train as good as logistic regression on the same frozen features?
 
 Real pictures, real ImageNet weights, 5-fold cross-validation grouped by sequence, three seeds, predictions pooled. The two
-sides see the same pictures through the same input; ours is trained by `camtrap train --freeze-backbone` with augmentation off. Passes
+sides see the same pictures through the same input; ours is trained by `camtrap train --freeze-backbone` with augmentation
+off. Passes
 when our accuracy is not below logistic regression's by more than 0.02.
 """
 
