@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -72,18 +72,19 @@ def write_json(path: Path, value: Any, *, indent: int | None = 1) -> None:
     write_text(path, json_text(value, indent=indent))
 
 
-def read_json(path: Path, *, what: str = "JSON file") -> Any:
+def read_json(path: Path, *, what: str = "JSON file", object_hook: Callable[[dict[str, Any]], Any] | None = None) -> Any:
     """Returns the content of a JSON file.
 
     Args:
         path: the file.
         what: what it should be, for the message, e.g. `label mapping`.
+        object_hook: turns each object into what stands for it, as in `json.loads`.
 
     Raises:
         SourceError: it is absent, not UTF-8, or not JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        return json.loads(path.read_text(encoding="utf-8-sig"), object_hook=object_hook)
     except FileNotFoundError as err:
         raise SourceError(f"{path}: no such {what}; check the path") from err
     except json.JSONDecodeError as err:

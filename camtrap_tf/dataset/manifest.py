@@ -6,6 +6,7 @@ record offsets of every shard. No times, paths, worker counts or versions: equal
 
 from __future__ import annotations
 
+import contextlib
 import json
 from array import array
 from collections.abc import Mapping, Sequence
@@ -197,7 +198,7 @@ class DatasetManifest:
             DatasetError: it is of another kind or a newer version, or incomplete.
         """
         path = folder / MANIFEST_NAME
-        value = read_json(path, what="dataset manifest")
+        value = read_json(path, what="dataset manifest", object_hook=_with_packed_offsets)
         if not isinstance(value, dict) or value.get("kind") != KIND:
             raise DatasetError(f"{path}: not a dataset manifest; give a folder that `dataset create` wrote")
         if value.get("schema_version") != SCHEMA_VERSION:
@@ -294,3 +295,11 @@ class DatasetManifest:
 
 def _line(value: dict[str, Any]) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def _with_packed_offsets(value: dict[str, Any]) -> dict[str, Any]:
+    """Packs the offsets of one shard as soon as they are read, so that those of all never stand side by side unpacked."""
+    if isinstance(value.get("offsets"), list):
+        with contextlib.suppress(TypeError, OverflowError):  # damaged ones are reported with the rest of the manifest
+            value["offsets"] = array("Q", value["offsets"])
+    return value

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import struct
 import threading
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Self
@@ -112,7 +113,7 @@ class ShardSet:
         if not sum(len(shard.offsets) for shard in shards):
             raise DatasetError(f"{flag} {' '.join(map(str, paths))}: the shards hold no record; build the dataset again")
         ends = np.cumsum([len(shard.offsets) for shard in shards])
-        return cls(tuple(shards), _common_form(shards), ends)
+        return cls(tuple(_slim(shards)), _common_form(shards), ends)
 
     def __len__(self) -> int:
         return int(self._ends[-1])
@@ -326,6 +327,20 @@ def _indexed(path: Path, manifest: DatasetManifest | None) -> _Shard:
             )
         offsets, lengths = info.payloads()
     return _Shard(path, offsets, lengths.astype(np.uint32), manifest, info)
+
+
+def _slim(shards: Sequence[_Shard]) -> Iterator[_Shard]:
+    """Yields shards whose manifests hold no offsets any more: the index has them."""
+    slim: dict[int, DatasetManifest] = {}
+    for shard in shards:
+        if shard.manifest is None:
+            yield shard
+            continue
+        if id(shard.manifest) not in slim:
+            infos = tuple(replace(info, offsets=array("Q")) for info in shard.manifest.shards)
+            slim[id(shard.manifest)] = replace(shard.manifest, shards=infos)
+        info = None if shard.info is None else replace(shard.info, offsets=array("Q"))
+        yield replace(shard, manifest=slim[id(shard.manifest)], info=info)
 
 
 def _common_form(shards: Iterable[_Shard]) -> StoredForm | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import threading
+from array import array
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ def add_manifest(folder: Path, *, counts: dict[str, SplitCounts] | None = None, 
         offsets, _ = scan_offsets(path)
         info = ShardInfo(
             name=path.name, split=path.name.split("_")[0], records=len(offsets), images=len(offsets),
-            bytes=path.stat().st_size, sha256=sha256_file(path), offsets=tuple(offsets.tolist()),
+            bytes=path.stat().st_size, sha256=sha256_file(path), offsets=array("Q", offsets.tolist()),
         )  # fmt: skip
         shards.append(info)
     total = sum(shard.records for shard in shards)
