@@ -1,0 +1,98 @@
+"""Training on two devices equals training on one. Logical CPUs stand for GPUs, in a process of their own."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.unit.training.helpers import write_dataset
+
+ROOT = Path(__file__).resolve().parents[2]
+SET_UP = """
+import sys
+import tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+"""
+STEPS = """
+import keras, numpy as np
+from camtrap_tf.config.training import ModelConfig
+from camtrap_tf.input_pipeline.preprocessing import Preprocessing
+from camtrap_tf.labels import LabelMapping
+from camtrap_tf.models.classifier import build_classifier
+from camtrap_tf.training.devices import strategy_on
+from camtrap_tf.training.optimizers import make_optimizer
+from camtrap_tf.training.step import Stepper
+
+mapping = LabelMapping({"a": {"x": 0, "y": 1, "z": 2}, "b": {"n": 0, "y": 1}})
+plain = Preprocessing(output_height=24, output_width=24, rotate_by_angle=0, randomly_flip_horizontally=False,
+                      image_means=(0.5,) * 3, image_stdevs=(0.3,) * 3)
+rng = np.random.default_rng(0)
+# labels lie unevenly over the two halves; the third batch does not divide
+batches = [{"images": tf.constant(rng.uniform(0, 255, (n, 24, 24, 3)), tf.float32), "seeds": tf.zeros([n, 2], tf.int32),
+            "targets": {"a": tf.constant(rng.integers(-1, 3, n), tf.int32),
+                        "b": tf.constant([-1] * (n // 2) + [1] * (n - n // 2), tf.int32)}} for n in (6, 8, 5)]
+
+def run(devices):
+    keras.utils.set_random_seed(4)
+    strategy = strategy_on(devices)
+    with strategy.scope():
+        model = build_classifier(ModelConfig(model="small_cnn"), mapping, plain)
+        backbone = model.get_layer("backbone")
+        backbone.get_layer("dropout").rate = 0.0
+        backbone.get_layer("conv2d_0").kernel.regularizer = keras.regularizers.L2(0.01)
+        assert len(model.losses) == 1
+        optimizer = make_optimizer("sgd", learning_rate=0.05)
+        optimizer.build(model.trainable_variables)
+    stepper = Stepper(model, optimizer, strategy=strategy, preprocessing=plain, loss_weights={"a": 1.0, "b": 0.5})
+    losses = [float(stepper.train(batch)) for batch in batches]
+    scores = {label: score.as_dict() for label, score in stepper.epoch_scores().heads.items()}
+    assert stepper.epoch_scores().heads["a"].labelled == 0
+    return losses, scores, model.get_weights(), stepper.predict(batches[2]["images"])
+
+one, two = run(["CPU:0"]), run(["CPU:0", "CPU:1"])
+np.testing.assert_allclose(one[0], two[0], atol=1e-5)
+for label in one[1]:
+    for name, value in one[1][label].items():
+        assert abs(value - two[1][label][name]) < 1e-5, (label, name)
+for x, y in zip(one[2], two[2], strict=True):
+    np.testing.assert_allclose(x, y, atol=1e-5)
+for label in one[3]:
+    assert one[3][label].shape == two[3][label].shape
+    np.testing.assert_allclose(one[3][label], two[3][label], atol=1e-5)
+print("equal")
+"""
+WHOLE = """
+from pathlib import Path
+from camtrap_tf.models.bundle import Bundle
+from camtrap_tf.training import inputs
+from camtrap_tf.training.run import train
+from tests.unit.training.helpers import make_config
+
+inputs.choose_devices = lambda *_, **__: ["CPU:0", "CPU:1"]
+data, out = Path(sys.argv[1]), Path(sys.argv[2])
+train(make_config(data, out, max_epochs=1))
+result = train(make_config(data, out, max_epochs=2, continue_training=True, model_to_load=out / "run"))
+assert result.scores["validation"]["species"]["accuracy"] is not None
+print("trained", Bundle.read(out / "save").labels)
+"""
+
+
+def in_a_process(script: str, *arguments: object) -> str:
+    """Runs a script on two logical CPUs; returns the end of what it said, which holds the error where there was one."""
+    command = [sys.executable, "-c", SET_UP + script, *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
+    return (done.stdout + done.stderr[-3000:]) if done.returncode else done.stdout
+
+
+def test_steps_on_two_devices_equal_one() -> None:
+    """Loss, scores, weights and predictions after three global batches are those of one device, within 1e-5."""
+    assert "equal" in in_a_process(STEPS).splitlines()
+
+
+@pytest.mark.slow
+def test_training_on_two_devices(tmp_path: Path) -> None:
+    """A whole training, and going on with it, works on two devices and gives a bundle that reads anywhere."""
+    data = write_dataset(tmp_path / "tfr")
+    assert "trained ('species', 'is/there')" in in_a_process(WHOLE, data, tmp_path / "o")

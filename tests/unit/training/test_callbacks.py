@@ -1,0 +1,73 @@
+"""What is decided after an epoch, against Keras' own callbacks."""
+
+import math
+
+import keras
+import numpy as np
+import pytest
+
+from camtrap_tf.training.callbacks import Best, EarlyStopping, Plateau
+
+LOSSES = [2.0, 1.5, 1.5, 1.49995, 1.6, 1.7, 1.2, 1.3, 1.3, 1.3, 1.3, 1.3, 1.3, 1.3, 1.3, 1.25, 1.3, 1.3, 1.3]
+
+
+@pytest.mark.parametrize("patience", [1, 2, 3])
+def test_plateau_equals_keras(patience: int) -> None:
+    """Rates over a series of losses equal those of Keras' ReduceLROnPlateau with the same numbers."""
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(0.01))
+    theirs = keras.callbacks.ReduceLROnPlateau(factor=0.1, patience=patience, min_delta=1e-4, cooldown=1, min_lr=1e-5)
+    theirs.set_model(model)
+    theirs.on_train_begin()
+    ours, rate, expected, got = Plateau(), 0.01, [], []
+    for epoch, loss in enumerate(LOSSES):
+        theirs.on_epoch_end(epoch, {"val_loss": loss})
+        expected.append(float(model.optimizer.learning_rate))
+        rate = ours.update(loss, rate=rate, patience=patience)
+        got.append(rate)
+    np.testing.assert_allclose(got, expected, rtol=1e-5)
+    assert min(got) < 0.01
+
+
+@pytest.mark.parametrize("patience", [1, 3, 5])
+def test_early_stopping_equals_keras(patience: int) -> None:
+    """Training stops after the same epoch as with Keras' EarlyStopping."""
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.stop_training = False
+    theirs = keras.callbacks.EarlyStopping(monitor="val_loss", mode="min", patience=patience)
+    theirs.set_model(model)
+    theirs.on_train_begin()
+    ours, stops = EarlyStopping(), []
+    for epoch, loss in enumerate(LOSSES):
+        theirs.on_epoch_end(epoch, {"val_loss": loss})
+        stops.append((model.stop_training, ours.update(loss, patience=patience)))
+        if any(stops[-1]):
+            break
+    assert stops[-1] == (True, True)
+
+
+def test_patience_zero_never_acts() -> None:
+    """With patience 0 nothing stops and the rate stays."""
+    stopping, plateau = EarlyStopping(), Plateau()
+    assert not any(stopping.update(1.0, patience=0) for _ in range(9))
+    assert {plateau.update(1.0, rate=0.5, patience=0) for _ in range(9)} == {0.5}
+
+
+def test_best_takes_the_first_and_every_better_one() -> None:
+    """The first epoch is the best so far, then only lower losses are."""
+    best = Best()
+    assert [best.update(loss, epoch=epoch) for epoch, loss in enumerate([3.0, 3.0, 2.0, 2.5], start=1)] == [
+        True,
+        False,
+        True,
+        False,
+    ]
+    assert (best.best, best.epoch) == (2.0, 3)
+
+
+@pytest.mark.parametrize("watcher", [EarlyStopping(1.5, 2), Plateau(math.inf, 1, 1), Best(0.5, 0, 7)])
+def test_state_round_trip(watcher: EarlyStopping | Plateau | Best) -> None:
+    """A counter restored from its state equals it; the state holds no infinity."""
+    state = watcher.state()
+    assert math.inf not in state.values()
+    assert type(watcher)().restore(state) == watcher

@@ -1,0 +1,31 @@
+"""From `--n-gpus` to devices."""
+
+import logging
+
+import pytest
+
+from camtrap_tf.errors import SettingError
+from camtrap_tf.training.devices import choose_devices
+
+
+@pytest.mark.parametrize(
+    ("n_gpus", "there", "expected"),
+    [("auto", 0, ["CPU:0"]), ("auto", 2, ["GPU:0", "GPU:1"]), (0, 2, ["CPU:0"]), (1, 2, ["GPU:0"])],
+)
+def test_devices(n_gpus: int, there: int, expected: list[str]) -> None:
+    """`auto` takes all GPUs, 0 the CPU, a number that many."""
+    assert choose_devices(n_gpus, there=there) == expected  # type: ignore[arg-type]
+
+
+def test_more_than_there_are() -> None:
+    """More GPUs than there are is an error that says how many there are."""
+    with pytest.raises(SettingError, match="--n-gpus 4: there is 1"):
+        choose_devices(4, there=1)
+
+
+def test_fewer_can_be_allowed(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where fewer are allowed, those there are and a warning."""
+    monkeypatch.setattr(logging.getLogger("camtrap_tf"), "propagate", True)
+    assert choose_devices(4, there=1, fewer_ok=True) == ["GPU:0"]
+    assert choose_devices(1, there=0, fewer_ok=True) == ["CPU:0"]
+    assert "there is 1" in caplog.text

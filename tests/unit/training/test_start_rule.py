@@ -1,0 +1,126 @@
+"""How a training begins."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from camtrap_tf.config.training import ModelConfig
+from camtrap_tf.errors import ModelError
+from camtrap_tf.labels import LabelMapping
+from camtrap_tf.models.classifier import build_classifier, head_layers
+from camtrap_tf.training.source import SourceModel, read_source
+from camtrap_tf.training.start_rule import (
+    check_source,
+    copy_weights,
+    require_complete,
+    start_rule,
+    starting_epoch,
+)
+from tests.unit.models.helpers import preprocessing, small_bundle
+from tests.unit.training.helpers import make_config
+
+OLD = LabelMapping({"species": {"cat": 0, "dog": 1, "fox": 2}, "young": {"no": 0, "yes": 1}})
+NEW = LabelMapping({"species": {"fox": 0, "wolf": 1, "cat": 2}, "count": {"1": 0, "2": 1}})
+
+
+def config(**changes: Any) -> Any:
+    """Returns settings of a training that touches no file."""
+    return make_config(Path("d"), Path("o"), **changes)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> SourceModel:
+    """A bundle of the small network with the old heads, taken apart."""
+    small_bundle(OLD).write(tmp_path)
+    return read_source(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "mode", "frozen", "copies"),
+    [
+        ({}, "fresh", False, False),
+        ({"freeze_backbone": True}, "fresh", True, False),
+        ({"continue_training": True}, "continue", False, True),
+        ({"continue_training": True, "rebuild_model": True}, "continue_rebuild", False, True),
+        ({"transfer_learning": True}, "transfer_last_layer", True, True),
+        ({"transfer_learning": True, "transfer_learning_type": "all_layers"}, "transfer_all_layers", False, True),
+    ],
+)
+def test_modes(changes: dict[str, Any], mode: str, frozen: bool, copies: bool) -> None:
+    """Each combination of flags is one mode."""
+    start = start_rule(config(model_to_load="m", **changes))
+    assert (start.mode, start.frozen, start.copies) == (mode, frozen, copies)
+
+
+def test_flags_without_effect_are_named() -> None:
+    """Flags that a mode does not use are named."""
+    fresh = start_rule(config(model_to_load="m", transfer_learning_type="all_layers")).warnings
+    assert [("--model-to-load" in one, "--transfer-learning-type" in one) for one in fresh] == [(True, False), (False, True)]
+    copied = start_rule(config(model_to_load="m", continue_training=True, weights="imagenet", normalisation="dataset")).warnings
+    assert [one.split()[2] for one in copied] == ["--weights", "--normalisation"]
+
+
+def test_epochs_behind(source: SourceModel) -> None:
+    """Epochs are those of the model where it is continued, unless told."""
+    source = dataclasses.replace(source, epoch=7)
+    going_on, transfer = config(continue_training=True, model_to_load="m"), config(transfer_learning=True, model_to_load="m")
+    assert starting_epoch(going_on, start_rule(going_on), source) == 7
+    assert starting_epoch(transfer, start_rule(transfer), source) == 0
+    told = config(continue_training=True, model_to_load="m", starting_epoch=3)
+    assert starting_epoch(told, start_rule(told), source) == 3
+
+
+def test_heads_are_copied_by_class_name(source: SourceModel) -> None:
+    """A class keeps its column wherever its index moves; new classes and labels begin anew; the backbone is whole."""
+    keras.utils.set_random_seed(9)
+    model = build_classifier(ModelConfig(model="small_cnn"), NEW, preprocessing())
+    fresh = head_layers(model)["species"].get_weights()[0].copy()
+    report = copy_weights(model, NEW, source)
+    kernel, old = head_layers(model)["species"].get_weights()[0], source.heads["species"].kernel
+    np.testing.assert_array_equal(kernel[:, [0, 2]], old[:, [2, 0]])
+    np.testing.assert_array_equal(kernel[:, 1], fresh[:, 1])
+    species, count = report.heads
+    assert (species.kept, species.added, species.dropped, species.reordered) == (("fox", "cat"), ("wolf",), ("dog",), True)
+    assert (count.kept, count.added) == ((), ("1", "2"))
+    assert report.dropped_heads == ("young",)
+    assert (report.layers, report.misfits) == (4, ())
+    table = report.table(frozen=True)
+    assert "backbone      4 layers" in table
+    assert "frozen" in table
+    assert "1 (wolf)" in table
+    assert "head young" in table
+
+
+def test_class_under_another_of_its_names(source: SourceModel) -> None:
+    """A class of several names is found under any of them."""
+    mapping = LabelMapping({"species": {"doggy": 0, "dog": 0, "cat": 1}})
+    model = build_classifier(ModelConfig(model="small_cnn"), mapping, preprocessing())
+    report = copy_weights(model, mapping, source)
+    assert report.heads[0].kept == ("doggy", "cat")
+    np.testing.assert_array_equal(head_layers(model)["species"].get_weights()[0], source.heads["species"].kernel[:, [1, 0]])
+
+
+def test_continuing_needs_the_same_heads(source: SourceModel) -> None:
+    """Other classes or labels stop plain continuing, and the message says which; rebuilding takes them."""
+    model = build_classifier(ModelConfig(model="small_cnn"), NEW, preprocessing())
+    report = copy_weights(model, NEW, source)
+    settings = config(continue_training=True, model_to_load="m")
+    with pytest.raises(ModelError, match=r"'species' has classes added 1 \(wolf\) and dropped 1 \(dog\).*'young' is not in"):
+        require_complete(report, start_rule(settings), settings, source)
+    rebuilt = config(continue_training=True, rebuild_model=True, model_to_load="m")
+    require_complete(report, start_rule(rebuilt), rebuilt, source)
+
+
+def test_other_architecture(source: SourceModel) -> None:
+    """Another network is an error that says so: by name where it is known, else by the layers that do not fit."""
+    with pytest.raises(ModelError, match="was made with ResNet18"):
+        check_source(config(), dataclasses.replace(source, backbone="ResNet18"))
+    settings = config(transfer_learning=True, model_to_load="m", model="ResNet18")
+    check_source(settings, source)
+    model = build_classifier(ModelConfig(model="ResNet18"), OLD, preprocessing())
+    with pytest.raises(ModelError, match=r"does not fit --model ResNet18: 37 of 37"):
+        require_complete(copy_weights(model, OLD, source), start_rule(settings), settings, source)
