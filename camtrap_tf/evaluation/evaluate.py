@@ -54,9 +54,13 @@ class EvaluationResult:
             said += f"; {data['pictures_unreadable']} pictures could not be decoded"
         if data["records_unreadable"]:
             said += f", {data['records_unreadable']} records had no usable picture"
-        return "\n".join(
-            [said, *score_table(self.report["heads"]), f"report: {self.report_html}", f"        {self.report_json}"]
-        )
+        strange = [
+            f"{label}: {head['n_unknown']} records of classes unknown to the model: {', '.join(head['unknown_classes'])}"
+            for label, head in self.report["heads"].items()
+            if head["n_unknown"]
+        ]
+        places = [f"report: {self.report_html}", f"        {self.report_json}"]
+        return "\n".join([said, *score_table(self.report["heads"]), *strange, *places])
 
 
 def evaluate(config: EvaluateConfig) -> EvaluationResult:
@@ -69,8 +73,8 @@ def evaluate(config: EvaluateConfig) -> EvaluationResult:
         ModelError: the bundle cannot be used.
     """
     place = locate_model(config.model_path)
-    writable_folder(config.output_dir, "--output-dir")
     shards = ShardSet.open(config.tfr_path, config.tfr_pattern, substring=config.pattern_is_substring, flag="--tfr-path")
+    writable_folder(config.output_dir, "--output-dir")
 
     from camtrap_tf.models.bundle import Bundle
 
@@ -185,8 +189,8 @@ def score_table(heads: Mapping[str, Mapping[str, Any]]) -> list[str]:
     rows = [("label", "records", "accuracy", "majority", "macro F1")]
     for label, head in heads.items():
         majority = head["baseline"]["accuracy"] if head["baseline"] else None
-        shares = (percent(share, space=" ") for share in (head["accuracy"], majority))
-        rows.append((label, str(head["n_labelled"]), *shares, fixed(head["macro_f1"])))
+        accuracy, baseline = (percent(share, space=" ") for share in (head["accuracy"], majority))
+        rows.append((label, str(head["n_labelled"]), accuracy, baseline, fixed(head["macro_f1"])))
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return [
         "  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))])

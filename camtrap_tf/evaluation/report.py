@@ -82,8 +82,8 @@ def shown_matrix(
     kept = occurring if len(occurring) <= limit else np.sort(class_order(matrix, limit=limit))
     hidden = np.setdiff1d(occurring, kept)
     place = {name: i for i, name in enumerate(bins)}
-    kept = sorted(kept, key=lambda i: place.get(names[i], len(bins)))
-    groups = [[i] for i in kept] + ([list(hidden)] if len(hidden) else [])
+    shown_one_by_one = sorted(kept, key=lambda i: place.get(names[i], len(bins)))
+    groups = [[i] for i in shown_one_by_one] + ([list(hidden)] if len(hidden) else [])
     shown = [names[group[0]] if i < len(kept) else OTHERS for i, group in enumerate(groups)]
     small = np.array([[matrix[np.ix_(row, column)].sum() for column in groups] for row in groups], np.int64)
     small = small.reshape(len(groups), len(groups))

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from camtrap_tf.config.names import Aggregation
-from camtrap_tf.errors import PictureError
+from camtrap_tf.errors import ModelError, PictureError
 from camtrap_tf.executors import map_in_threads
 from camtrap_tf.images.stored_form import StoredForm, read_stored
 from camtrap_tf.input_pipeline.batches import STACKED_FRAMES, stored_batches
@@ -55,10 +55,13 @@ def predict_captures(
         batch_size: pictures at once (captures, where their pictures are stacked into one input).
         mode: how the pictures of a capture become one answer.
         threads: threads that read and decode; one per core where not given.
+
+    Raises:
+        ModelError: the model answers with what is no number.
     """
     reader = _Reader(captures, preprocessing, threads)
     for batch in stored_batches(reader.inputs(), preprocessing, batch_size=batch_size, threads=threads):
-        answers = probabilities(batch["images"])
+        answers = _sound(probabilities(batch["images"]))
         for i, valid in enumerate(batch["valid"].numpy()):
             reader.answer({label: values[i] for label, values in answers.items()} if valid else None)
         yield from reader.finished(mode)
@@ -202,7 +205,7 @@ def predict_records(probabilities: Probabilities, batches: Iterable[Mapping[str,
     parts: dict[str, list[np.ndarray]] = {}
     undecodable = 0
     for batch in batches:
-        answers = probabilities(batch["images"])
+        answers = _sound(probabilities(batch["images"]))
         records, valid = np.asarray(batch["records"]), np.asarray(batch["valid"])
         of_batch = {label: np.asarray(values) for label, values in batch["targets"].items()}
         starts = np.flatnonzero(np.diff(records, prepend=-1)) if len(records) else np.zeros(0, int)
@@ -222,6 +225,15 @@ def predict_records(probabilities: Probabilities, batches: Iterable[Mapping[str,
                 parts[label].append(values[start:end][here])
     if number is not None:
         yield RecordFrames(number, targets, _joined(parts), undecodable)
+
+
+def _sound(answers: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+    for label, values in answers.items():
+        if not np.isfinite(values).all():
+            raise ModelError(
+                f"the model's answers for {label!r} are not numbers; its training went astray, take an earlier epoch"
+            )
+    return answers
 
 
 def _joined(parts: Mapping[str, Sequence[np.ndarray]]) -> dict[str, np.ndarray]:

@@ -104,6 +104,7 @@ def predict(config: PredictConfig) -> PredictSummary:
     file_type = _file_type(config)
     _check_paths(config)
     source = open_source(config)
+    writable_folder(config.results_file.parent, "--results-file")
 
     bundle, probabilities = _load(config)
     from camtrap_tf.prediction.inference import predict_captures
@@ -152,7 +153,6 @@ def _check_paths(config: PredictConfig) -> None:
             raise SettingError(f"{flag} {path}: no such file; check the path, or leave the flag out to use the bundle's")
     if config.results_file.is_dir():
         raise SettingError(f"--results-file {config.results_file}: is a folder; give a file name in it")
-    writable_folder(config.results_file.parent, "--results-file")
 
 
 def _load(config: PredictConfig) -> tuple[Bundle, Probabilities]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from camtrap_tf.errors import ModelError
 from camtrap_tf.input_pipeline.preprocessing import Preprocessing
 from camtrap_tf.prediction.inference import predict_captures, predict_records
 from camtrap_tf.prediction.results import Capture, RecordPrediction
@@ -176,3 +177,16 @@ def test_undecodable_frames_are_counted_and_left_out() -> None:
 def test_no_batch_gives_no_record() -> None:
     """An empty set has no records."""
     assert list(predict_records(mean_colour, [])) == []
+
+
+def test_a_broken_model_is_an_error(tmp_path: Path) -> None:
+    """A model whose answers are NaN ends prediction and evaluation with one line, not with a table of NaN."""
+
+    def broken(images: Any) -> Mapping[str, np.ndarray]:
+        return {"colour": np.full((len(images), 3), np.nan)}
+
+    capture = Capture("e", tuple(write_coloured(tmp_path, red=RED).values()))
+    with pytest.raises(ModelError, match="'colour' are not numbers"):
+        list(predict_captures(broken, SMALL, [capture], batch_size=2))
+    with pytest.raises(ModelError, match="'colour' are not numbers"):
+        list(predict_records(broken, [batch([0])]))

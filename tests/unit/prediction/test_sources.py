@@ -130,6 +130,6 @@ def test_absent_and_foreign_files_are_refused(tmp_path: Path) -> None:
 
 def test_flags_of_a_table_need_a_table(tmp_path: Path) -> None:
     """Flags that describe a CSV are refused with a folder instead of being ignored; an empty root is no root."""
-    PredictConfig(model_path=tmp_path, results_file=tmp_path, image_dir=tmp_path, csv_images_root_path=Path(""))
+    PredictConfig(model_path=tmp_path, results_file=tmp_path, image_dir=tmp_path, csv_images_root_path=Path())
     with pytest.raises(ValueError, match="--csv-id-col goes with --csv-path"):
         PredictConfig(model_path=tmp_path, results_file=tmp_path, image_dir=tmp_path, csv_id_col="id")
