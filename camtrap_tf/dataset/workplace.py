@@ -116,7 +116,7 @@ class Workplace:
         foreign = [name for name in in_the_way if not NUMBERED_SHARD.match(name)]
         if in_the_way and not overwrite:
             raise DatasetError(
-                f"{self.folder}: holds {len(in_the_way)} shards of another plan or program, e.g. {in_the_way[0]}; "
+                f"{self.folder}: holds shards of another plan or program ({len(in_the_way)}, e.g. {in_the_way[0]}); "
                 "choose another --output-dir, or replace them with --overwrite"
             )
         if foreign:

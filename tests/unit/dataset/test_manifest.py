@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from array import array
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ def make_manifest(**changes: Any) -> DatasetManifest:
         images=4,
         bytes=len(DATA),
         sha256=sha256_bytes(DATA),
-        offsets=(12, 31, 47),
+        offsets=array("Q", (12, 31, 47)),
     )
     values: dict[str, Any] = {
         "inventory": "a" * 64,
@@ -62,7 +63,7 @@ def test_payloads_are_where_a_scan_finds_them(tmp_path: Path) -> None:
     np.testing.assert_array_equal(offsets, scanned[0])
     np.testing.assert_array_equal(lengths, scanned[1])
     assert (offsets.dtype, lengths.dtype) == (np.uint64, np.uint64)
-    empty = ShardInfo(name="e", split="e", records=0, images=0, bytes=0, sha256="", offsets=())
+    empty = ShardInfo(name="e", split="e", records=0, images=0, bytes=0, sha256="", offsets=array("Q"))
     assert [len(part) for part in empty.payloads()] == [0, 0]
 
 
