@@ -34,8 +34,8 @@ from camtrap_tf.errors import CamtrapError, ModelError
 from camtrap_tf.files import digest_of, locked_folder, read_json, sha256_file, writable_folder, write_json
 
 LABELS = ("species", "count", "behaviour", "posture")
-INPUT_WIDTH, INPUT_HEIGHT = 128, 96
-STORED_SIDE_PX = 128
+INPUT_WIDTH, INPUT_HEIGHT = 96, 72
+STORED_SIDE_PX = 96
 SERVICE_START_S = 120.0
 
 
@@ -85,7 +85,7 @@ class DemoPlan:
                 labels=LABELS,
                 output_width=INPUT_WIDTH,
                 output_height=INPUT_HEIGHT,
-                batch_size=32,
+                batch_size=16,
                 optimizer="adam",
                 initial_learning_rate=0.001,
                 max_epochs=config.max_epochs,

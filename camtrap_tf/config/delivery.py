@@ -87,6 +87,6 @@ class DemoConfig(StageConfig):
     """Walk the drawn sample through every stage: sample, inventory, shards, model, report, predictions, export, service."""
 
     output_dir: Path = Field(Path("demo"), description="folder for everything that is made")
-    events: int = Field(600, ge=60, description="how many capture events to draw")
-    max_epochs: int = Field(12, ge=1, description="epochs to train for")
+    events: int = Field(1000, ge=60, description="how many capture events to draw")
+    max_epochs: int = Field(14, ge=1, description="epochs to train for")
     seed: int = Field(7, description="seed of sample and training")

@@ -159,9 +159,7 @@ def render(seed: int, event: SceneEvent, frame: int, *, animals: bool = True) ->
     view = scenery(seed, event.location)
     picture, nearness = view.day.copy(), view.nearness.copy()
     _compose(picture, nearness, view, layers if animals else [], shadows_of=layers, event=event, dice=dice)
-    pixels = (
-        _night(seed, picture, nearness, layers if animals else [], event) if event.night else _daylight(seed, picture, event)
-    )
+    pixels = _night(seed, picture, nearness, event) if event.night else _daylight(seed, picture, event)
     window = dice.integers(0, 64, 2)
     noise = grain(seed, HEIGHT_PX, WIDTH_PX)[window[0] : window[0] + HEIGHT_PX, window[1] : window[1] + WIDTH_PX]
     strength = _noise_strength(seed, event)
@@ -186,17 +184,28 @@ def _compose(
         for layer in shadows_of:
             _shadow(picture, layer, event)
     wind = dice.normal(0, 1.3, len(view.sprites))
-    things: list[tuple[float, Image.Image, int, int, int]] = [
-        (layer.ground, layer.picture, layer.left, layer.top, nearness_of(layer.ground, view.horizon)) for layer in layers
+    things: list[tuple[float, Image.Image, int, int, int, Layer | None]] = [
+        (layer.ground, layer.picture, layer.left, layer.top, nearness_of(layer.ground, view.horizon), layer) for layer in layers
     ]
     things += [
-        (sprite.ground, sprite.picture, sprite.left + round(float(sway)) * (sprite.top > 0), sprite.top, sprite.nearness)
+        (sprite.ground, sprite.picture, sprite.left + round(float(sway)) * (sprite.top > 0), sprite.top, sprite.nearness, None)
         for sprite, sway in zip(view.sprites, wind, strict=True)
     ]
-    for _, thing, left, top, light in sorted(things, key=lambda one: one[0]):
+    for _, thing, left, top, light, animal in sorted(things, key=lambda one: one[0]):
         picture.paste(thing, (left, top), thing)
         if event.night:
             nearness.paste(light, (left, top), thing.getchannel("A"))
+            if animal is not None:
+                _eye_shine(picture, nearness, animal)
+
+
+def _eye_shine(picture: Image.Image, nearness: Image.Image, animal: Layer) -> None:
+    """Lets an eye throw the flash back, however far away it is."""
+    radius = max(1.0, 0.016 * animal.height)
+    x, y = animal.eye
+    place = [x - radius, y - radius, x + radius, y + radius]
+    ImageDraw.Draw(picture).ellipse(place, fill=(255, 255, 255))
+    ImageDraw.Draw(nearness).ellipse(place, fill=255)
 
 
 def _shadow(picture: Image.Image, layer: Layer, event: SceneEvent) -> None:
@@ -228,23 +237,14 @@ def _daylight(seed: int, picture: Image.Image, event: SceneEvent) -> NDArray[np.
     return np.asarray(picture.point(table.ravel().tolist())).astype(np.float32)
 
 
-def _night(
-    seed: int, picture: Image.Image, nearness: Image.Image, layers: list[Layer], event: SceneEvent
-) -> NDArray[np.float32]:
-    """Returns the grey picture of an infrared flash: near things bright, far ones dark, eyes shining."""
+def _night(seed: int, picture: Image.Image, nearness: Image.Image, event: SceneEvent) -> NDArray[np.float32]:
+    """Returns the grey picture of an infrared flash: near things bright, far ones dark."""
     dice = generator(seed, "light", event.event_id)
     grey = np.asarray(picture.convert("L", matrix=(0.22, 0.62, 0.16, 0))).astype(np.float32)
     flash = np.asarray(nearness).astype(np.float32) / 255
     strength = dice.uniform(0.85, 1.25)
     pixels = 5 + grey * (0.05 + strength * flash * _beam())
-    lit = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8), "L")
-    pencil = ImageDraw.Draw(lit)
-    for layer in layers:
-        radius = max(1.0, 0.016 * layer.height)
-        x, y = layer.eye
-        if 0 <= x < WIDTH_PX and 0 <= y < VIEW_PX:
-            pencil.ellipse([x - radius, y - radius, x + radius, y + radius], fill=250)
-    return np.asarray(lit).astype(np.float32)
+    return np.asarray(pixels, np.float32)
 
 
 @lru_cache(maxsize=1)
