@@ -25,6 +25,7 @@ from camtrap_tf.records import MISSING
 
 _PROBLEMS_SHOWN = 20
 _MOST_PIXELS = 2**30
+_BYTES_PER_WORKER = 2**26  # less than that is read sooner than a process starts
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,8 @@ def inspect_dataset(config: DatasetInspectConfig) -> Inspection:
         split = split_of(shard.name)
         splits.setdefault(split, SplitCounts())
         numbers[split] = numbers.get(split, 0) + 1
-    workers = min(available_cores(), len(tasks)) or 1
+    size = sum(task.path.stat().st_size for task in tasks)
+    workers = max(1, min(available_cores(), len(tasks), size // _BYTES_PER_WORKER))
     reports = track(
         map_in_processes(read_shard, tasks, workers=workers), total=len(tasks), description="Reading", unit="shards"
     )

@@ -1,0 +1,1 @@
+"""Boxes in pictures and the files of detectors."""

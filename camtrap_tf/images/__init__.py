@@ -1,0 +1,1 @@
+"""Pictures: decoding any kind, and the stored form."""
