@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +12,7 @@ from camtrap_tf.labels import LabelMapping
 from camtrap_tf.models.backbones import default_side_px, has_weights
 from camtrap_tf.records import MISSING
 from camtrap_tf.training.inputs import SPLITS, Inputs, gather, known_records
+from camtrap_tf.training.loop import steps_per_epoch
 from camtrap_tf.training.start_rule import check_source, starting_epoch
 
 EXIT_ABSENT = 2
@@ -125,11 +125,7 @@ def _schedule(config: TrainConfig, inputs: Inputs) -> list[str]:
     lines = [f"devices: {', '.join(inputs.devices) or 'not known'}"]
     batch = f"batch: {config.batch_size}"
     if "training" in inputs.shards:
-        records = len(inputs.shards["training"])
-        size = min(config.batch_size, records)
-        steps = config.n_batches_per_epoch_train or (
-            records // config.batch_size if config.drop_remainder else math.ceil(records / size)
-        )
+        size, steps, _ = steps_per_epoch(config, len(inputs.shards["training"]))
         batch = f"batch: {size}, {steps} steps an epoch"
     epochs = f"epochs: {behind + 1} to {config.max_epochs}" if behind < config.max_epochs else (
         f"epochs: none, {behind} lie behind and --max-epochs is {config.max_epochs}"

@@ -31,7 +31,7 @@ from camtrap_tf.prediction.writers import write_test_predictions
 from camtrap_tf.records import MISSING
 from camtrap_tf.training.devices import strategy_on
 from camtrap_tf.training.inputs import Inputs, gather
-from camtrap_tf.training.loop import Progress, Training, run_epochs, steps_per_epoch
+from camtrap_tf.training.loop import Progress, Training, run_epochs
 from camtrap_tf.training.measuring import Measured, majority_baseline, measure
 from camtrap_tf.training.optimizers import make_optimizer, rate_of
 from camtrap_tf.training.plan import Plan, make_plan
@@ -342,6 +342,3 @@ def _write_test(work: Training, inputs: Inputs, measured: Measured) -> None:
         ground_truth=truth,
         class_names={label: work.mapping.names(label) for label in labels},
     )
-
-
-__all__ = ["TrainResult", "choose_preprocessing", "seed_for", "steps_per_epoch", "train"]

@@ -18,9 +18,11 @@ from camtrap_tf.input_pipeline.shard_set import ShardSet
 from camtrap_tf.labels import LabelMapping
 from camtrap_tf.models.bundle import Bundle
 from camtrap_tf.models.classifier import head_layers
+from camtrap_tf.models.weights import weights_of
 from camtrap_tf.training.loop import Training, epoch_batches
 from camtrap_tf.training.plan import Plan
 from camtrap_tf.training.run import TrainResult, train
+from tests.unit.models.helpers import write_keras2_file
 from tests.unit.training.helpers import make_config, write_dataset
 
 FOX = LabelMapping.from_classes({"species": ["frog", "lion", "zebra"], "is/there": ["no", "yes"]})
@@ -276,3 +278,27 @@ def test_plan_writes_nothing(data: Path, trained: Path, tmp_path: Path) -> None:
         assert part in text
     assert plan.exit_code == 0
     assert not (tmp_path / "run").exists()
+
+
+def test_transfer_from_an_old_file(data: Path, trained: Path, tmp_path: Path, messages: pytest.LogCaptureFixture) -> None:
+    """An HDF5 file of Keras 2 beside its two JSON files gives backbone by layer and heads by class, in another order too."""
+    old = Bundle.read(trained / "save")
+    order = [1, 0]  # its mapping numbers the classes the other way round
+    layers = {}
+    for name, arrays in weights_of(old.model).items():
+        kind, _, number = name.partition("#")
+        called = {"label__species": "label/species"}.get(name, f"{kind}_{int(number or 0) + 1}")
+        if name != "label__is_there":
+            arrays = [array[..., order] if name == "label__species" else array for array in arrays]
+            layers[called] = [(f"{called}/{part}:0", one) for part, one in zip(("kernel", "bias"), arrays, strict=True)]
+    write_keras2_file(tmp_path / "best_model.hdf5", layers)
+    LabelMapping({"species": {"zebra": 0, "lion": 1}}).write(tmp_path / "label_mappings.json")
+    old.preprocessing.write(tmp_path / "image_processing.json")
+    run(make_config(
+        data, tmp_path, transfer_learning=True, model_to_load=tmp_path / "best_model.hdf5", max_epochs=1,
+        initial_learning_rate=1e-9,
+    ))  # fmt: skip
+    new = Bundle.read(tmp_path / "save")
+    picture = np.full((1, 24, 24, 3), (200, 160, 60), np.float32)
+    np.testing.assert_allclose(new.probabilities(picture)["species"], old.probabilities(picture)["species"], atol=1e-4)
+    assert "head species   2 (lion, zebra)" in messages.text
