@@ -27,6 +27,8 @@ TEXT = pa.string()
 TEXTS = pa.list_(pa.field("element", pa.string()))
 CHUNK_ROWS = 16_384
 """Records that are held as Python objects at a time."""
+POOL = pa.system_memory_pool()
+"""Arrow's default pool is fragmented by many small arrays; this one gives memory back."""
 
 
 def schema_of(label_types: Iterable[str], meta_fields: Iterable[str]) -> pa.Schema:
@@ -84,7 +86,11 @@ def _all_missing(counts: npt.NDArray[np.int64]) -> pa.Array:
 
 
 def _lists(ends: Any, values: list[str]) -> pa.Array:
-    return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), pa.array(values, TEXT), type=TEXTS)
+    return pa.ListArray.from_arrays(pa.array(ends, pa.int32(), memory_pool=POOL), _texts(values), type=TEXTS)
+
+
+def _texts(values: Sequence[str | None]) -> pa.Array:
+    return pa.array(values, TEXT, memory_pool=POOL)
 
 
 def observation_counts(table: pa.Table) -> npt.NDArray[np.int64]:
@@ -133,12 +139,12 @@ class _Chunk:
     def table(self) -> pa.Table:
         """Returns the rows as a table, with a column `observations` that counts them for chunks without any label."""
         try:
-            columns = {"id": pa.array(self.ids, TEXT), "images": _lists(self.image_ends, self.images)}
+            columns = {"id": _texts(self.ids), "images": _lists(self.image_ends, self.images)}
             for label, classes in self.labels.items():
                 columns[LABEL + label] = _lists(self.observation_ends, classes)
             for field, values in self.meta.items():
-                columns[META + field] = pa.array(values, TEXT)
-            columns["event"] = pa.array(self.events, TEXT)
+                columns[META + field] = _texts(values)
+            columns["event"] = _texts(self.events)
         except UnicodeEncodeError as err:
             raise SourceError(f"a record holds half of a surrogate pair, which is no character: {err.object[:80]!r}") from err
         columns["observations"] = pa.array(np.diff(self.observation_ends), pa.int64())
