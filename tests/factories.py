@@ -16,7 +16,7 @@ def make_event(
     event_id: str = "e1",
     *,
     pictures: Sequence[str] = ("a.jpg",),
-    labels: Mapping[str, str] | Sequence[Mapping[str, str]] = {"species": "zebra"},  # noqa: B006 - never changed
+    labels: Mapping[str, str] | Sequence[Mapping[str, str]] = {"species": "zebra"},
     **meta_data: str,
 ) -> CaptureEvent:
     """Returns a record; `labels` is one observation or a list of them, further keywords are meta data."""

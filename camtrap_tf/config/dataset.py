@@ -22,7 +22,7 @@ class DatasetConfig(LoggedConfig):
     image_root_path: Path | None = Field(None, description="folder that picture paths are relative to")
 
     split_names: tuple[str, ...] = Field(("train", "val", "test"), min_length=1, description="names of the splits")
-    split_percent: tuple[float, ...] = Field((0.9, 0.05, 0.05), min_length=1, description="share of each split; they add up to 1")
+    split_percent: tuple[float, ...] = Field((0.9, 0.05, 0.05), min_length=1, description="share of each split; together 1")
     split_by_meta: str | None = Field(None, description="meta data field whose value is the split")
     split_group: str = Field(
         "auto",
@@ -47,7 +47,7 @@ class DatasetConfig(LoggedConfig):
     image_save_quality: int = Field(90, ge=1, le=100, description="JPEG quality in the shards")
     truncated: TruncatedPolicy = Field("reject", description="pictures cut off in the middle: reject, or recover what is there")
     max_pixels: int = Field(100_000_000, ge=1, description="larger pictures are rejected")
-    max_rejected_share: float = Field(0.05, ge=0, le=1, description="stop with exit code 3 above this share of rejected pictures")
+    max_rejected_share: float = Field(0.05, ge=0, le=1, description="stop (exit code 3) above this share of rejected pictures")
 
     max_records_per_file: int = Field(5000, ge=1, description="records per shard at most")
     workers: int | None = Field(None, ge=1, description="worker processes; default: one per core")

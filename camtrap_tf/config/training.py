@@ -16,14 +16,14 @@ class InputConfig(StageConfig):
 
     train_tfr_path: tuple[Path, ...] = Field(min_length=1, description="folders with training shards, searched through")
     val_tfr_path: tuple[Path, ...] = Field(min_length=1, description="folders with validation shards")
-    test_tfr_path: tuple[Path, ...] = Field((), description="folders with test shards; the best model is run on them at the end")
+    test_tfr_path: tuple[Path, ...] = Field((), description="folders with test shards, for the best model at the end")
     train_tfr_pattern: tuple[str, ...] = Field(("train",), description="splits to train on")
     val_tfr_pattern: tuple[str, ...] = Field(("val",), description="splits to validate on")
     test_tfr_pattern: tuple[str, ...] = Field(("test",), description="splits to test on")
     pattern_is_substring: bool = Field(
         False, description="patterns are parts of file names, all of which must occur, instead of split names"
     )
-    class_mapping_json: Path | None = Field(None, description="label mapping; default: label_mapping.json beside the training shards")
+    class_mapping_json: Path | None = Field(None, description="label mapping; default: label_mapping.json beside the shards")
     labels: tuple[str, ...] = Field(min_length=1, description="label types to learn, e.g. species count")
     labels_loss_weights: tuple[float, ...] = Field((), description="weight of each label in the loss, in the same order")
 
@@ -50,8 +50,9 @@ class ModelConfig(StageConfig):
     model: str = Field(description="backbone by name, e.g. ResNet18, MobileNetV2, EfficientNetB0, or hub:<keras-hub preset>")
     weights: str = Field("none", description="start of the backbone: none, imagenet, or a weights file")
     normalisation: Normalisation | None = Field(
-        None, description="input scaling: as the backbone's weights expect, or mean and deviation of the data set; "
-        "default: backbone where weights are given, else dataset"
+        None,
+        description="input scaling: as the backbone's weights expect, or mean and deviation of the data set; "
+        "default: backbone where weights are given, else dataset",
     )
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout before the heads")
     freeze_backbone: bool = Field(False, description="train the heads only")
@@ -71,7 +72,9 @@ class TrainConfig(InputConfig, ModelConfig, LoggedConfig):
     initial_learning_rate: float = Field(0.01, gt=0, description="learning rate to begin with")
     optimizer: Optimizer = Field("sgd", description="sgd has momentum 0.9 and decays by 1e-4 a step")
     weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay")
-    early_stopping_patience: int = Field(3, ge=0, description="stop after this many epochs without a better validation loss; 0: never")
+    early_stopping_patience: int = Field(
+        3, ge=0, description="stop after so many epochs without a better validation loss; 0: never"
+    )
     reduce_lr_on_plateau_patience: int = Field(2, ge=0, description="tenth of the rate after this many such epochs; 0: never")
 
     continue_training: bool = Field(False, description="go on with a trained model, optimiser included")

@@ -1,4 +1,4 @@
-"""A CSV of a million rows becomes a Parquet inventory in less than 1.5 GB of memory, also where rows of one id lie far apart."""
+"""A CSV of a million rows becomes a Parquet inventory in less than 1.5 GB, also where rows of one id lie far apart."""
 
 from __future__ import annotations
 
