@@ -153,9 +153,9 @@ def _in_orders(
         return tf.where(active[:, None, None, None], value, idle)
 
     images = images + only((0, 2), brightness, 0.0)
-    images = adjust_hue(adjust_saturation(images, only((0, 1, 3), saturation, 1.0)), only((0, 3), hue, 0.0))
+    images = adjust_hue_and_saturation(images, only((0, 3), hue, 0.0), only((0, 1, 3), saturation, 1.0))
     images = adjust_contrast(images, contrast)
-    images = adjust_hue(adjust_saturation(images, only((2,), saturation, 1.0)), only((1, 2), hue, 0.0))
+    images = adjust_hue_and_saturation(images, only((1, 2), hue, 0.0), only((2,), saturation, 1.0))
     return images + only((1, 3), brightness, 0.0)
 
 
@@ -163,27 +163,42 @@ def adjust_saturation(images: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
     """Scales the saturation (of HSV) of `[B, H, W, 3]` pictures, up to full saturation; hue and value stay."""
     value = tf.reduce_max(images, axis=-1, keepdims=True)
     chroma = value - tf.reduce_min(images, axis=-1, keepdims=True)
-    most = tf.where(chroma > 0.0, tf.maximum(value, chroma) / tf.where(chroma > 0.0, chroma, 1.0), 1.0)
-    return value - (value - images) * tf.minimum(factor, most)
+    return value - (value - images) * _possible(factor, value, chroma)
 
 
-def adjust_hue(images: tf.Tensor, turn: tf.Tensor) -> tf.Tensor:
-    """Turns the hue (of HSV) of `[B, H, W, 3]` pictures by parts of the full circle; saturation and value stay."""
+def adjust_hue_and_saturation(images: tf.Tensor, turn: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+    """Turns the hue and scales the saturation (of HSV) of pictures; value stays.
+
+    Args:
+        images: `[B, H, W, 3]` float32.
+        turn: `[B, 1, 1, 1]` parts of the full circle, in [-1/6, 1/6].
+        factor: `[B, 1, 1, 1]` factor of the saturation, which goes up to full saturation.
+    """
     red, green, blue = tf.unstack(images, axis=-1)
     value = tf.maximum(tf.maximum(red, green), blue)
     chroma = value - tf.minimum(tf.minimum(red, green), blue)
     scale = 1.0 / tf.where(chroma > 0.0, chroma, 1.0)
-    hue = tf.where(
-        value == red,
+    # not `value == red`: compilers may compute either anew and round it differently; at a near tie both branches agree
+    sextant = tf.where(
+        red >= tf.maximum(green, blue),
         (green - blue) * scale,
-        tf.where(value == green, 2.0 + (blue - red) * scale, 4.0 + (red - green) * scale),
+        tf.where(green >= blue, 2.0 + (blue - red) * scale, 4.0 + (red - green) * scale),
     )
-    hue = hue + 6.0 * turn[..., 0]
+    sextant = sextant + 6.0 * turn[..., 0]
+    chroma = chroma * _possible(factor[..., 0], value, chroma)
     planes = []
     for offset in (5.0, 3.0, 1.0):
-        place = tf.math.floormod(hue + offset, 6.0)
+        # in [-1, 11]; below 0 the weight is 0 as it is at the other end of the circle, so that one comparison is enough
+        place = sextant + offset
+        place = tf.where(place >= 6.0, place - 6.0, place)
         planes.append(value - chroma * tf.clip_by_value(tf.minimum(place, 4.0 - place), 0.0, 1.0))
     return tf.stack(planes, axis=-1)
+
+
+def _possible(factor: tf.Tensor, value: tf.Tensor, chroma: tf.Tensor) -> tf.Tensor:
+    """Returns the factor of the saturation, cut where it would lead beyond full saturation."""
+    most = tf.where(chroma > 0.0, tf.maximum(value, chroma) / tf.where(chroma > 0.0, chroma, 1.0), 1.0)
+    return tf.minimum(factor, most)
 
 
 def adjust_contrast(images: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:

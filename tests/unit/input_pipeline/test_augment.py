@@ -192,14 +192,14 @@ def test_result_depends_on_the_seed_alone() -> None:
 
 def test_xla_compiles_it() -> None:
     """Compiled, and with an unknown batch size, it gives the same pictures."""
-    images = tf.constant(pictures(4))
+    images = tf.constant(pictures(40))
     shape = tf.TensorSpec([None, HEIGHT, WIDTH, 3], tf.float32)
     compiled = tf.function(
         lambda x, s: augment_batch(x, s, FULL), jit_compile=True, input_signature=[shape, tf.TensorSpec([None, 2], tf.int32)]
     )
-    made, expected = compiled(images, seeds(4)).numpy(), augment_batch(images, seeds(4), FULL).numpy()
+    made, expected = compiled(images, seeds(40)).numpy(), augment_batch(images, seeds(40), FULL).numpy()
     # a source position within rounding of half a pixel may go to either side
-    assert (np.abs(made - expected) < 0.01).mean() > 0.99
+    assert (np.abs(made - expected) < 0.01).mean(axis=(1, 2, 3)).min() > 0.98
 
 
 def test_frames_as_channels_keep_their_values() -> None:
