@@ -79,12 +79,12 @@ def split_lines(splits: Mapping[str, SplitCounts], shards: Mapping[str, int]) ->
 
 
 def class_text(classes: Mapping[str, int], missing: int) -> str:
-    """Returns class counts, the most frequent first, e.g. `zebra 30, lion 2 … (9 classes), missing 3`."""
+    """Returns class counts, the most frequent first, e.g. `zebra (30), lion (2) … 9 classes, missing (3)`."""
     ordered = sorted(classes.items(), key=lambda one: (-one[1], one[0]))
-    text = ", ".join(f"{name} {count}" for name, count in ordered[:_CLASSES_SHOWN]) or "no class"
+    text = ", ".join(f"{name} ({count})" for name, count in ordered[:_CLASSES_SHOWN]) or "no class"
     if len(ordered) > _CLASSES_SHOWN:
-        text += f" … ({len(ordered)} classes)"
-    return text + (f", missing {missing}" if missing else "")
+        text += f" … {len(ordered)} classes"
+    return text + (f", missing ({missing})" if missing else "")
 
 
 def selection_lines(steps: Iterable[Mapping[str, Any]], group_field: str | None) -> list[str]:

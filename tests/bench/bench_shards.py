@@ -23,7 +23,7 @@ from PIL import Image
 SHARED = Path(os.environ.get("CAMTRAP_SHARED", Path(__file__).resolve().parents[3] / "shared"))
 PICTURES = SHARED / "data" / "cct20_21images" / "images"
 COPIES_SMALL, COPIES_LARGE = 8, 40
-ROUNDS = 1
+ROUNDS = 2
 SIDE_PX, QUALITY = 500, 90
 
 LEAST_OF_PLAIN = 2.0
