@@ -11,7 +11,6 @@ import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from camtrap_tf.files import PARTIAL, locked_folder, read_json, sha256_file, wri
 from camtrap_tf.progress import track
 from camtrap_tf.sample.camtrap_package import camtrap_dp_writer
 from camtrap_tf.sample.formats import DrawnEvent, coco_writer, csv_writer, megadetector_writer
-from camtrap_tf.sample.scenes import FRAMES, broken_pictures, events_per_location, scene_events
+from camtrap_tf.sample.scenes import FRAMES, SceneEvent, broken_pictures, events_per_location, scene_events
 from camtrap_tf.sample.seeds import generator
 from camtrap_tf.sample.species import BLANK
 
@@ -54,6 +53,10 @@ class Piece:
     def result(self) -> Path:
         """The file that says that the piece is finished, and holds its boxes."""
         return self.folder / PARTIAL / f"boxes_{self.location:02d}_{self.first:06d}.json"
+
+    def scenes(self) -> Iterator[SceneEvent]:
+        """Yields its events."""
+        return scene_events(self.seed, self.events, location=self.location, first=self.first, stop=self.stop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +176,7 @@ def draw_piece(piece: Piece) -> int:
     from camtrap_tf.sample.rendering import render
 
     boxes = []
-    scenes = scene_events(piece.seed, piece.events, location=piece.location)
-    for scene in islice(scenes, piece.first, piece.stop):
+    for scene in piece.scenes():
         frames = [render(piece.seed, scene, frame) for frame in range(FRAMES)]
         for number, frame in enumerate(frames):
             data = broken(frame.jpeg(), scene.breakages[number], piece.seed, scene.file_name(number))
@@ -204,9 +206,8 @@ def broken(data: bytes, how: str | None, seed: int, name: str) -> bytes:
 def drawn_events(config: SampleConfig, folder: Path) -> Iterator[DrawnEvent]:
     """Yields the events of a sample whose pieces are all finished, with their boxes."""
     for piece in _pieces(config, folder):
-        scenes = scene_events(piece.seed, piece.events, location=piece.location)
         boxes = read_json(piece.result, what="finished piece of a sample")
-        for scene, frames in zip(islice(scenes, piece.first, piece.stop), boxes, strict=True):
+        for scene, frames in zip(piece.scenes(), boxes, strict=True):
             yield DrawnEvent(scene, tuple(tuple(tuple(box) if box else None for box in frame) for frame in frames))
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from camtrap_tf.sample.seeds import generator
 from camtrap_tf.sample.species import SPECIES, Colour
 
-LOCATION_COUNT = 20
+LOCATION_COUNT = 32
 HABITATS = ("savannah", "plain", "woodland", "kopje", "riverbed", "thicket")
 
 HABITAT_COLOURS: dict[str, tuple[Colour, Colour, Colour]] = {
@@ -27,7 +27,7 @@ HABITAT_COLOURS: dict[str, tuple[Colour, Colour, Colour]] = {
 }
 """Ground far away, ground near by, leaves."""
 
-GROUP_WEIGHT = 0.55
+GROUP_WEIGHT = 0.50
 """Share of a site's animals that are its favourite kind."""
 
 

@@ -229,7 +229,7 @@ def _daylight(seed: int, picture: Image.Image, event: SceneEvent) -> NDArray[np.
     low_sun = min(1.0, abs(hour - 12.5) / 6.5) ** 2
     overcast = dice.random() < 0.25
     warm = 0.0 if overcast else 0.20 * low_sun
-    gain = (1.0 - 0.38 * low_sun) * dice.uniform(0.88, 1.12)
+    gain = (1.0 - 0.30 * low_sun) * dice.uniform(0.88, 1.12)
     factors = np.array([1 + 0.6 * warm, 1 - 0.05 * warm, 1 - warm], np.float32) * np.float32(gain)
     contrast = np.float32(0.78 if overcast else dice.uniform(0.92, 1.12))
     curve = (np.arange(256, dtype=np.float32)[None] - 118) * contrast + 118

@@ -133,32 +133,38 @@ def broken_pictures(seed: int, events: int) -> Mapping[int, str]:
     return {int(number): BREAKAGES[order % len(BREAKAGES)] for order, number in enumerate(chosen)}
 
 
-def scene_events(seed: int, events: int, *, location: int | None = None) -> Iterator[SceneEvent]:
-    """Yields the events of a sample, or of one of its locations, in order.
+def scene_events(
+    seed: int, events: int, *, location: int | None = None, first: int = 0, stop: int | None = None
+) -> Iterator[SceneEvent]:
+    """Yields the events of a sample, or some of one of its locations, in order.
 
     Args:
         seed: of the sample.
         events: how many the sample has in all.
         location: index of the one location to go through.
+        first, stop: events of each location, from `first` up to but not including `stop`.
     """
     number = 0
     broken = broken_pictures(seed, events)
     for site, count in zip(locations(seed), events_per_location(seed, events), strict=True):
         if location is None or site.index == location:
-            times = _times(seed, site, count)
-            for order, (species, time, night) in enumerate(times):
+            times = _times(seed, site.index, count)
+            for order in range(first, count if stop is None else min(stop, count)):
+                species, time, night = times[order]
                 dice = generator(seed, "event", site.index, order)
-                first = FRAMES * (number + order)
+                picture = FRAMES * (number + order)
                 yield replace(
                     _event(dice, site, f"{site.name}_{order + 1:04d}", species, time, night),
-                    breakages=tuple(broken.get(first + frame) for frame in range(FRAMES)),
+                    breakages=tuple(broken.get(picture + frame) for frame in range(FRAMES)),
                 )
         number += count
 
 
-def _times(seed: int, site: Location, count: int) -> list[tuple[str, dt.datetime, bool]]:
+@lru_cache(maxsize=2)
+def _times(seed: int, location: int, count: int) -> tuple[tuple[str, dt.datetime, bool], ...]:
     """Returns what comes by one site and when, in time order; the share of blanks and species is that of the site."""
-    dice = generator(seed, "times", site.index)
+    site = locations(seed)[location]
+    dice = generator(seed, "times", location)
     names = [*SPECIES, BLANK]
     shares = [site.species_share[name] * (1 - site.blank_share) for name in SPECIES] + [site.blank_share]
     found = []
@@ -173,9 +179,8 @@ def _times(seed: int, site: Location, count: int) -> list[tuple[str, dt.datetime
         night = bool(dark < NIGHT_SHARE[species])
         hour = (19 + 11 * moment) % 24 if night else 6 + 13 * moment
         time = FIRST_DAY + dt.timedelta(days=int(day), seconds=int(hour * 3600))
-        found.append((time, species, night))
-    found.sort(key=lambda one: one[0])
-    return [(species, time, night) for time, species, night in found]
+        found.append((species, time, night))
+    return tuple(sorted(found, key=lambda one: one[1]))
 
 
 def _event(
@@ -221,9 +226,9 @@ def _herd(
     dice: np.random.Generator, site: Location, species: Species, count: int, behaviour: str, posture: str
 ) -> tuple[Individual, ...]:
     """Returns the animals of an event, far to near; they stand side by side more than behind one another."""
-    tallest = {"giraffe": 0.27, "elephant": 0.42}.get(species.name, 0.40)
+    tallest = {"giraffe": 0.28, "elephant": 0.42}.get(species.name, 0.42)
     widest = 1.15 / (count * species.size)  # so that all of them fit side by side, nearly
-    base = min(math.exp(dice.uniform(math.log(0.20), math.log(0.40))) * (1 - 0.055 * (count - 1)), tallest, widest)
+    base = min(math.exp(dice.uniform(math.log(0.24), math.log(0.42))) * (1 - 0.055 * (count - 1)), tallest, widest)
     facing = 1 if dice.random() < 0.5 else -1
     slots = (np.arange(count) + 0.5 + dice.uniform(-0.25, 0.25, count)) / count
     spread = min(0.96, max(0.34 + 0.16 * count, count * species.size * base))

@@ -11,7 +11,7 @@ from camtrap_tf.sample.scenes import SceneEvent, scene_events
 from camtrap_tf.sample.species import BLANK
 
 SEED = 7
-EVENTS = [event for event in scene_events(SEED, 200) if event.location < 3]
+EVENTS = [event for event in scene_events(SEED, 400) if event.location < 4]
 
 
 def changed(event: SceneEvent, frame: int) -> np.ndarray:

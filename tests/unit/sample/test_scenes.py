@@ -31,6 +31,7 @@ def test_one_location_is_the_same_alone() -> None:
     """The events of one location do not depend on whether the others are gone through."""
     everything = [event for event in scene_events(3, 200) if event.location == 11]
     assert list(scene_events(3, 200, location=11)) == everything
+    assert list(scene_events(3, 200, location=11, first=1, stop=3)) == everything[1:3]
 
 
 def test_every_class_occurs() -> None:
@@ -86,9 +87,9 @@ def test_moving_animals_move_and_stay_in_view() -> None:
 
 
 def test_each_location_has_a_favourite() -> None:
-    """At every camera site one species makes up more than half of the animals, and each is somewhere the favourite."""
+    """At every camera site one species makes up half of the animals or more, and each is somewhere the favourite."""
     shares = [site.species_share for site in locations(7)]
-    assert all(max(share.values()) > 0.5 for share in shares)
+    assert all(max(share.values()) >= 0.5 for share in shares)
     assert all(sum(share.values()) == pytest.approx(1) for share in shares)
     assert set(Counter(max(share, key=share.__getitem__) for share in shares)) == set(SPECIES)
 
