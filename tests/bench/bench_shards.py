@@ -23,7 +23,9 @@ from PIL import Image
 SHARED = Path(os.environ.get("CAMTRAP_SHARED", Path(__file__).resolve().parents[3] / "shared"))
 PICTURES = SHARED / "data" / "cct20_21images" / "images"
 COPIES_SMALL, COPIES_LARGE = 8, 40
-ROUNDS = 2
+ROUNDS = 3
+BARE_LOOP_S = 4.0
+LOOP = "--reduced-loop"
 SIDE_PX, QUALITY = 500, 90
 
 LEAST_OF_PLAIN = 2.0
@@ -115,27 +117,54 @@ def judge(what: str, value: float, limit: float, *, at_most: bool = False) -> bo
     return passed
 
 
+def bare_speed(processes: int) -> float:
+    """Pictures per second of the reduced loop in processes of their own, start-up left out; what the machine gives."""
+    command = [sys.executable, __file__, LOOP]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(processes)]
+    return sum(float(child.communicate()[0]) for child in running)
+
+
+def reduced_loop() -> int:
+    """Prints how many pictures per second this process manages over some seconds."""
+    data = [source.read_bytes() for source in sorted(PICTURES.glob("*.jpg"))]
+    started, done = time.monotonic(), 0
+    while time.monotonic() - started < BARE_LOOP_S:
+        for one in data:
+            reduced(one)
+        done += len(data)
+    print(done / (time.monotonic() - started))
+    return 0
+
+
 def bench_speed(folder: Path) -> bool:
-    """Compares building with the loops, and two workers with one."""
+    """Compares building with the loops, and two workers with one.
+
+    Two workers cannot do more than two processes that do nothing but the unavoidable work. On a shared machine that may be
+    little more than one gets, and it changes by the second, so it is measured before and after each pair of builds. The goal
+    is 1.7 where the machine gives the two twice as much as the one, and in proportion elsewhere.
+    """
     sources = sorted(PICTURES.glob("*.jpg"))
     data = [source.read_bytes() for source in sources]
-    small, large = (write_inventory(folder, sources, copies) for copies in (COPIES_SMALL, COPIES_LARGE))
+    inventories = [write_inventory(folder, sources, copies) for copies in (COPIES_SMALL, COPIES_LARGE)]
     pictures = len(sources) * (COPIES_LARGE - COPIES_SMALL)
-    figures: dict[str, list[float]] = {"plain": [], "reduced": [], "built": [], "one": [], "two": []}
+    figures: dict[str, list[float]] = {"plain": [], "reduced": [], "built": []}
+    gains, shares = [], []
     for _ in range(ROUNDS):
         figures["plain"].append(cpu_per_item(plain, sources))
         figures["reduced"].append(cpu_per_item(reduced, data * 2))
-        default = [build(inventory, folder, workers=0) for inventory in (small, large)]
-        figures["built"].append((default[1][0] - default[0][0]) / pictures)
-        for name, workers in (("one", 1), ("two", 2)):
-            walls = [build(inventory, folder, workers=workers)[1] for inventory in (small, large)]
-            figures[name].append((walls[1] - walls[0]) / pictures)
+        before = bare_speed(2) / bare_speed(1)
+        one, two = ([build(inventory, folder, workers=workers) for inventory in inventories] for workers in (1, 2))
+        after = bare_speed(2) / bare_speed(1)
+        figures["built"].append((two[1][0] - two[0][0]) / pictures)
+        gains.append((one[1][1] - one[0][1]) / (two[1][1] - two[0][1]))
+        shares.append(gains[-1] / ((before + after) / 2))
     best = {name: min(values) for name, values in figures.items()}
-    shown = ", ".join(f"{name} {1000 * value:.1f}" for name, value in best.items())
-    print(f"ms a picture (CPU; one, two: wall): {shown}")
+    print("CPU ms a picture: " + ", ".join(f"{name} {1000 * value:.1f}" for name, value in best.items()))
     passed = judge("pictures per CPU-second, of a plain Pillow loop", best["plain"] / best["built"], LEAST_OF_PLAIN)
     passed &= judge("… of a loop of reduced decode, shrink, encode", best["reduced"] / best["built"], LEAST_OF_REDUCED)
-    return passed & judge("speed of 2 workers, of 1", best["one"] / best["two"], LEAST_OF_TWO_WORKERS)
+    print(f"speed of 2 workers, of 1, by round: {', '.join(f'{gain:.2f}' for gain in gains)}")
+    what = "the same as a share of what two bare processes get, of one (1.7 of 2 is wanted)"
+    return passed & judge(what, float(np.median(shares)), LEAST_OF_TWO_WORKERS / 2)
 
 
 def bench_memory(folder: Path) -> bool:
@@ -161,4 +190,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(reduced_loop() if LOOP in sys.argv else main())
