@@ -76,17 +76,19 @@ def evaluate(config: EvaluateConfig) -> EvaluationResult:
     shards = ShardSet.open(config.tfr_path, config.tfr_pattern, substring=config.pattern_is_substring, flag="--tfr-path")
     writable_folder(config.output_dir, "--output-dir")
 
+    from camtrap_tf.input_pipeline.failures import plain_failures
     from camtrap_tf.models.bundle import Bundle
 
     bundle = Bundle.read(config.model_path)
-    report = evaluate_bundle(
-        bundle,
-        shards,
-        batch_size=config.batch_size,
-        mode=config.aggregation_mode,
-        patterns=config.tfr_pattern,
-        name=place.folder.resolve().name if place.kind == "bundle" else place.file.name,
-    )
+    with plain_failures():
+        report = evaluate_bundle(
+            bundle,
+            shards,
+            batch_size=config.batch_size,
+            mode=config.aggregation_mode,
+            patterns=config.tfr_pattern,
+            name=place.folder.resolve().name if place.kind == "bundle" else place.file.name,
+        )
     return EvaluationResult(report, *write_report(report, config.output_dir))
 
 

@@ -18,6 +18,7 @@ from camtrap_tf import __version__
 from camtrap_tf.config.names import OWN_BACKBONES, Normalisation
 from camtrap_tf.config.training import TrainConfig
 from camtrap_tf.files import digest_of, locked_folder, sha256_file, writable_folder
+from camtrap_tf.input_pipeline.failures import plain_failures
 from camtrap_tf.input_pipeline.preprocessing import Preprocessing
 from camtrap_tf.input_pipeline.statistics import channel_statistics
 from camtrap_tf.labels import LabelMapping
@@ -106,7 +107,7 @@ def train(config: TrainConfig) -> TrainResult | Plan:
         return TrainResult(reason, config.run_outputs_dir)
     writable_folder(config.run_outputs_dir, "--run-outputs-dir")
     writable_folder(config.model_save_dir, "--model-save-dir")
-    with locked_folder(config.run_outputs_dir):
+    with locked_folder(config.run_outputs_dir), plain_failures():
         return _train(config, inputs, behind)
 
 
