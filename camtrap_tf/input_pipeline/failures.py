@@ -32,6 +32,6 @@ def plain_failures() -> Iterator[None]:
             raise kind(found[2]) from err
         if any(text in err.message for text in _NOT_AN_EXAMPLE):
             raise DatasetError(
-                "a record of the shards is not an example of ours; `camtrap dataset inspect --verify` says which shard is damaged"
+                "a record of the shards is not one of ours; `camtrap dataset inspect --verify` says which shard is damaged"
             ) from err
         raise
