@@ -1,1 +1,0 @@
-"""Boxes in pictures and the files of detectors."""
