@@ -27,7 +27,7 @@ HABITAT_COLOURS: dict[str, tuple[Colour, Colour, Colour]] = {
 }
 """Ground far away, ground near by, leaves."""
 
-GROUP_WEIGHT = 0.50
+GROUP_WEIGHT = 0.70
 """Share of a site's animals that are its favourite kind."""
 
 

@@ -86,7 +86,8 @@ def train_head(folder: Path, fold: str, seed: int) -> Path:
     shards = (folder / "shards",)
     train(
         TrainConfig(
-            train_tfr_path=shards, val_tfr_path=shards, train_tfr_pattern=others, val_tfr_pattern=others[:1], labels=("species",),
+            train_tfr_path=shards, val_tfr_path=shards, train_tfr_pattern=others, val_tfr_pattern=others[:1],
+            labels=("species",),
             model="MobileNetV2", weights=str(WEIGHTS), freeze_backbone=True, batch_size=16, max_epochs=EPOCHS, seed=seed,
             crop_factor=0, zoom_factor=0, rotate_by_angle=0, randomly_flip_horizontally=False, early_stopping_patience=0,
             reduce_lr_on_plateau_patience=0, tensorboard=False, n_gpus=0,
