@@ -38,7 +38,7 @@ def start_logging(folder: Path | None = None, *, level: int = logging.INFO) -> N
         return
     folder.mkdir(parents=True, exist_ok=True)
     for name, file_level in (("run_info.log", logging.INFO), ("run_debug.log", logging.DEBUG)):
-        file = logging.FileHandler(folder / name, encoding="utf-8", delay=True)
+        file = logging.FileHandler(folder / name, encoding="utf-8")
         file.setLevel(file_level)
         file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         root.addHandler(file)

@@ -72,6 +72,8 @@ class DatasetConfig(LoggedConfig):
                 )
         if self.balanced_sampling_min and not self.balanced_sampling_label:
             raise ValueError("--balanced-sampling-min needs --balanced-sampling-label: the label type to balance")
+        if self.balanced_sampling_label and not self.balanced_sampling_min:
+            raise ValueError("--balanced-sampling-label does nothing without --balanced-sampling-min; add it")
         if self.split_by_meta is None:
             if len(self.split_names) != len(self.split_percent):
                 raise ValueError(

@@ -58,6 +58,7 @@ class InventoryMergeConfig(StageConfig):
 
     inventories: tuple[Path, ...] = Field(min_length=2, description="inventories to merge")
     export_path: Path = Field(description="inventory to write: .json or .parquet")
+    plain: bool = Field(False, description="write only labels, images and meta_data (camera-trap-classifier's keys)")
 
 
 class InventoryInspectConfig(StageConfig):

@@ -79,9 +79,9 @@ def find_shards(
         return tuple(chosen)
     for pattern in patterns:
         if not any(matches(shard.name, pattern) for shard in every):
-            raise SettingError(
-                f"{where}: no shard of split {pattern!r}{suggestion(pattern, splits)} (splits there: {_list(splits)})"
-            )
+            hint = suggestion(pattern, splits)
+            there = "" if "choose from" in hint else f" (splits there: {_list(splits)})"
+            raise SettingError(f"{where}: no shard of split {pattern!r}{hint}{there}")
     return tuple(shard for shard in every if not patterns or any(matches(shard.name, pattern) for pattern in patterns))
 
 

@@ -57,7 +57,10 @@ class WrittenDataset:
     def text(self) -> str:
         """Returns the summary for a person."""
         manifest = self.manifest
-        lines = [f"Dataset in {self.folder}" + (": complete already, made by the same plan; kept" if self.kept else "")]
+        lines = [
+            f"Dataset in {self.folder}"
+            + (": complete already, made by the same plan; kept (--overwrite makes it again)" if self.kept else "")
+        ]
         lines += split_lines(manifest.splits, collections.Counter(shard.split for shard in manifest.shards))
         lines += selection_lines(manifest.selection, manifest.group_field)
         lines += [manifest.records.text("records"), manifest.pictures.text("pictures")]

@@ -72,12 +72,14 @@ class Workplace:
         folder: the output folder.
         partial: where unfinished pieces lie.
         plan: digest of the plan that is carried out.
+        image_root: where pictures are looked up; what was begun over other pictures is not taken up.
     """
 
-    def __init__(self, folder: Path, plan: str) -> None:
+    def __init__(self, folder: Path, plan: str, image_root: str) -> None:
         self.folder = folder
         self.partial = folder / PARTIAL
         self.plan = plan
+        self.image_root = image_root
 
     def finished_dataset(self) -> DatasetManifest | None:
         """Returns the manifest of the dataset that stands here complete, if it is of this plan.
@@ -110,28 +112,28 @@ class Workplace:
             DatasetError: shards of another plan lie here and are not to be replaced.
         """
         finished = (self.folder / MANIFEST_NAME).exists()
-        if not finished and self._begun_plan() == self.plan:
+        begun = {"plan": self.plan, "image_root": self.image_root}
+        if not finished and self._begun() == begun:
             return
         in_the_way = sorted(path.name for path in self.folder.glob(f"*{SUFFIX}"))
         foreign = [name for name in in_the_way if not NUMBERED_SHARD.match(name)]
         if in_the_way and not overwrite:
             raise DatasetError(
-                f"{self.folder}: holds shards of another plan or program ({len(in_the_way)}, e.g. {in_the_way[0]}); "
-                "choose another --output-dir, or replace them with --overwrite"
+                f"{self.folder}: holds shards of another plan, image root or program ({len(in_the_way)}, e.g. "
+                f"{in_the_way[0]}); choose another --output-dir, or replace them with --overwrite"
             )
         if foreign:
             raise DatasetError(
                 f"{self.folder}: {foreign[0]} is not named like our shards and would be mixed with them; move it away"
             )
         self._sweep(in_the_way)
-        write_json(self.partial / _PLAN_NAME, {"plan": self.plan})
+        write_json(self.partial / _PLAN_NAME, begun)
 
-    def _begun_plan(self) -> str | None:
+    def _begun(self) -> Any:
         try:
-            value = read_json(self.partial / _PLAN_NAME)
+            return read_json(self.partial / _PLAN_NAME)
         except SourceError:
             return None
-        return value.get("plan") if isinstance(value, dict) else None
 
     def _sweep(self, shards: list[str]) -> None:
         """Removes shards and what belongs to them; the manifest first, so that what is left never looks complete."""
@@ -175,14 +177,14 @@ class Workplace:
 
 
 @contextmanager
-def workplace(folder: Path, plan: str) -> Iterator[Workplace]:
+def workplace(folder: Path, plan: str, *, image_root: Path | None) -> Iterator[Workplace]:
     """Holds the output folder for this process and one plan; leaves nothing behind where nothing was begun.
 
     Raises:
         RunLockedError: another process builds a dataset there.
         CamtrapError: the disk is full, or the folder cannot be written to.
     """
-    place = Workplace(folder, plan)
+    place = Workplace(folder, plan, str((image_root or Path()).resolve()))
     try:
         with locked_folder(place.partial):
             try:

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 
 from camtrap_tf.config.dataset import DatasetConfig
 from camtrap_tf.curation.curating import Curated, curate
-from camtrap_tf.dataset.conversion import Chunk, Converted, chunk_of, convert_chunk
+from camtrap_tf.dataset.conversion import Chunk, Converted, chunk_of, convert_chunk, read_picture
 from camtrap_tf.dataset.framing import HEADER_BYTES
 from camtrap_tf.dataset.manifest import (
     LABEL_MAPPING_NAME,
@@ -35,7 +35,7 @@ from camtrap_tf.dataset.manifest import (
 from camtrap_tf.dataset.plan import PlannedShard, order_of_splits, plan_shards, shuffled
 from camtrap_tf.dataset.summary import DatasetPlan, WrittenDataset, plan_text
 from camtrap_tf.dataset.workplace import FinishedShard, Workplace, workplace
-from camtrap_tf.errors import TooManyRejectsError
+from camtrap_tf.errors import PictureError, TooManyRejectsError
 from camtrap_tf.executors import available_cores, map_in_processes
 from camtrap_tf.files import atomic_file, digest_of, require_folder, sha256_file, writable_folder, write_csv
 from camtrap_tf.images.stored_form import StoredForm
@@ -104,7 +104,7 @@ def write_dataset(curated: Curated, config: DatasetConfig, folder: Path, *, pare
     """
     shards = _plan(curated, config)
     plan = _plan_digest(curated, config, shards, parent)
-    with workplace(folder, plan) as place:
+    with workplace(folder, plan, image_root=config.image_root_path) as place:
         if not config.overwrite:
             manifest = place.finished_dataset()
             if manifest is not None:
@@ -179,7 +179,10 @@ def _write_shards(
     inventory_rejects: Sequence[Reject],
 ) -> list[FinishedShard]:
     """Writes the shards that are not there yet, and returns all of them."""
-    earlier = {shard.name: finished for shard in shards if (finished := place.finished_shard(shard.name)) is not None}
+    found = [finished for shard in shards if (finished := place.finished_shard(shard.name)) is not None]
+    earlier = {finished.info.name: finished for finished in found if not _mended(finished, config)}
+    if len(earlier) < len(found):
+        _log.info("%d shards are made again: pictures rejected before can be read now", len(found) - len(earlier))
     if earlier:
         _log.info("%d of %d shards are finished already and are kept", len(earlier), len(shards))
     rows = _rows_by_split(curated)
@@ -192,15 +195,30 @@ def _write_shards(
             finished = earlier.get(shard.name)
             if finished is None:
                 own = itertools.islice(records, shard.stop - shard.start)
-                finished = _write_shard(shard, _judged(own, judge, seen, place), curated.inventory.label_types, place)
+                finished = _write_shard(
+                    shard, _judged(own, judge, seen, place, config.image_root_path), curated.inventory.label_types, place
+                )
                 place.finish_shard(finished)
             else:
                 judge.add(finished.pictures, finished.rejects)
                 seen += finished.rejects
             done.append(finished)
     if judge.too_many(at_end=True):
-        raise _stopped(judge, seen, place)
+        raise _stopped(judge, seen, place, config.image_root_path)
     return done
+
+
+def _mended(finished: FinishedShard, config: DatasetConfig) -> bool:
+    """Tells whether a picture that was rejected while the shard was made can be read by now."""
+    form = StoredForm.from_config(config)
+    for reject in finished.rejects:
+        if reject.unit == "picture":
+            try:
+                read_picture(config.image_root_path, reject.item, form)
+            except PictureError:
+                continue
+            return True
+    return False
 
 
 @contextmanager
@@ -216,25 +234,39 @@ def _converted(
         yield track(itertools.chain.from_iterable(results), total=total, description="Writing shards", unit="records")
 
 
-def _judged(records: Iterator[Converted], judge: _Judge, seen: list[Reject], place: Workplace) -> Iterator[Converted]:
+def _judged(
+    records: Iterator[Converted], judge: _Judge, seen: list[Reject], place: Workplace, root: Path | None
+) -> Iterator[Converted]:
     """Passes records on until too many of their pictures are rejected."""
     for record in records:
         judge.add(record.pictures, record.rejects)
         seen += record.rejects
         if judge.too_many():
-            raise _stopped(judge, seen, place)
+            raise _stopped(judge, seen, place, root)
         yield record
 
 
-def _stopped(judge: _Judge, seen: Sequence[Reject], place: Workplace) -> TooManyRejectsError:
+def _stopped(judge: _Judge, seen: Sequence[Reject], place: Workplace, root: Path | None) -> TooManyRejectsError:
     """Writes the rejects so far, and returns the error that names them."""
     _write_rejects(seen, place)
-    reasons = collections.Counter(reject.reason for reject in seen if reject.unit == "picture")
+    pictures = [reject for reject in seen if reject.unit == "picture"]
+    reasons = collections.Counter(reject.reason for reject in pictures)
     text = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
+    missing = next((reject.item for reject in pictures if reject.reason == "missing_file"), None)
     return TooManyRejectsError(
         f"{judge.rejected} of {judge.pictures} pictures so far cannot be used ({text}), more than --max-rejected-share "
-        f"{judge.limit:g}; they are listed in {place.folder / REJECTS_NAME}; mend them, or allow more and run again"
+        f"{judge.limit:g}; {_place_hint(missing, root) if missing else ''}they are listed in {place.folder / REJECTS_NAME}; "
+        "mend them, or allow more and run again"
     )
+
+
+def _place_hint(missing: str, root: Path | None) -> str:
+    """Says where a picture that is missing was looked for, and where it is if that is easy to see."""
+    if root is None:
+        return f"{missing} was looked for in the current folder (--image-root-path names another); "
+    if Path(missing).exists():
+        return f"{missing} was looked for in {root}, but it is there without --image-root-path; leave that flag out; "
+    return f"{missing} was looked for in {root} (--image-root-path); "
 
 
 def _write_shard(

@@ -15,7 +15,7 @@ from camtrap_tf import __version__
 from camtrap_tf.config.delivery import EvaluateConfig
 from camtrap_tf.config.names import Aggregation
 from camtrap_tf.errors import DatasetError, LabelError
-from camtrap_tf.evaluation.heads import LOCATION_FIELDS, HeadTally, train_class_counts
+from camtrap_tf.evaluation.heads import LOCATION_FIELDS, HeadTally
 from camtrap_tf.evaluation.report import NONE, fixed, percent, write_report
 from camtrap_tf.files import sha256_file, writable_folder
 from camtrap_tf.input_pipeline.shard_set import ShardSet
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from camtrap_tf.models.bundle import Bundle
 
 SCHEMA_VERSION = 1
-TRAIN_COUNTS = "train_label_counts"
-"""Key of `bundle.json`: label type → class → records in training."""
 
 
 @dataclass(frozen=True)
@@ -201,10 +199,7 @@ def score_table(heads: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def _tally(bundle: Bundle, mapping: LabelMapping, label: str) -> HeadTally:
-    names = mapping.names(label)
-    counts = bundle.info.get(TRAIN_COUNTS, {}).get(label)
-    in_training = train_class_counts(counts, names, dict(mapping.classes[label])) if counts else None
-    return HeadTally(label, names, train_counts=in_training)
+    return HeadTally(label, mapping.names(label))
 
 
 def _model_digest(bundle: Bundle) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from camtrap_tf.evaluation import scores
-from camtrap_tf.prediction.scores import accuracy, majority_baseline
+from camtrap_tf.prediction.scores import accuracy, class_counts, majority_baseline
 
 HIGH_CONFIDENCE = 0.95
 """From this value of the top class an answer counts as confident."""
@@ -27,13 +27,11 @@ class HeadTally:
     Args:
         label: label type.
         class_names: class names by index.
-        train_counts: `[C]` records per class in training, where the bundle knows them.
     """
 
-    def __init__(self, label: str, class_names: Sequence[str], *, train_counts: np.ndarray | None = None) -> None:
+    def __init__(self, label: str, class_names: Sequence[str]) -> None:
         self.label = label
         self.class_names = tuple(class_names)
-        self.train_counts = train_counts
         self.unknown: Counter[str] = Counter()
         self._targets, self._predicted = array("l"), array("l")
         self._confidence = array("d")
@@ -98,15 +96,8 @@ class HeadTally:
         }
 
     def _baseline(self, targets: np.ndarray) -> dict[str, Any] | None:
-        found = majority_baseline(targets, len(self.class_names), train_counts=self.train_counts)
-        if found is None:
-            return None
-        from_training = self.train_counts is not None and bool(np.sum(self.train_counts))
-        return {
-            "class": self.class_names[found.index],
-            "accuracy": found.accuracy,
-            "most_frequent_in": "training" if from_training else "evaluated records",
-        }
+        found = majority_baseline(class_counts(targets, len(self.class_names)))
+        return None if found is None else {"class": self.class_names[found.index], "accuracy": found.accuracy}
 
     def _within_one_bin(self, confusion: np.ndarray) -> dict[str, Any] | None:
         order = scores.count_order(self.class_names)
@@ -166,15 +157,6 @@ class HeadTally:
         if not here.any() or not here[known].all():
             return None
         return _list(scores.bootstrap_interval(right[here], np.asarray(self._locations)[here]))
-
-
-def train_class_counts(counts: dict[str, int], class_names: Sequence[str], indices: dict[str, int]) -> np.ndarray:
-    """Returns `[C]` records per class index from counts per class name; several names may share an index."""
-    found = np.zeros(len(class_names), np.int64)
-    for name, count in counts.items():
-        if name in indices:
-            found[indices[name]] += count
-    return found
 
 
 def _confident(confidence: np.ndarray, right: np.ndarray) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import contextlib
 import io
 import math
 import threading
+import warnings
 from collections.abc import Callable
 from functools import cache
 from typing import Literal
@@ -54,6 +55,9 @@ _UPRIGHT = {
 }
 
 Size = tuple[int, int]
+
+# The limit on pixels is ours, and judged by us.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 _memory = threading.local()
 _KEPT_BYTES = 64 * 2**20

@@ -129,7 +129,7 @@ def merge_inventories(config: InventoryMergeConfig) -> MergedInventory:
     _check_target(config.export_path)
     parts = [Inventory.read(path) for path in config.inventories]
     merged = merge(parts, [str(path) for path in config.inventories])
-    merged.write(config.export_path)
+    merged.write(config.export_path, plain=config.plain)
     _write_rejects(config.export_path, [reject for part in parts for reject in part.rejects])
     sizes = [(path, len(part), len(part.rejects)) for path, part in zip(config.inventories, parts, strict=True)]
     return MergedInventory(config.export_path, merged, tuple(sizes))

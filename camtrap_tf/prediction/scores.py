@@ -44,18 +44,16 @@ def class_counts(targets: np.ndarray, n_classes: int) -> np.ndarray:
     return np.bincount(known, minlength=n_classes).astype(np.int64)
 
 
-def majority_baseline(targets: np.ndarray, n_classes: int, *, train_counts: np.ndarray | None = None) -> Baseline | None:
-    """Returns the majority baseline on labelled records; None where none is labelled.
+def majority_baseline(counts: np.ndarray) -> Baseline | None:
+    """Returns the majority baseline of the records that are measured; None where none is labelled.
+
+    It is the best that one can do without looking at the pictures: the most frequent class is that of these very records,
+    not that of training.
 
     Args:
-        targets: `[N]` class indices, negative where missing.
-        n_classes: C.
-        train_counts: `[C]` records per class in training. The class that is most frequent there is the answer, as a
-            model could have known it; without them the most frequent class of `targets` itself is.
+        counts: `[C]` labelled records per class, e.g. from `class_counts`.
     """
-    counts = class_counts(targets, n_classes)
-    if counts.sum() == 0:
+    if np.sum(counts) == 0:
         return None
-    seen = counts if train_counts is None or np.sum(train_counts) == 0 else np.asarray(train_counts)
-    index = int(np.argmax(seen))
-    return Baseline(index, float(counts[index] / counts.sum()))
+    index = int(np.argmax(counts))
+    return Baseline(index, float(counts[index] / np.sum(counts)))

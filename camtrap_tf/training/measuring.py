@@ -15,6 +15,7 @@ import numpy as np
 from camtrap_tf.input_pipeline.batches import InputErrors
 from camtrap_tf.input_pipeline.shard_set import ShardSet
 from camtrap_tf.models.metrics import HeadScore, Scores
+from camtrap_tf.prediction.scores import majority_baseline
 from camtrap_tf.progress import track
 
 Predict = Callable[[Any], dict[str, np.ndarray]]
@@ -143,24 +144,19 @@ def measure(
     return measured
 
 
-def majority_baseline(training: Mapping[str, int], measured: Mapping[str, int], classes: Mapping[str, int]) -> float | None:
-    """Returns the accuracy of always answering the class that is most frequent in training.
+def majority_accuracy(counts: Mapping[str, int], classes: Mapping[str, int]) -> float | None:
+    """Returns the accuracy of always answering the class that is most frequent in a data set.
 
     Args:
-        training: class → records of the training data; missing and unknown ones are ignored.
-        measured: the same of the data to measure on.
+        counts: class → records of the data set; missing and unknown ones are ignored.
         classes: class → index; classes that share an index are one.
 
     Returns:
         A share in [0, 1]; None where nothing is labelled.
     """
-
-    def by_index(counts: Mapping[str, int]) -> np.ndarray:
-        totals = np.zeros(max(classes.values(), default=-1) + 1, np.int64)
-        for name, count in counts.items():
-            if name in classes:
-                totals[classes[name]] += count
-        return totals
-
-    trained, seen = by_index(training), by_index(measured)
-    return float(seen[int(trained.argmax())] / seen.sum()) if seen.sum() and trained.sum() else None
+    totals = np.zeros(max(classes.values(), default=-1) + 1, np.int64)
+    for name, count in counts.items():
+        if name in classes:
+            totals[classes[name]] += count
+    found = majority_baseline(totals)
+    return None if found is None else found.accuracy

@@ -33,7 +33,7 @@ from camtrap_tf.records import MISSING
 from camtrap_tf.training.devices import strategy_on
 from camtrap_tf.training.inputs import Inputs, gather
 from camtrap_tf.training.loop import Progress, Training, run_epochs
-from camtrap_tf.training.measuring import Measured, majority_baseline, measure
+from camtrap_tf.training.measuring import Measured, majority_accuracy, measure
 from camtrap_tf.training.optimizers import make_optimizer, rate_of
 from camtrap_tf.training.plan import Plan, make_plan
 from camtrap_tf.training.run_folder import TEST_FILE, RunFolder
@@ -60,7 +60,7 @@ class TrainResult:
         bundle: folder of the bundle; None where nothing was trained.
         best_epoch: counted from 1.
         scores: `validation`, `test` → label type → accuracy and more; with `baseline`, the accuracy of always answering
-            the class most frequent in training.
+            the class most frequent there.
     """
 
     ending: str
@@ -318,9 +318,9 @@ def _with_baseline(
     heads: Mapping[str, Mapping[str, float | None]], part: str, inputs: Inputs
 ) -> dict[str, dict[str, float | None]]:
     mapping: LabelMapping = inputs.mapping  # type: ignore[assignment]
-    trained, seen = inputs.counts["training"], inputs.counts[part]
+    counts = inputs.counts[part]
     return {
-        label: {**values, "baseline": majority_baseline(trained.get(label, {}), seen.get(label, {}), mapping.classes[label])}
+        label: {**values, "baseline": majority_accuracy(counts.get(label, {}), mapping.classes[label])}
         for label, values in heads.items()
     }
 

@@ -29,6 +29,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         rows = [(f"e{i}", name, ("zebra", "lion")[i % 2], f"site{i % 6}") for i, name in enumerate(names)]
         csv.writer(file).writerows([("id", "picture", "species", "location"), *rows])
     (folder / "file").write_text("not a folder")
+    # A folder that is there but takes no log file, whoever runs the tests (root may write to read-only folders).
+    (folder / "closed" / "run_debug.log").mkdir(parents=True)
     (folder / "empty.json").write_text("{}")
     (folder / "broken.json").write_text("{")
     (folder / "gaps.json").write_text(json.dumps({"species": {"zebra": 0, "lion": 2}}))
@@ -57,6 +59,9 @@ CASES = {
     "unknown field to group by": (f"{DATASET} --split-group locaton", "'location'"),
     "shares that do not add up": (f"{DATASET} --split-percent 0.5 0.5 0.5", "--split-percent"),
     "names without shares": (f"{DATASET} --split-names a b", "--split-names"),
+    "logs that cannot be written": (f"{DATASET} --output-dir {{d}}/closed", "cannot write there"),
+    "run folder that cannot be written": (f"{TRAIN} --run-outputs-dir {{d}}/closed", "cannot write there"),
+    "balancing half said": (f"{DATASET} --balanced-sampling-label species", "--balanced-sampling-min"),
     "absent pictures folder": (f"{DATASET} --image-root-path {{d}}/none", "--image-root-path"),
     "folder that cannot be written": (f"{DATASET} --output-dir {{d}}/file/out", "--output-dir"),
     "choice": (f"{DATASET} --truncated recovr", "'recover'"),

@@ -72,7 +72,7 @@ def test_figures_are_those_of_the_answers(tmp_path: Path, bundle_folder: Path, e
     assert head["macro_f1"] == pytest.approx(metrics.f1_score(truth, answers, average="macro"))
     assert len(set(answers)) > 1, "the model should not give all events one answer"
     assert (head["pictures"]["n_labelled"], head["pictures"]["accuracy"]) == (len(picture_right), np.mean(picture_right))
-    assert head["baseline"] == {"class": "zebra", "accuracy": 0.5, "most_frequent_in": "evaluated records"}
+    assert head["baseline"] == {"class": "zebra", "accuracy": 0.5}
     assert {row["location"]: row["n"] for row in head["per_location"]} == {"site 0": 3, "site 1": 3}
     text = result.text()
     assert "species" in text
@@ -135,19 +135,6 @@ def test_mistakes_are_one_line(tmp_path: Path, bundle_folder: Path, events: tupl
         evaluate(config(tmp_path / "nowhere", tmp_path))
     with pytest.raises(CamtrapError, match="test"):
         evaluate(config(bundle_folder, tmp_path, tfr_pattern=("tset",)))
-
-
-def test_baseline_is_that_of_training_where_it_is_known(
-    tmp_path: Path, bundle_folder: Path, events: tuple[Path, list[CaptureEvent]]
-) -> None:
-    """A bundle that knows its training counts is compared with the class that was most frequent there."""
-    root, facts = events
-    write_shard(tmp_path / "tfr", facts, image_root=root)
-    bundle = Bundle.read(bundle_folder)
-    bundle.info = {**bundle.info, "train_label_counts": {"species": {"lion": 9, "zebra": 8, "-1": 90}}}
-    bundle.write(tmp_path / "bundle")
-    head = evaluate(config(tmp_path / "bundle", tmp_path)).report["heads"]["species"]
-    assert head["baseline"] == {"class": "lion", "accuracy": pytest.approx(2 / 6), "most_frequent_in": "training"}
 
 
 def test_modes_and_batches_do_not_matter_to_counting(

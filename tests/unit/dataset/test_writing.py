@@ -193,7 +193,7 @@ def test_shards_without_manifest_are_not_mixed_with_ours(tmp_path: Path) -> None
     out = tmp_path / "out"
     out.mkdir()
     (out / "train_001-of-009.tfrecord").write_bytes(b"")
-    with pytest.raises(DatasetError, match="shards of another plan or program \\(1, "):
+    with pytest.raises(DatasetError, match="shards of another plan, image root or program \\(1, "):
         build(config)
     assert sorted(contents(out)) == ["train_001-of-009.tfrecord"]
     (out / "precious.tfrecord").write_bytes(b"")
@@ -256,6 +256,43 @@ def test_few_pictures_are_judged_at_the_end(tmp_path: Path) -> None:
         build(config)
     result = build(config.model_copy(update={"max_rejected_share": 0.1}))
     assert result.manifest.pictures.rejected == {"missing_file": 1}
+
+
+def test_a_mended_picture_is_taken_up(tmp_path: Path) -> None:
+    """After too many rejects, mending a picture and running the same command again is enough; other shards are kept."""
+    config = make_config(tmp_path, make_events(10), max_records_per_file=5)
+    broken = tmp_path / "pictures" / "000_0.jpg"
+    good = broken.read_bytes()
+    broken.write_bytes(b"")
+    with pytest.raises(TooManyRejectsError, match="1 of 10 pictures"):
+        build(config)
+    broken.write_bytes(good)
+    build(config)
+    build(config.model_copy(update={"output_dir": tmp_path / "fresh"}))
+    assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
+    assert rejects(tmp_path / "out") == []
+
+
+def test_what_was_begun_over_other_pictures_is_not_taken_up(tmp_path: Path) -> None:
+    """Shards begun under another image root are refused, and swept away on request."""
+    config = make_config(tmp_path, make_events(10), max_records_per_file=5)
+    (tmp_path / "empty").mkdir()
+    wrong = config.model_copy(update={"image_root_path": tmp_path / "empty"})
+    with pytest.raises(TooManyRejectsError, match=r"\d{3}_0\.jpg was looked for in .*empty \(--image-root-path\)"):
+        build(wrong)
+    with pytest.raises(DatasetError, match="image root"):
+        build(config)
+    build(config.model_copy(update={"overwrite": True}))
+    assert rejects(tmp_path / "out") == []
+
+
+def test_a_root_that_is_in_the_paths_already_is_named(tmp_path: Path) -> None:
+    """Paths that are found without the image root are no riddle."""
+    events = [make_event("e1", pictures=[str(tmp_path / "a.jpg")])]
+    write_pictures(tmp_path, ["a.jpg"])
+    config = make_config(tmp_path, events, draw=False)
+    with pytest.raises(TooManyRejectsError, match="it is there without --image-root-path; leave that flag out"):
+        build(config)
 
 
 def test_broken_entries_of_the_inventory_are_in_the_table_too(tmp_path: Path) -> None:
