@@ -60,7 +60,7 @@ CASES = {
     "shares that do not add up": (f"{DATASET} --split-percent 0.5 0.5 0.5", "--split-percent"),
     "names without shares": (f"{DATASET} --split-names a b", "--split-names"),
     "logs that cannot be written": (f"{DATASET} --output-dir {{d}}/closed", "cannot write there"),
-    "run folder that cannot be written": (f"{TRAIN} --run-outputs-dir {{d}}/closed", "cannot write there"),
+    "run folder without room for logs": (f"{TRAIN} --run-outputs-dir {{d}}/closed", "cannot write there"),
     "balancing half said": (f"{DATASET} --balanced-sampling-label species", "--balanced-sampling-min"),
     "absent pictures folder": (f"{DATASET} --image-root-path {{d}}/none", "--image-root-path"),
     "folder that cannot be written": (f"{DATASET} --output-dir {{d}}/file/out", "--output-dir"),
