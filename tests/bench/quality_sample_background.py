@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import BaseCrossValidator, GroupKFold, StratifiedKFold, cross_val_predict
+from sklearn.model_selection import GroupKFold, StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -51,14 +51,14 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         draw_sample(SampleConfig(output_dir=Path(folder), events=EVENTS))
         pixels, species, places = thumbnails(Path(folder))
-    splits: dict[str, BaseCrossValidator] = {
-        "at random": StratifiedKFold(5, shuffle=True, random_state=0),
-        "by location": GroupKFold(5),
+    splits = {
+        "at random": list(StratifiedKFold(5, shuffle=True, random_state=0).split(pixels, species)),
+        "by location": list(GroupKFold(5).split(pixels, species, places)),
     }
     scores = {}
     for name, folds in splits.items():
         model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=500))
-        scores[name] = float(np.mean(cross_val_predict(model, pixels, species, groups=places, cv=folds) == species))
+        scores[name] = float(np.mean(cross_val_predict(model, pixels, species, cv=folds) == species))
         print(f"species from {SIZE[0]} x {SIZE[1]} px, split {name}: {scores[name]:.3f}")
     ratio = scores["at random"] / scores["by location"]
     print(f"ratio {ratio:.2f} (goal: at least {RATIO_GOAL})")
