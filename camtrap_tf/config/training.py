@@ -42,6 +42,10 @@ class InputConfig(StageConfig):
     rotate_by_angle: float = Field(5, ge=0, le=180, description="random rotation by up to this many degrees")
     randomly_flip_horizontally: bool = Field(True, description="mirror half of the training pictures")
     image_choice_for_sets: ImageChoice = Field("random", description="which frame of an event is trained on")
+    randaugment: float = Field(0.0, ge=0, le=1, description="strength of two more random changes per picture; 0: off")
+    mixup: float = Field(0.0, ge=0, description="alpha of MixUp, which blends two pictures and their labels; 0: off")
+    cutmix: float = Field(0.0, ge=0, description="alpha of CutMix, which pastes a part of another picture in; 0: off")
+    random_erasing: float = Field(0.0, ge=0, le=1, description="chance that a rectangle of a picture is painted over")
 
 
 class ModelConfig(StageConfig):

@@ -21,6 +21,7 @@ from camtrap_tf.files import digest_of, locked_folder, sha256_file, writable_fol
 from camtrap_tf.input_pipeline.failures import plain_failures
 from camtrap_tf.input_pipeline.preprocessing import Preprocessing
 from camtrap_tf.input_pipeline.statistics import channel_statistics
+from camtrap_tf.input_pipeline.strong_augment import StrongAugmentation
 from camtrap_tf.labels import LabelMapping
 from camtrap_tf.logs import logger
 from camtrap_tf.models.backbones import backbone_scaling, default_side_px, has_weights
@@ -136,8 +137,9 @@ def _train(config: TrainConfig, inputs: Inputs, behind: int) -> TrainResult:
     info = _info(config, inputs, preprocessing)
     folder.write_setup(config, inputs.full_mapping, preprocessing, info)
     stepper = Stepper(
-        model, optimizer, strategy=strategy, preprocessing=preprocessing, loss_weights=_loss_weights(config, inputs)
-    )
+        model, optimizer, strategy=strategy, preprocessing=preprocessing, loss_weights=_loss_weights(config, inputs),
+        strong=StrongAugmentation.from_config(config),
+    )  # fmt: skip
     work = Training(
         config, model, optimizer, stepper, preprocessing, inputs.mapping,
         inputs.shards["training"], inputs.shards["validation"], folder, facts,

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from camtrap_tf.input_pipeline.augment import augment_batch
 from camtrap_tf.input_pipeline.preprocessing import Preprocessing
+from camtrap_tf.input_pipeline.strong_augment import Mixture, StrongAugmentation, mix_batch, strengthen_batch
 from camtrap_tf.models.bundle import probabilities_of
 from camtrap_tf.models.losses import masked_cross_entropy, masked_mean
 from camtrap_tf.models.metrics import HeadScore, Scores, correct_counts
@@ -37,6 +38,7 @@ class Stepper:
         strategy: tf.distribute.Strategy,
         preprocessing: Preprocessing,
         loss_weights: Mapping[str, float],
+        strong: StrongAugmentation | None = None,
         jit_compile: bool = False,
     ) -> None:
         """Model and optimiser have to be made in the scope of the strategy."""
@@ -45,6 +47,7 @@ class Stepper:
         self._optimizer = optimizer
         self._strategy = strategy
         self._preprocessing = preprocessing
+        self._strong = strong or StrongAugmentation()
         with strategy.scope():
             self._sums = tf.Variable(
                 tf.zeros([len(self.loss_weights), 4], tf.float64),
@@ -116,10 +119,10 @@ class Stepper:
             The device's share of the total loss; shares add up to it.
         """
         context = tf.distribute.get_replica_context()
-        images = augment_batch(batch["images"], batch["seeds"], self._preprocessing)
+        images, mixture = self._varied(batch["images"], batch["seeds"])
         with tf.GradientTape() as tape:
             logits = self._model(images, training=True)
-            parts = {label: masked_cross_entropy(batch["targets"][label], logits[label]) for label in self.loss_weights}
+            parts = {label: _head_loss(batch["targets"][label], logits[label], mixture) for label in self.loss_weights}
             counts = context.all_reduce(tf.distribute.ReduceOp.SUM, [count for _, count in parts.values()])
             loss = tf.add_n(
                 [
@@ -131,9 +134,15 @@ class Stepper:
                 loss += tf.add_n(self._model.losses) / context.num_replicas_in_sync
         variables = self._model.trainable_variables
         self._optimizer.apply(tape.gradient(loss, variables), variables)
-        rows = [[*parts[label], *correct_counts(batch["targets"][label], logits[label])] for label in self.loss_weights]
+        rows = [_sums_row(parts[label], batch["targets"][label], logits[label], mixture) for label in self.loss_weights]
         self._sums.assign_add(tf.cast(tf.convert_to_tensor(rows), tf.float64))
         return loss
+
+    def _varied(self, images: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, Mixture | None]:
+        """Returns the pictures as chance has changed them, and what was mixed with what, if anything was."""
+        images = augment_batch(images, seeds, self._preprocessing)
+        images = strengthen_batch(images, seeds, self._strong, stacked=self._preprocessing.stacked)
+        return mix_batch(images, seeds, self._strong) if self._strong.mixes else (images, None)
 
     def _train_everywhere(self, batch: Batch) -> tf.Tensor:
         return self._strategy.reduce(tf.distribute.ReduceOp.SUM, self._strategy.run(self.train_step, args=(batch,)), axis=None)
@@ -154,6 +163,30 @@ class Stepper:
             return tf.nest.map_structure(lambda tensor: tensor[start : start + size], padded)
 
         return self._strategy.experimental_distribute_values_from_function(part)
+
+
+def _head_loss(targets: tf.Tensor, logits: tf.Tensor, mixture: Mixture | None) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns summed loss and labelled count of a head.
+
+    Of mixed pictures both labels count, each with its share: the loss of soft targets. A missing one takes its share of
+    the count along, so that the other is neither diluted nor guessed at.
+    """
+    if mixture is None:
+        return masked_cross_entropy(targets, logits)
+    own = masked_cross_entropy(targets, logits, mixture.share)
+    partner = masked_cross_entropy(tf.gather(targets, mixture.partner), logits, 1.0 - mixture.share)
+    return own[0] + partner[0], own[1] + partner[1]
+
+
+def _sums_row(
+    part: tuple[tf.Tensor, tf.Tensor], targets: tf.Tensor, logits: tf.Tensor, mixture: Mixture | None
+) -> list[tf.Tensor]:
+    """Returns what a batch adds to the sums of a head; a mixture counts as right where its larger part is recognised."""
+    if mixture is not None:
+        targets = tf.where(mixture.share >= 0.5, targets, tf.gather(targets, mixture.partner))
+    labelled = tf.reduce_sum(tf.cast(targets >= 0, tf.float32))
+    loss = part[0] if mixture is None else masked_mean(*part) * labelled
+    return [loss, labelled, *correct_counts(targets, logits)]
 
 
 def pad_batch(batch: Batch, multiple: int) -> dict[str, Any]:
