@@ -95,6 +95,11 @@ COMMANDS: tuple[Command, ...] = (
         stage="dataset.inspection:inspect_dataset",
     ),
     Command(
+        words=("dataset", "preview"),
+        config="config.variation:PreviewConfig",
+        stage="input_pipeline.preview:preview",
+    ),
+    Command(
         words=("labels", "merge"),
         config="config.dataset:LabelsMergeConfig",
         stage="curation.mappings:merge_label_mappings",
@@ -150,12 +155,13 @@ def find(verb: str, following: str | None) -> tuple[Command, int]:
     if following is None or following.startswith("-"):
         return members[0], 1
     words = ALIASES.get((verb, following), (verb, following))
-    if len(members[0].words) == 1:
-        return members[0], 2 if words == members[0].words else 1
     for command in members:
         if command.words == words:
             return command, 2
-    raise SettingError(f"no command '{verb} {following}'{suggestion(following, [command.words[1] for command in members])}")
+    if len(members[0].words) == 1 and len(members) == 1:
+        return members[0], 1
+    second = [command.words[1] for command in members if len(command.words) > 1]
+    raise SettingError(f"no command '{verb} {following}'{suggestion(following, second)}")
 
 
 def _load(name: str) -> Any:

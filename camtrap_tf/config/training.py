@@ -8,10 +8,11 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from camtrap_tf.config.base import LoggedConfig, Seed, StageConfig
-from camtrap_tf.config.names import ColorAugmentation, ImageChoice, Normalisation, Optimizer, TransferType
+from camtrap_tf.config.names import Normalisation, Optimizer, TransferType
+from camtrap_tf.config.variation import VariationConfig
 
 
-class InputConfig(StageConfig):
+class InputConfig(VariationConfig):
     """Which examples the model sees, and how."""
 
     train_tfr_path: tuple[Path, ...] = Field(min_length=1, description="folders with training shards, searched through")
@@ -32,20 +33,6 @@ class InputConfig(StageConfig):
     buffer_size: int = Field(32768, ge=0, description="shuffle window in records; 0: the whole data set")
     n_cpus: int | None = Field(None, ge=1, description="threads that read and decode; default: one per core")
     n_batches_per_epoch_train: int | None = Field(None, ge=1, description="steps per epoch; default: all records once")
-
-    output_width: int | None = Field(None, ge=16, description="width of the model's input in px; default: the backbone's")
-    output_height: int | None = Field(None, ge=16, description="height of the model's input in px; default: the backbone's")
-    preserve_aspect_ratio: bool = Field(False, description="resize the smaller side and crop the centre, instead of squeezing")
-    color_augmentation: ColorAugmentation = Field("none", description="how strongly colours vary in training")
-    crop_factor: float = Field(0.1, ge=0, le=0.5, description="random crops keep at least 1 minus this of each side")
-    zoom_factor: float = Field(0.1, ge=0, le=0.5, description="random zoom by up to this factor, in or out")
-    rotate_by_angle: float = Field(5, ge=0, le=180, description="random rotation by up to this many degrees")
-    randomly_flip_horizontally: bool = Field(True, description="mirror half of the training pictures")
-    image_choice_for_sets: ImageChoice = Field("random", description="which frame of an event is trained on")
-    randaugment: float = Field(0.0, ge=0, le=1, description="strength of two more random changes per picture; 0: off")
-    mixup: float = Field(0.0, ge=0, description="alpha of MixUp, which blends two pictures and their labels; 0: off")
-    cutmix: float = Field(0.0, ge=0, description="alpha of CutMix, which pastes a part of another picture in; 0: off")
-    random_erasing: float = Field(0.0, ge=0, le=1, description="chance that a rectangle of a picture is painted over")
 
 
 class ModelConfig(StageConfig):

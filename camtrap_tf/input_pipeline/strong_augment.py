@@ -17,7 +17,7 @@ from typing import Self
 import numpy as np
 import tensorflow as tf
 
-from camtrap_tf.config.training import InputConfig
+from camtrap_tf.config.variation import VariationConfig
 from camtrap_tf.input_pipeline.randaugment import randaugment
 from camtrap_tf.input_pipeline.seeds import ERASING, MIXING, uniform
 
@@ -44,7 +44,7 @@ class StrongAugmentation:
     cutmix: float = 0.0
 
     @classmethod
-    def from_config(cls, config: InputConfig) -> Self:
+    def from_config(cls, config: VariationConfig) -> Self:
         """Returns what the settings of a training ask for."""
         return cls(
             randaugment=config.randaugment, random_erasing=config.random_erasing, mixup=config.mixup, cutmix=config.cutmix
@@ -62,7 +62,7 @@ class Mixture:
 
     Attributes:
         partner: `[B]` int32, row of the picture mixed in.
-        share: `[B]` float32 in [0, 1], how much of the own picture is left; the partner has the rest.
+        share: `[B]` float32 in [0.5, 1], how much of the own picture is left; the partner has the rest.
     """
 
     partner: tf.Tensor
@@ -110,7 +110,8 @@ def erase(images: tf.Tensor, seeds: tf.Tensor, *, chance: float) -> tf.Tensor:
 def mix_batch(images: tf.Tensor, seeds: tf.Tensor, strong: StrongAugmentation) -> tuple[tf.Tensor, Mixture]:
     """Mixes each picture with another of its batch: all over (MixUp), or a rectangle of it (CutMix).
 
-    Where both are on, each picture gets one of them, by chance. Sources: Zhang et al. 2018, mixup; Yun et al. 2019, CutMix.
+    The own picture always has the larger part, so that what is drawn into a batch stays in it. Where both are on, each
+    picture gets one of them, by chance. Sources: Zhang et al. 2018, mixup; Yun et al. 2019, CutMix.
 
     Args:
         images: `[B, H, W, 3]` float32 in 0…255.
@@ -124,7 +125,7 @@ def mix_batch(images: tf.Tensor, seeds: tf.Tensor, strong: StrongAugmentation) -
     count = tf.shape(images)[0]
     partner = tf.minimum(tf.cast(drawn[:, 0] * tf.cast(count, tf.float32), tf.int32), count - 1)
     cut = drawn[:, 1] < (0.5 if strong.mixup and strong.cutmix else float(bool(strong.cutmix)))
-    blend, left = _beta(drawn[:, 2], strong.mixup), _beta(drawn[:, 2], strong.cutmix)
+    blend, left = _larger_share(drawn[:, 2], strong.mixup), _larger_share(drawn[:, 2], strong.cutmix)
     half = tf.sqrt(1.0 - left) / 2.0
     y, x = drawn[:, 3], drawn[:, 4]
     taken = tf.cast(_rectangle(images, y - half, x - half, y + half, x + half), tf.float32)
@@ -143,10 +144,11 @@ def _rectangle(images: tf.Tensor, top: tf.Tensor, left: tf.Tensor, bottom: tf.Te
     return rows[:, :, None] & columns[:, None, :]
 
 
-def _beta(drawn: tf.Tensor, alpha: float) -> tf.Tensor:
-    """Turns numbers from U[0, 1) into numbers from Beta(alpha, alpha); ones where alpha is 0."""
+def _larger_share(drawn: tf.Tensor, alpha: float) -> tf.Tensor:
+    """Turns numbers from U[0, 1) into the larger of x and 1 - x, x from Beta(alpha, alpha); ones where alpha is 0."""
     if not alpha:
         return tf.ones_like(drawn)
+    drawn = 0.5 + 0.5 * drawn  # the distribution is the same seen from either end
     table = tf.constant(beta_quantiles(alpha))
     place = drawn * _QUANTILES
     low = tf.minimum(tf.cast(place, tf.int32), _QUANTILES - 1)
