@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from camtrap_tf.config.base import LoggedConfig, Seed, StageConfig
 from camtrap_tf.config.names import Normalisation, Optimizer, TransferType
+from camtrap_tf.config.running import RunningConfig
 from camtrap_tf.config.variation import VariationConfig
 
 
@@ -49,7 +50,7 @@ class ModelConfig(StageConfig):
     freeze_backbone: bool = Field(False, description="train the heads only")
 
 
-class TrainConfig(InputConfig, ModelConfig, LoggedConfig):
+class TrainConfig(InputConfig, ModelConfig, RunningConfig, LoggedConfig):
     """Train a model with one head per label; writes a run folder and the finished bundle."""
 
     run_outputs_dir: Path = Field(description="run folder: checkpoints, logs, metrics")

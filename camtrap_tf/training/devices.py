@@ -39,6 +39,18 @@ def gpu_count() -> int:
     return len(tf.config.list_physical_devices("GPU"))
 
 
+def one_operation_at_a_time() -> None:
+    """Lets the CPU work off operations one after the other, each still on all cores, so that equal steps give equal bits.
+
+    Source: with several at once, averaged weights were seen to differ in their last bits between runs.
+    """
+    try:
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    except RuntimeError:  # TensorFlow has begun to work in this process, with whatever was set then
+        if tf.config.threading.get_inter_op_parallelism_threads() != 1:
+            _LOG.debug("several operations run at once in this process; last bits may differ from run to run")
+
+
 def strategy_on(devices: Sequence[str]) -> tf.distribute.Strategy:
     """Returns a strategy that keeps a copy of the model on each device and trains them as one."""
     for gpu in tf.config.list_physical_devices("GPU"):

@@ -17,6 +17,7 @@ from camtrap_tf.labels import UNKNOWN, LabelMapping
 from camtrap_tf.models.backbones import check_backbone
 from camtrap_tf.records import MISSING
 from camtrap_tf.training.devices import choose_devices, gpu_count
+from camtrap_tf.training.earlier import read_earlier, require_same_data
 from camtrap_tf.training.source import SourceModel, read_source
 from camtrap_tf.training.start_rule import Start, start_rule
 
@@ -74,8 +75,10 @@ def gather(config: TrainConfig, *, labels_counted: bool = True) -> Inputs:
         What was found, with the problems that there are.
     """
     inputs = Inputs(start_rule(config))
+    inputs.start = inputs.attempt(lambda: start_rule(config, read_earlier(config.run_outputs_dir))) or inputs.start
     inputs.warnings += inputs.start.warnings
-    inputs.attempt(lambda: check_backbone(config.model, "none" if inputs.start.copies else config.weights))
+    elsewhere = inputs.start.copies or inputs.start.resumes
+    inputs.attempt(lambda: check_backbone(config.model, "none" if elsewhere else config.weights))
     devices = inputs.attempt(lambda: choose_devices(config.n_gpus, there=gpu_count(), fewer_ok=config.fewer_gpus_ok))
     inputs.devices = devices or []
     for name, paths, patterns, flag in (
@@ -96,6 +99,9 @@ def gather(config: TrainConfig, *, labels_counted: bool = True) -> Inputs:
         inputs.source = inputs.attempt(lambda: read_source(path, with_state=inputs.start.mode == "continue"))
     if inputs.mapping is not None and labels_counted:
         _count(inputs, inputs.mapping, config)
+    earlier = inputs.start.earlier
+    if earlier is not None and inputs.full_mapping is not None:
+        inputs.attempt(lambda: require_same_data(earlier, inputs.shards, full))
     return inputs
 
 

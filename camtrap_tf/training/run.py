@@ -17,7 +17,9 @@ import tensorflow as tf
 from camtrap_tf import __version__
 from camtrap_tf.config.names import OWN_BACKBONES, Normalisation
 from camtrap_tf.config.training import TrainConfig
-from camtrap_tf.files import digest_of, locked_folder, sha256_file, writable_folder
+from camtrap_tf.errors import CamtrapError
+from camtrap_tf.executors import available_cores
+from camtrap_tf.files import digest_of, locked_folder, read_json, sha256_file, writable_folder, write_json
 from camtrap_tf.input_pipeline.failures import plain_failures
 from camtrap_tf.input_pipeline.preprocessing import Preprocessing
 from camtrap_tf.input_pipeline.statistics import channel_statistics
@@ -25,30 +27,34 @@ from camtrap_tf.input_pipeline.strong_augment import StrongAugmentation
 from camtrap_tf.labels import LabelMapping
 from camtrap_tf.logs import logger
 from camtrap_tf.models.backbones import backbone_scaling, default_side_px, has_weights
-from camtrap_tf.models.bundle import FORMAT_VERSION, Bundle, describe_heads
+from camtrap_tf.models.bundle import FORMAT_VERSION, PREPROCESSING_FILE, Bundle, describe_heads
 from camtrap_tf.models.classifier import build_classifier, freeze_backbone, head_layers
-from camtrap_tf.models.locating import BEST_FILE
+from camtrap_tf.models.locating import BEST_FILE, BUNDLE_FILE
 from camtrap_tf.models.weights import fit, load_keras_file, weighted_layers, weights_of
 from camtrap_tf.prediction.writers import write_test_predictions
 from camtrap_tf.records import MISSING
-from camtrap_tf.training.devices import strategy_on
+from camtrap_tf.training.checkpoints import Checkpoint, Checkpoints, listed
+from camtrap_tf.training.devices import gpu_count, one_operation_at_a_time, strategy_on
+from camtrap_tf.training.earlier import FINISHED_FILE
 from camtrap_tf.training.inputs import Inputs, gather
 from camtrap_tf.training.loop import Progress, Training, run_epochs
 from camtrap_tf.training.measuring import Measured, majority_baseline, measure
 from camtrap_tf.training.optimizers import make_optimizer, rate_of
 from camtrap_tf.training.plan import Plan, make_plan
 from camtrap_tf.training.run_folder import TEST_FILE, RunFolder
+from camtrap_tf.training.signals import SignalWatch, StopSignal, watched_signals
 from camtrap_tf.training.start_rule import (
     check_source,
     copy_weights,
     require_complete,
+    settings_that_count,
     starting_epoch,
+    starts_by_flag,
 )
-from camtrap_tf.training.state import restore_optimizer, state_path
+from camtrap_tf.training.state import RateState, VariablesState, restore_optimizer, state_path
 from camtrap_tf.training.step import Stepper
 
 _LOG = logger(__name__)
-_NOT_IN_DIGEST = {"max_epochs", "n_cpus", "log_outdir", "tensorboard", "dry_run", "run_outputs_dir", "model_save_dir"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +92,24 @@ class TrainResult:
         return "\n".join([*lines, f"bundle: {self.bundle}", f"run folder: {self.run}"])
 
 
-def train(config: TrainConfig) -> TrainResult | Plan:
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """A training that a signal stopped.
+
+    Attributes:
+        ending: what stopped it, and where it stands.
+        exit_code: what the process returns.
+    """
+
+    ending: str
+    exit_code: int
+
+    def text(self) -> str:
+        """Returns the summary for people."""
+        return self.ending
+
+
+def train(config: TrainConfig) -> TrainResult | Stopped | Plan:
     """Trains a model and writes run folder and bundle; with `dry_run` returns the plan and writes nothing.
 
     Raises:
@@ -94,6 +117,28 @@ def train(config: TrainConfig) -> TrainResult | Plan:
     """
     if config.dry_run:
         return make_plan(config)
+    if config.n_gpus == 0 or not gpu_count():
+        one_operation_at_a_time()
+    with watched_signals() as watch:
+        try:
+            return _begin(config, watch)
+        except StopSignal as stop:
+            return _stopped(config, stop)
+
+
+def _stopped(config: TrainConfig, stop: StopSignal) -> Stopped:
+    newest = next(iter(listed(config.run_outputs_dir)), None)
+    if newest is None:
+        rest = "nothing is lost, training had not begun; the same command begins again"
+    else:
+        again = "the same command with --resume auto" if starts_by_flag(config) else "the same command"
+        rest = f"the checkpoint of {newest.text} is in {config.run_outputs_dir}; {again} goes on from there"
+    ending = f"stopped by {stop.signal.name}: {rest}"
+    return Stopped(ending, 0 if config.exit_zero_on_signal else stop.exit_code)
+
+
+def _begin(config: TrainConfig, watch: SignalWatch) -> TrainResult:
+    """Looks at everything that is needed, then trains."""
     inputs = gather(config)
     if inputs.source is not None:
         source = inputs.source
@@ -102,19 +147,40 @@ def train(config: TrainConfig) -> TrainResult | Plan:
         raise inputs.problems[0]
     for warning in inputs.warnings:
         _LOG.warning("%s", warning)
+    finished = _already_finished(config, inputs)
+    if finished is not None:
+        return finished
     behind = starting_epoch(config, inputs.start, inputs.source)
-    if behind >= config.max_epochs:
+    if behind >= config.max_epochs and not inputs.start.resumes:
         reason = f"{behind} epochs lie behind and --max-epochs is {config.max_epochs}; give a higher one to go on"
         return TrainResult(reason, config.run_outputs_dir)
     writable_folder(config.run_outputs_dir, "--run-outputs-dir")
     writable_folder(config.model_save_dir, "--model-save-dir")
     with locked_folder(config.run_outputs_dir), plain_failures():
-        return _train(config, inputs, behind)
+        return _train(config, inputs, behind, watch)
 
 
-def _train(config: TrainConfig, inputs: Inputs, behind: int) -> TrainResult:
+def _already_finished(config: TrainConfig, inputs: Inputs) -> TrainResult | None:
+    """Returns the result of an earlier training with these settings that left nothing to do, if there is one."""
+    earlier = inputs.start.earlier
+    if earlier is None or earlier.finished is None:
+        return None
+    said, bundle = earlier.finished, config.model_save_dir / BUNDLE_FILE
+    more = earlier.position.epoch < config.max_epochs and not said["early"]
+    there = bundle.is_file() and read_json(bundle, what="bundle").get("model_sha256") == said["model_sha256"]
+    if more or not there:
+        return None
+    ending = f"finished already, nothing to do: {said['ending']}"
+    return TrainResult(ending, config.run_outputs_dir, config.model_save_dir, said["best_epoch"], said["scores"])
+
+
+def _train(config: TrainConfig, inputs: Inputs, behind: int, watch: SignalWatch) -> TrainResult:
     assert inputs.mapping is not None  # without one there would have been a problem
     assert inputs.full_mapping is not None
+    folder, checkpoints = RunFolder(config.run_outputs_dir), Checkpoints(config.run_outputs_dir)
+    folder.tidy()
+    checkpoints.tidy()
+    restored = checkpoints.newest() if inputs.start.resumes else None
     keras.utils.set_random_seed(seed_for(config.seed, "weights"))
     preprocessing = choose_preprocessing(config, inputs)
     strategy = strategy_on(inputs.devices)
@@ -125,15 +191,15 @@ def _train(config: TrainConfig, inputs: Inputs, behind: int) -> TrainResult:
             config.optimizer, learning_rate=config.initial_learning_rate, weight_decay=config.weight_decay
         )
         optimizer.build(model.trainable_variables)
-    folder = RunFolder(config.run_outputs_dir)
     facts = {
         "validation": inputs.shards["validation"].digest,
         "labels": list(inputs.trained),
         "weights": list(config.labels_loss_weights),
     }
     progress = Progress(behind)
-    same_run = _take_over_state(config, inputs, optimizer, progress, facts)
-    folder.clear_way(epoch=behind if inputs.start.continues else 0, keep_best=same_run)
+    if restored is None:
+        same_run = _take_over_state(config, inputs, optimizer, progress, facts)
+        folder.clear_way(epoch=behind if inputs.start.continues else 0, keep_best=same_run)
     info = _info(config, inputs, preprocessing)
     folder.write_setup(config, inputs.full_mapping, preprocessing, info)
     stepper = Stepper(
@@ -142,13 +208,45 @@ def _train(config: TrainConfig, inputs: Inputs, behind: int) -> TrainResult:
     )  # fmt: skip
     work = Training(
         config, model, optimizer, stepper, preprocessing, inputs.mapping,
-        inputs.shards["training"], inputs.shards["validation"], folder, facts,
+        inputs.shards["training"], inputs.shards["validation"], folder, facts, checkpoints, watch,
+        {**info["versions"], "cores": available_cores(), "devices": list(inputs.devices)},
     )  # fmt: skip
+    work.providers |= {
+        "model": VariablesState(lambda: model.variables, "model"),
+        "optimizer": VariablesState(lambda: optimizer.variables, "optimiser"),
+        "rate": RateState(rate_of(optimizer)),
+        "sums": stepper,
+        "progress": progress,
+    }
+    if restored is not None:
+        _restore(work, progress, restored)
     try:
         ending = run_epochs(work, progress)
     finally:
         folder.close()
     return _finish(work, inputs, progress, info, ending)
+
+
+def _restore(work: Training, progress: Progress, restored: Checkpoint) -> None:
+    """Puts everything where it was at a checkpoint.
+
+    Raises:
+        CamtrapError: the checkpoint does not fit, or the best model so far is gone.
+    """
+    absent = [name for name in work.providers if name not in restored.state]
+    if absent:
+        raise CamtrapError(
+            f"{work.folder.path}: its checkpoint holds no state of {absent[0]}; it was written by another version; "
+            "--resume off begins anew"
+        )
+    for name, provider in work.providers.items():
+        provider.restore(restored.state[name])
+    work.folder.go_on(epoch=progress.epoch, best_epoch=progress.best.epoch)
+    _LOG.info("going on after %s", progress.position.text)
+    before = restored.facts.get("environment", {})
+    changed = [f"{name} {before.get(name)} → {now}" for name, now in work.environment.items() if before.get(name) != now]
+    if changed:
+        _LOG.warning("not as when this training began, so last bits may come out otherwise: %s", ", ".join(changed))
 
 
 def seed_for(seed: int, use: str) -> int:
@@ -159,6 +257,8 @@ def seed_for(seed: int, use: str) -> int:
 def choose_preprocessing(config: TrainConfig, inputs: Inputs) -> Preprocessing:
     """Returns how pictures become model input: size and scaling of the backbone, the source's, or the data's."""
     training = inputs.shards["training"]
+    if inputs.start.resumes:
+        return Preprocessing.read(config.run_outputs_dir / PREPROCESSING_FILE)
     if inputs.source is not None:
         old = inputs.source.preprocessing
         wanted = Preprocessing.from_config(
@@ -191,7 +291,8 @@ def _starting_model(config: TrainConfig, inputs: Inputs, preprocessing: Preproce
     """Builds the model and fills it as the start rule says."""
     assert inputs.mapping is not None
     copies = inputs.start.copies
-    model = build_classifier(config.model_copy(update={"weights": "none"}) if copies else config, inputs.mapping, preprocessing)
+    given = copies or inputs.start.resumes  # weights come from elsewhere
+    model = build_classifier(config.model_copy(update={"weights": "none"}) if given else config, inputs.mapping, preprocessing)
     if copies and inputs.source is not None:
         report = copy_weights(model, inputs.mapping, inputs.source)
         _LOG.info("from %s:\n%s", inputs.source.file, report.table(frozen=inputs.start.frozen))
@@ -233,7 +334,7 @@ def _take_over_state(
     if not same or not best.is_file() or source.file.parent.resolve() != config.run_outputs_dir.resolve():
         _LOG.info("patience and best model begin anew: another run folder, other validation data or other labels")
         return False
-    progress.restore(source.state.facts)
+    progress.restore_counters(source.state.facts)
     return True
 
 
@@ -255,12 +356,13 @@ def _loss_weights(config: TrainConfig, inputs: Inputs) -> dict[str, float]:
 def _info(config: TrainConfig, inputs: Inputs, preprocessing: Preprocessing) -> dict[str, Any]:
     """Returns what is known about the model before it is trained; part of `bundle.json`."""
     assert inputs.mapping is not None
+    if inputs.start.earlier is not None:
+        return inputs.start.earlier.info
     weights: dict[str, Any] = {"origin": config.weights if config.weights in ("none", "imagenet") else "file"}
     if inputs.source is not None:
         weights = {"origin": inputs.start.mode, "model_sha256": sha256_file(inputs.source.file)}
     elif weights["origin"] == "file":
         weights |= {"name": Path(config.weights).name, "sha256": sha256_file(Path(config.weights))}
-    settings = config.model_dump(mode="json", exclude=_NOT_IN_DIGEST)
     return {
         "format_version": FORMAT_VERSION,
         "kind": "run",
@@ -269,7 +371,7 @@ def _info(config: TrainConfig, inputs: Inputs, preprocessing: Preprocessing) -> 
         "input": {"height": preprocessing.output_height, "width": preprocessing.output_width},
         "parents": {name: shards.digest for name, shards in inputs.shards.items()},
         "train_label_counts": inputs.counts["training"],
-        "config_sha256": digest_of(settings),
+        "config_sha256": digest_of(settings_that_count(config)),
         "seed": config.seed,
         "versions": {
             "camtrap_tf": __version__,
@@ -305,6 +407,14 @@ def _finish(work: Training, inputs: Inputs, progress: Progress, info: Mapping[st
     bundle = Bundle(work.model, inputs.full_mapping, work.preprocessing, bundle_info)
     state = state_path(best)
     bundle.write(config.model_save_dir, beside={state_path(Path("model.keras")).name: state} if state.is_file() else {})
+    said = {
+        "ending": ending,
+        "early": progress.ended is not None,
+        "best_epoch": progress.best.epoch,
+        "scores": scores,
+        "model_sha256": bundle.info["model_sha256"],
+    }
+    write_json(work.folder.path / FINISHED_FILE, said)
     return TrainResult(ending, work.folder.path, config.model_save_dir, progress.best.epoch, scores)
 
 

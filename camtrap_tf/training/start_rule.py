@@ -1,4 +1,10 @@
-"""How a training begins: the one place where the flags of continuing and transfer are read.
+"""How a training begins: the one place where the flags of resuming, continuing and transfer are read.
+
+1. `--continue-training`, `--rebuild-model`, `--transfer-learning`, `--starting-epoch` or `--model-to-load` given: a new
+   attempt, as the table says. What an earlier one left in the run folder is kept aside. Only with `--resume auto` beside
+   them, in so many words, the attempt that these very settings began is gone on with.
+2. Else the run folder decides. Nothing to go on from, or `--resume off`: a new attempt. A training with the same
+   settings (but for `FREE_TO_CHANGE`): gone on with, or said to be finished. One with other settings: an error.
 
 | flags | backbone | heads | optimiser | trained | epochs counted from |
 |---|---|---|---|---|---|
@@ -14,20 +20,33 @@ heads by class name: a class keeps its weights wherever its index moves.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import keras
 import numpy as np
 
 from camtrap_tf.config.names import HUB_PREFIX
+from camtrap_tf.config.running import RunningConfig
 from camtrap_tf.config.training import TrainConfig
-from camtrap_tf.errors import ModelError
+from camtrap_tf.errors import ModelError, SettingError
 from camtrap_tf.labels import LabelMapping
 from camtrap_tf.models.classifier import head_layers
 from camtrap_tf.models.heads import HEAD_PREFIX
 from camtrap_tf.models.weights import Misfit, fit, weighted_layers
+from camtrap_tf.training.earlier import Earlier
 from camtrap_tf.training.source import SourceModel
+
+FREE_TO_CHANGE = frozenset(
+    {
+        *("run_outputs_dir", "model_save_dir", "log_outdir"),
+        *("max_epochs", "n_cpus", "tensorboard", "dry_run"),
+        *RunningConfig.model_fields,
+    }
+)
+"""Settings that a training may be gone on with under other values: places, workers, logging, and how long it goes."""
 
 Mode = Literal["fresh", "continue", "continue_rebuild", "transfer_last_layer", "transfer_all_layers"]
 _MODES: dict[Mode, str] = {
@@ -47,30 +66,96 @@ class Start:
         mode: see the table of this module.
         frozen: whether the backbone stays as it is.
         warnings: flags that have no effect in this mode.
+        earlier: the training in the run folder that is gone on with; None: a new attempt.
     """
 
     mode: Mode
     frozen: bool
     warnings: tuple[str, ...] = ()
+    earlier: Earlier | None = None
+
+    @property
+    def resumes(self) -> bool:
+        """Whether an earlier training in the run folder is gone on with."""
+        return self.earlier is not None
 
     @property
     def copies(self) -> bool:
         """Whether weights come from a trained model."""
-        return self.mode != "fresh"
+        return self.mode != "fresh" and not self.resumes
 
     @property
     def continues(self) -> bool:
         """Whether epochs are counted on."""
-        return self.mode in ("continue", "continue_rebuild")
+        return self.mode in ("continue", "continue_rebuild") and not self.resumes
 
     @property
     def text(self) -> str:
         """One line for people."""
+        if self.earlier is not None:
+            return f"going on from {self.earlier.position.text} of the training in {self.earlier.folder}"
         return _MODES[self.mode]
 
 
-def start_rule(config: TrainConfig) -> Start:
-    """Returns how a training with these settings begins."""
+def start_rule(config: TrainConfig, earlier: Earlier | None = None) -> Start:
+    """Returns how a training with these settings begins.
+
+    Args:
+        config: the settings.
+        earlier: what the run folder holds.
+
+    Raises:
+        SettingError: the run folder holds a training with other settings.
+    """
+    start = _start_as_told(config)
+    if earlier is None or config.resume == "off":
+        return start
+    differences = changed_settings(config, earlier.settings)
+    if starts_by_flag(config):
+        if "resume" in config.model_fields_set and not differences:
+            return replace(start, earlier=earlier)
+        note = f"a new attempt begins; the earlier one in {earlier.folder} is kept aside"
+        return replace(start, warnings=(*start.warnings, note))
+    if differences:
+        raise SettingError(
+            f"--run-outputs-dir {earlier.folder}: holds a training with other settings ({'; '.join(differences)}); give "
+            "those again to go on with it, another folder, or --resume off to begin anew (it is kept aside)"
+        )
+    return replace(start, earlier=earlier)
+
+
+def starts_by_flag(config: TrainConfig) -> bool:
+    """Returns whether a flag says how to start, so that the run folder is not asked."""
+    by_switch = config.continue_training or config.rebuild_model or config.transfer_learning
+    return by_switch or config.starting_epoch is not None or config.model_to_load is not None
+
+
+def settings_that_count(config: TrainConfig) -> dict[str, Any]:
+    """Returns the settings that make a training what it is, as plain values."""
+    return config.model_dump(mode="json", exclude=set(FREE_TO_CHANGE))
+
+
+def changed_settings(config: TrainConfig, earlier: Mapping[str, Any]) -> list[str]:
+    """Returns the settings that count and differ from those of an earlier training: `seed: 1 → 2`.
+
+    A setting that the earlier one did not know yet counts as its default.
+    """
+    now = settings_that_count(config)
+    defaults = {name: TrainConfig.model_fields[name].get_default(call_default_factory=True) for name in now}
+    told = []
+    for name, value in now.items():
+        before = earlier.get(name, defaults[name])
+        if _plain(before) != _plain(value):
+            told.append(f"{name}: {_plain(before)} → {_plain(value)}")
+    return told
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+
+
+def _start_as_told(config: TrainConfig) -> Start:
+    """Returns the start that the flags alone ask for, with the flags that have no effect in it."""
     if config.continue_training:
         mode: Mode = "continue_rebuild" if config.rebuild_model else "continue"
     elif config.transfer_learning:
@@ -95,7 +180,9 @@ def start_rule(config: TrainConfig) -> Start:
 
 
 def starting_epoch(config: TrainConfig, start: Start, source: SourceModel | None) -> int:
-    """Returns how many epochs lie behind: as told, else those of the model that is continued, else none."""
+    """Returns how many epochs lie behind: of the training gone on with, as told, of the model that is continued, or none."""
+    if start.earlier is not None:
+        return start.earlier.position.epoch
     if config.starting_epoch is not None:
         return config.starting_epoch
     return (source.epoch or 0) if start.continues and source is not None else 0

@@ -108,6 +108,15 @@ class Stepper:
             score.add(row)
         return scores
 
+    def state(self) -> dict[str, Any]:
+        """Returns the sums over the steps since the last `epoch_scores`."""
+        return {"sums": self._sums.numpy() if self._strategy.num_replicas_in_sync == 1 else self._sums.read_value().numpy()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes on with saved sums."""
+        with self._strategy.scope():
+            self._sums.assign(tf.constant(state["sums"], tf.float64))
+
     def regularisation(self) -> float:
         """Returns the present penalty on the weights."""
         return float(tf.add_n(self._model.losses)) if self._model.losses else 0.0
