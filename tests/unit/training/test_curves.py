@@ -9,9 +9,9 @@ import pytest
 from camtrap_tf.errors import SourceError
 from camtrap_tf.training.curves import Curve, of_labels, of_lines, of_table, read_curves
 
-OURS = """epoch,step,loss,label/species_loss,label/species_accuracy,val_loss,val_label/species_top_k_accuracy,val_label/is_there_accuracy,lr
-1,12,2.5,2.4,0.25,2.25,1.0,,0.01
-2,24,1.5,1.4,0.5,nan,0.75,0.5,0.001
+OURS = """epoch,step,loss,label/species_accuracy,val_loss,val_label/species_top_k_accuracy,val_label/is_there_accuracy,lr
+1,12,2.5,0.25,2.25,1.0,,0.01
+2,24,1.5,0.5,nan,0.75,0.5,0.001
 """
 CLASSIFIER = """epoch,label/species_acc,label/species_loss,loss,lr,val_label/species_acc,val_loss
 0,0.1,3.0,3.2,0.01,0.2,3.1
@@ -21,12 +21,12 @@ epoch,label/species_acc,label/species_loss,loss,lr,val_label/species_acc,val_los
 """
 TAXONOMIST = """=> creating model 'resnet18'
 LearningRate: 0 0.1
-Epoch: [0][  0/100]\tTime  1.205 ( 1.205)\tData  0.900 ( 0.900)\tLoss 6.9e+00 (6.9e+00)\tAcc@1   0.00 (  0.00)\tAcc@5   1.00 (  1.00)
-Epoch: [0][100/100]\tTime  0.205 ( 0.215)\tData  0.100 ( 0.120)\tLoss 4.0e+00 (5.0e+00)\tAcc@1  20.00 ( 12.50)\tAcc@5  30.00 ( 25.00)
+Epoch: [0][  0/100]\tTime 1.2 ( 1.2)\tData 0.9 ( 0.9)\tLoss 6.9e+00 (6.9e+00)\tAcc@1   0.00 (  0.00)\tAcc@5   1.00 (  1.00)
+Epoch: [0][100/100]\tTime 0.2 ( 0.2)\tData 0.1 ( 0.1)\tLoss 4.0e+00 (5.0e+00)\tAcc@1  20.00 ( 12.50)\tAcc@5  30.00 ( 25.00)
 Test: [ 0/10]\tTime  1.000 ( 1.000)\tLoss 4.0e+00 (4.0e+00)\tAcc@1  20.00 ( 20.00)\tAcc@5  30.00 ( 30.00)
  * Acc@1 30.000 Acc@5 55.500 ValLoss 4.25
 LearningRate: 1 0.01
-Epoch: [1][100/100]\tTime  0.205 ( 0.215)\tData  0.100 ( 0.120)\tLoss 2.0e+00 (2.5e+00)\tAcc@1  40.00 ( 42.50)\tAcc@5  70.00 ( 75.00)
+Epoch: [1][100/100]\tTime 0.2 ( 0.2)\tData 0.1 ( 0.1)\tLoss 2.0e+00 (2.5e+00)\tAcc@1  40.00 ( 42.50)\tAcc@5  70.00 ( 75.00)
  * Acc@1 28.000 Acc@5 60.000 ValLoss 3.50
 """
 
