@@ -8,7 +8,9 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from camtrap_tf.config.base import LoggedConfig, Seed, StageConfig
+from camtrap_tf.config.heads import HeadConfig
 from camtrap_tf.config.names import Normalisation, Optimizer, TransferType
+from camtrap_tf.config.optimisation import DevicesConfig, RatesConfig
 from camtrap_tf.config.running import RunningConfig
 from camtrap_tf.config.variation import VariationConfig
 
@@ -50,7 +52,7 @@ class ModelConfig(StageConfig):
     freeze_backbone: bool = Field(False, description="train the heads only")
 
 
-class TrainConfig(InputConfig, ModelConfig, RunningConfig, LoggedConfig):
+class TrainConfig(InputConfig, ModelConfig, HeadConfig, RatesConfig, DevicesConfig, RunningConfig, LoggedConfig):
     """Train a model with one head per label; writes a run folder and the finished bundle."""
 
     run_outputs_dir: Path = Field(description="run folder: checkpoints, logs, metrics")
@@ -93,6 +95,9 @@ class TrainConfig(InputConfig, ModelConfig, RunningConfig, LoggedConfig):
             raise ValueError("--continue-training and --transfer-learning need --model-to-load")
         if self.rebuild_model and not self.continue_training:
             raise ValueError("--rebuild-model goes with --continue-training")
+        label = self.monitor.partition("/")[2]
+        if label and label not in self.labels:
+            raise ValueError(f"--monitor {self.monitor}: {label!r} is not in --labels")
         if isinstance(self.n_gpus, int) and self.n_gpus < 0:
             raise ValueError("--n-gpus is 'auto' or a number from 0")
         return self

@@ -202,18 +202,19 @@ def _mixed_with(share: np.ndarray, partner: np.ndarray, texts: Sequence[Mapping[
     ]
 
 
-def draw_sheet(cells: Sequence[Cell], headings: Sequence[str]) -> Image.Image:
+def draw_sheet(cells: Sequence[Cell], headings: Sequence[str], *, columns: int = COLUMNS) -> Image.Image:
     """Returns a contact sheet: each example's pictures side by side, its labels below.
 
     Args:
-        cells: examples, at most `COLUMNS * ROWS`, all of one size.
+        cells: examples, all of one size.
         headings: what stands above the pictures of a cell.
+        columns: examples side by side.
     """
     height, width = cells[0].pictures[0].shape[:2]
     scale = max(1, -(-_MIN_CELL // width))
     height, width = height * scale, width * scale
     across = len(cells[0].pictures) * (width + 2) - 2
-    columns = min(COLUMNS, len(cells))
+    columns = min(columns, len(cells))
     texts = [_wrapped(cell, width) for cell in cells]
     tall = height + max(len(lines) for text in texts for lines in text) * _LINE + _GAP
     size = (2 * _MARGIN + columns * (across + _GAP) - _GAP, 2 * _MARGIN + _LINE + -(-len(cells) // columns) * tall - _GAP)

@@ -18,14 +18,16 @@ import tensorflow as tf
 from camtrap_tf.config.training import TrainConfig
 from camtrap_tf.errors import CamtrapError
 from camtrap_tf.input_pipeline.batches import InputErrors, evaluation_batches, example_count, training_batches
+from camtrap_tf.input_pipeline.order import Sampling
 from camtrap_tf.input_pipeline.preprocessing import Preprocessing
 from camtrap_tf.input_pipeline.shard_set import ShardSet
 from camtrap_tf.labels import LabelMapping
 from camtrap_tf.logs import logger
-from camtrap_tf.models.metrics import Scores
-from camtrap_tf.progress import track
-from camtrap_tf.training.callbacks import Best, EarlyStopping, Plateau
+from camtrap_tf.models.heads import HeadSpec, blanks_of
+from camtrap_tf.models.metrics import HeadScore, Scores
+from camtrap_tf.training.callbacks import Best, EarlyStopping, Plateau, monitored
 from camtrap_tf.training.checkpoints import CheckpointClock, Checkpoints, Position
+from camtrap_tf.training.live import EpochDisplay
 from camtrap_tf.training.measuring import measure
 from camtrap_tf.training.optimizers import rate_of
 from camtrap_tf.training.run_folder import RunFolder
@@ -35,6 +37,8 @@ from camtrap_tf.training.step import Stepper
 
 LOSS_LAG = 8
 """Steps after which a loss is looked at, so that looking does not hold up the device."""
+Running = collections.deque[tuple[int, tf.Tensor, tf.Tensor, tf.Tensor | None]]
+"""Steps that are not looked at yet: number, loss, records, now and then the sums of the epoch so far."""
 _LOG = logger(__name__)
 
 
@@ -115,6 +119,8 @@ class Training:
         checkpoints: of the run folder.
         watch: for signals.
         environment: versions of libraries and the like, kept with every checkpoint.
+        specs: label type → what its head is.
+        sampling: which examples an epoch is made of; None: each once.
         providers: name → what a checkpoint holds the state of and a resumed training restores, in this order.
     """
 
@@ -132,11 +138,23 @@ class Training:
     watch: SignalWatch = field(default_factory=SignalWatch)
     environment: dict[str, Any] = field(default_factory=dict)
     providers: dict[str, StateProvider] = field(default_factory=dict)
+    specs: Mapping[str, HeadSpec] = field(default_factory=dict)
+    sampling: Sampling | None = None
+
+    @property
+    def example_count(self) -> int:
+        """Training examples in an epoch."""
+        return example_count(self.training, self.preprocessing, self.sampling)
 
     def frames_of(self, shards: ShardSet) -> tf.data.Dataset:
         """Returns every frame of a data set, in batches, for `measure`."""
         return evaluation_batches(
-            shards, self.preprocessing, self.mapping, batch_size=self.config.batch_size, threads=self.config.n_cpus
+            shards,
+            self.preprocessing,
+            self.mapping,
+            batch_size=self.config.batch_size,
+            threads=self.config.n_cpus,
+            blanks=blanks_of(self.specs),
         )
 
 
@@ -148,6 +166,7 @@ class Times:
         steps: taken.
         examples: in them.
         train_s: for steps, waiting for their input included.
+        waiting_s: for their input.
         validation_s: for validation.
         save_s: for checkpoints and the epoch's model file.
     """
@@ -155,6 +174,7 @@ class Times:
     steps: int = 0
     examples: int = 0
     train_s: float = 0.0
+    waiting_s: float = 0.0
     validation_s: float = 0.0
     save_s: float = 0.0
 
@@ -169,7 +189,7 @@ class Times:
 
     def row(self) -> dict[str, float | int]:
         """Returns a row of `timing.csv`, without the epoch."""
-        seconds = {name: round(getattr(self, name), 3) for name in ("train_s", "validation_s", "save_s")}
+        seconds = {name: round(getattr(self, name), 3) for name in ("train_s", "waiting_s", "validation_s", "save_s")}
         rate = round(self.examples / self.train_s, 2) if self.train_s else 0.0
         return {"steps": self.steps, "examples": self.examples, **seconds, "examples_per_s": rate}
 
@@ -223,12 +243,13 @@ def _end_epoch(work: Training, progress: Progress, validation: tf.data.Dataset, 
     Killed in between, the checkpoint before is gone on from, and all of it is written again.
     """
     config, number = work.config, progress.epoch + 1
-    with times.counted("validation_s"):
+    with times.counted("validation_s"), work.stepper.delivered():
         validated = measure(
             work.stepper.predict,
             work.watch.between(validation),
             work.validation,
             work.mapping.label_types,
+            specs=work.specs,
             regularisation=work.stepper.regularisation(),
         )
     trained = work.stepper.epoch_scores()
@@ -240,17 +261,19 @@ def _end_epoch(work: Training, progress: Progress, validation: tf.data.Dataset, 
     rate = rate_of(work.optimizer).base
     _report(work, number, trained, validated.scores, rate, progress)
     progress.epoch, progress.step, progress.errors = number, 0, InputErrors()
-    is_best = progress.best.update(loss, epoch=number)
-    if progress.stopping.update(loss, patience=config.early_stopping_patience):
+    value = monitored(config.monitor, validated.scores, loss)
+    is_best = progress.best.update(value, epoch=number, loss=loss)
+    if progress.stopping.update(value, patience=config.early_stopping_patience):
         patience = config.early_stopping_patience
-        progress.ended = f"stopped after epoch {number}: no better validation loss for {patience} epochs"
+        progress.ended = f"stopped after epoch {number}: no better validation {config.monitor} for {patience} epochs"
     lower = progress.plateau.update(loss, rate=rate, patience=config.reduce_lr_on_plateau_patience)
     if lower < rate:
         rate_of(work.optimizer).base = lower
         _LOG.info("epoch %d: validation loss stays on one level, learning rate %g from now on", number, lower)
     with times.counted("save_s"):
         facts = {**progress.counters(), "learning_rate": rate_of(work.optimizer).base, **work.facts}
-        work.folder.save_epoch(work.model, state_of(work.optimizer, config.optimizer, facts), epoch=number, loss=loss)
+        with work.stepper.delivered():
+            work.folder.save_epoch(work.model, state_of(work.optimizer, config.optimizer, facts), epoch=number, loss=loss)
         save_checkpoint(work, progress)
         if is_best:
             work.folder.mark_best(number)
@@ -282,7 +305,7 @@ def epoch_batches(work: Training, epoch: int, *, start: int = 0) -> Iterator[Map
     a permutation of its own.
     """
     config = work.config
-    batch_size, steps, once = steps_per_epoch(config, example_count(work.training, work.preprocessing))
+    batch_size, steps, once = steps_per_epoch(config, work.example_count)
     first, left = epoch * steps + start, steps - start
     while left:
         number, behind = divmod(first, once)
@@ -297,6 +320,8 @@ def epoch_batches(work: Training, epoch: int, *, start: int = 0) -> Iterator[Map
             drop_remainder=config.drop_remainder,
             threads=config.n_cpus,
             start_step=behind,
+            blanks=blanks_of(work.specs),
+            sampling=work.sampling,
         )
         taken = min(left, once - behind)
         yield from itertools.islice(batches, taken)
@@ -312,38 +337,48 @@ def _train_epoch(work: Training, progress: Progress, clock: CheckpointClock, tim
         StopSignal: a signal came, and nothing is under way.
     """
     epoch = progress.epoch
-    steps = steps_per_epoch(work.config, example_count(work.training, work.preprocessing))[1]
-    running: collections.deque[tuple[int, tf.Tensor, tf.Tensor]] = collections.deque()
-    described = f"Epoch {epoch + 1} of {work.config.max_epochs}"
+    work.stepper.enter_epoch(epoch)
+    steps = steps_per_epoch(work.config, work.example_count)[1]
+    running: Running = collections.deque()
+    display = EpochDisplay(f"Epoch {epoch + 1} of {work.config.max_epochs}", total=steps, done=progress.step)
     batches = epoch_batches(work, epoch, start=progress.step)
-    with times.counted("train_s"):
-        for batch in track(batches, total=steps - progress.step, description=described, unit="steps"):
+    with times.counted("train_s"), display:
+        for batch in display.batches(batches):
             progress.errors.add(batch)
-            running.append((progress.step, work.stepper.train(batch), batch["records"]))
+            loss = work.stepper.train(batch)
+            sums = work.stepper.running_sums() if display.wants_scores() else None
+            running.append((progress.step, loss, batch["records"], sums))
             progress.step += 1
             times.steps, times.examples = times.steps + 1, times.examples + int(batch["records"].shape[0])
             due = clock.due()
-            _check_losses(work, epoch, running, lag=0 if due or work.watch.received else LOSS_LAG)
+            _check_losses(work, epoch, running, display, lag=0 if due or work.watch.received else LOSS_LAG)
             if due:
                 save_checkpoint(work, progress)
                 clock.written()
             work.watch.check()
-        _check_losses(work, epoch, running, lag=0)
+        _check_losses(work, epoch, running, display, lag=0)
+    times.waiting_s += display.waiting_s
     progress.errors.check(work.training)
     if progress.errors.failed:
         _LOG.warning("training: %s", progress.errors.text())
 
 
-def _check_losses(
-    work: Training, epoch: int, running: collections.deque[tuple[int, tf.Tensor, tf.Tensor]], *, lag: int
-) -> None:
-    """Looks at the losses of all but the last `lag` steps."""
+def _check_losses(work: Training, epoch: int, running: Running, display: EpochDisplay, *, lag: int) -> None:
+    """Looks at the losses of all but the last `lag` steps, and shows them."""
     while len(running) > lag:
-        _check_loss(work, epoch, *running.popleft())
+        step, loss, records, sums = running.popleft()
+        value = float(loss)
+        _check_loss(work, epoch, step, value, records)
+        display.tell(value, None if sums is None else _headlines(work.stepper.heads_of(sums.numpy())))
 
 
-def _check_loss(work: Training, epoch: int, step: int, loss: tf.Tensor, records: tf.Tensor) -> None:
-    if not math.isfinite(float(loss)):
+def _headlines(heads: Mapping[str, HeadScore]) -> dict[str, float | None]:
+    """Returns the one score of each label type that people look at first."""
+    return {label: score.as_dict()["micro_f1" if score.kind == "sigmoid" else "accuracy"] for label, score in heads.items()}
+
+
+def _check_loss(work: Training, epoch: int, step: int, loss: float, records: tf.Tensor) -> None:
+    if not math.isfinite(loss):
         ids = [work.training.example(int(record)).id for record in records.numpy()]
         shown = ", ".join(ids[:5]) + (", …" if len(ids) > 5 else "")
         _LOG.info("records of the batch whose loss is not a number: %s", ", ".join(ids))
@@ -369,7 +404,7 @@ def _report(work: Training, number: int, trained: Scores, validated: Scores, rat
             for name, value in score.as_dict().items():
                 row[f"{prefix}label/{label}_{name}"] = parts[part][f"label/{label}_{name}"] = value
     row["lr"] = rate
-    steps = steps_per_epoch(work.config, example_count(work.training, work.preprocessing))[1]
+    steps = steps_per_epoch(work.config, work.example_count)[1]
     work.folder.log_epoch(row, step=number * steps)
     if work.config.tensorboard:
         work.folder.tensorboard(number, {**parts, "train": {**parts["train"], "learning_rate": rate}})

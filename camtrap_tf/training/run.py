@@ -20,6 +20,7 @@ from camtrap_tf.config.training import TrainConfig
 from camtrap_tf.errors import CamtrapError
 from camtrap_tf.executors import available_cores
 from camtrap_tf.files import digest_of, locked_folder, read_json, sha256_file, writable_folder, write_json
+from camtrap_tf.input_pipeline.batches import example_count
 from camtrap_tf.input_pipeline.failures import plain_failures
 from camtrap_tf.input_pipeline.preprocessing import Preprocessing
 from camtrap_tf.input_pipeline.statistics import channel_statistics
@@ -34,18 +35,22 @@ from camtrap_tf.models.weights import fit, load_keras_file, weighted_layers, wei
 from camtrap_tf.prediction.writers import write_test_predictions
 from camtrap_tf.records import MISSING
 from camtrap_tf.training.checkpoints import Checkpoint, Checkpoints, listed
-from camtrap_tf.training.devices import gpu_count, one_operation_at_a_time, strategy_on
+from camtrap_tf.training.devices import compiles, gpu_count, one_operation_at_a_time, strategy_on
 from camtrap_tf.training.earlier import FINISHED_FILE
+from camtrap_tf.training.imbalance import set_up_balance
 from camtrap_tf.training.inputs import Inputs, gather
-from camtrap_tf.training.loop import Progress, Training, run_epochs
+from camtrap_tf.training.loop import Progress, Training, run_epochs, steps_per_epoch
 from camtrap_tf.training.measuring import Measured, majority_baseline, measure
-from camtrap_tf.training.optimizers import make_optimizer, rate_of
+from camtrap_tf.training.optimizers import rate_of
 from camtrap_tf.training.plan import Plan, make_plan
+from camtrap_tf.training.recipes import with_recipe
 from camtrap_tf.training.run_folder import TEST_FILE, RunFolder
 from camtrap_tf.training.signals import SignalWatch, StopSignal, watched_signals
 from camtrap_tf.training.start_rule import (
+    CopyReport,
     check_source,
     copy_weights,
+    nothing_copied,
     require_complete,
     settings_that_count,
     starting_epoch,
@@ -53,6 +58,14 @@ from camtrap_tf.training.start_rule import (
 )
 from camtrap_tf.training.state import RateState, VariablesState, restore_optimizer, state_path
 from camtrap_tf.training.step import Stepper
+from camtrap_tf.training.strategies import (
+    computing_in,
+    freeze_batch_norm,
+    freezes_batch_norm,
+    in_float32,
+    set_up,
+    synchronise_batch_norm,
+)
 
 _LOG = logger(__name__)
 
@@ -115,6 +128,7 @@ def train(config: TrainConfig) -> TrainResult | Stopped | Plan:
     Raises:
         CamtrapError: something cannot be used; before any long work wherever that can be known before.
     """
+    config = with_recipe(config)
     if config.dry_run:
         return make_plan(config)
     if config.n_gpus == 0 or not gpu_count():
@@ -186,11 +200,13 @@ def _train(config: TrainConfig, inputs: Inputs, behind: int, watch: SignalWatch)
     strategy = strategy_on(inputs.devices)
     _LOG.info("mode: %s; devices: %s", inputs.start.text, ", ".join(inputs.devices))
     with strategy.scope():
-        model = _starting_model(config, inputs, preprocessing)
-        optimizer = make_optimizer(
-            config.optimizer, learning_rate=config.initial_learning_rate, weight_decay=config.weight_decay
+        with computing_in(config.precision):
+            model = _starting_model(config, inputs, preprocessing)
+        sampling, objectives = set_up_balance(config, inputs)
+        steps = steps_per_epoch(config, example_count(inputs.shards["training"], preprocessing, sampling))
+        optimizer, unfreezing = set_up(
+            config, model, batch_size=steps[0], epoch_steps=steps[1], behind=0 if inputs.start.mode == "continue" else _begun_at(inputs, behind)
         )
-        optimizer.build(model.trainable_variables)
     facts = {
         "validation": inputs.shards["validation"].digest,
         "labels": list(inputs.trained),
@@ -200,16 +216,19 @@ def _train(config: TrainConfig, inputs: Inputs, behind: int, watch: SignalWatch)
     if restored is None:
         same_run = _take_over_state(config, inputs, optimizer, progress, facts)
         folder.clear_way(epoch=behind if inputs.start.continues else 0, keep_best=same_run)
-    info = _info(config, inputs, preprocessing)
+    info = _info(config, inputs, preprocessing, behind)
     folder.write_setup(config, inputs.full_mapping, preprocessing, info)
     stepper = Stepper(
         model, optimizer, strategy=strategy, preprocessing=preprocessing, loss_weights=_loss_weights(config, inputs),
-        strong=StrongAugmentation.from_config(config),
+        strong=StrongAugmentation.from_config(config), unfreezing=unfreezing, accumulate_steps=config.accumulate_steps,
+        objectives=objectives,
+        jit_compile=compiles(config.jit_compile, inputs.devices),
     )  # fmt: skip
     work = Training(
         config, model, optimizer, stepper, preprocessing, inputs.mapping,
         inputs.shards["training"], inputs.shards["validation"], folder, facts, checkpoints, watch,
         {**info["versions"], "cores": available_cores(), "devices": list(inputs.devices)},
+        specs=inputs.specs, sampling=sampling,
     )  # fmt: skip
     work.providers |= {
         "model": VariablesState(lambda: model.variables, "model"),
@@ -225,6 +244,12 @@ def _train(config: TrainConfig, inputs: Inputs, behind: int, watch: SignalWatch)
     finally:
         folder.close()
     return _finish(work, inputs, progress, info, ending)
+
+
+def _begun_at(inputs: Inputs, behind: int) -> int:
+    """Returns how many epochs lay behind when the training began, in an earlier process perhaps."""
+    earlier = inputs.start.earlier
+    return behind if earlier is None else int(earlier.info.get("epochs_before", 0))
 
 
 def _restore(work: Training, progress: Progress, restored: Checkpoint) -> None:
@@ -292,16 +317,32 @@ def _starting_model(config: TrainConfig, inputs: Inputs, preprocessing: Preproce
     assert inputs.mapping is not None
     copies = inputs.start.copies
     given = copies or inputs.start.resumes  # weights come from elsewhere
-    model = build_classifier(config.model_copy(update={"weights": "none"}) if given else config, inputs.mapping, preprocessing)
+    settings = config.model_copy(update={"weights": "none"}) if given else config
+    model = build_classifier(settings, inputs.mapping, preprocessing, specs=inputs.specs)
     if copies and inputs.source is not None:
         report = copy_weights(model, inputs.mapping, inputs.source)
-        _LOG.info("from %s:\n%s", inputs.source.file, report.table(frozen=inputs.start.frozen))
+        _LOG.info("from %s:\n%s", inputs.source.file, _table(report, config, inputs))
         require_complete(report, inputs.start, config, inputs.source)
+    elif not given:
+        _LOG.info("weights of the backbone: %s\n%s", config.weights, _table(nothing_copied(inputs.mapping), config, inputs))
     if inputs.start.frozen:
         freeze_backbone(model)
+    if freezes_batch_norm(config, fresh=inputs.start.mode == "fresh"):
+        freeze_batch_norm(model)
+    if config.synchronised_batch_norm:
+        synchronise_batch_norm(model)
     for label, head in head_layers(model).items():
         head.trainable = label in inputs.trained
     return model
+
+
+def _table(report: CopyReport, config: TrainConfig, inputs: Inputs) -> str:
+    """Returns the table of what was taken over and what is trained."""
+    notes = [f"from epoch {config.head_epochs + 1} on"] if config.head_epochs else []
+    if freezes_batch_norm(config, fresh=inputs.start.mode == "fresh"):
+        notes.append("batch normalisation frozen")
+    note = "".join(f", {one}" for one in notes)
+    return report.table(frozen=inputs.start.frozen, trained=inputs.trained, note=note)
 
 
 def _take_over_state(
@@ -353,7 +394,7 @@ def _loss_weights(config: TrainConfig, inputs: Inputs) -> dict[str, float]:
     return {label: weights[label] for label in inputs.trained}
 
 
-def _info(config: TrainConfig, inputs: Inputs, preprocessing: Preprocessing) -> dict[str, Any]:
+def _info(config: TrainConfig, inputs: Inputs, preprocessing: Preprocessing, behind: int) -> dict[str, Any]:
     """Returns what is known about the model before it is trained; part of `bundle.json`."""
     assert inputs.mapping is not None
     if inputs.start.earlier is not None:
@@ -366,13 +407,14 @@ def _info(config: TrainConfig, inputs: Inputs, preprocessing: Preprocessing) -> 
     return {
         "format_version": FORMAT_VERSION,
         "kind": "run",
-        "heads": describe_heads(inputs.mapping, config.labels),
+        "heads": describe_heads(inputs.mapping, config.labels, inputs.specs),
         "backbone": {"name": config.model, "weights": weights, "frozen": inputs.start.frozen},
         "input": {"height": preprocessing.output_height, "width": preprocessing.output_width},
         "parents": {name: shards.digest for name, shards in inputs.shards.items()},
         "train_label_counts": inputs.counts["training"],
         "config_sha256": digest_of(settings_that_count(config)),
         "seed": config.seed,
+        "epochs_before": behind,
         "versions": {
             "camtrap_tf": __version__,
             "tensorflow": tf.__version__,
@@ -394,7 +436,7 @@ def _finish(work: Training, inputs: Inputs, progress: Progress, info: Mapping[st
     if "test" in inputs.shards:
         measured = measure(
             work.stepper.predict, work.frames_of(inputs.shards["test"]), inputs.shards["test"], work.mapping.label_types,
-            keep=True, description="Test",
+            specs=work.specs, keep=True, description="Test",
         )  # fmt: skip
         _write_test(work, inputs, measured)
         heads = {label: score.as_dict() for label, score in measured.scores.heads.items()}
@@ -402,11 +444,12 @@ def _finish(work: Training, inputs: Inputs, progress: Progress, info: Mapping[st
     bundle_info = {
         **info,
         "epoch": progress.best.epoch,
-        "metrics": {"validation_loss": progress.best.best, **scores},
+        "metrics": {"validation_loss": progress.best.loss, **scores},
     }
     bundle = Bundle(work.model, inputs.full_mapping, work.preprocessing, bundle_info)
     state = state_path(best)
-    bundle.write(config.model_save_dir, beside={state_path(Path("model.keras")).name: state} if state.is_file() else {})
+    with in_float32(work.model):
+        bundle.write(config.model_save_dir, beside={state_path(Path("model.keras")).name: state} if state.is_file() else {})
     said = {
         "ending": ending,
         "early": progress.ended is not None,
@@ -422,7 +465,9 @@ def _validation(work: Training, progress: Progress) -> dict[str, dict[str, float
     """Returns the validation scores of the best epoch, measured again where an earlier process found it."""
     if progress.best.epoch in progress.history:
         return progress.history[progress.best.epoch]["val"]
-    measured = measure(work.stepper.predict, work.frames_of(work.validation), work.validation, work.mapping.label_types)
+    measured = measure(
+        work.stepper.predict, work.frames_of(work.validation), work.validation, work.mapping.label_types, specs=work.specs
+    )
     return {label: score.as_dict() for label, score in measured.scores.heads.items()}
 
 

@@ -21,7 +21,7 @@ heads by class name: a class keeps its weights wherever its index moves.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -34,7 +34,7 @@ from camtrap_tf.config.training import TrainConfig
 from camtrap_tf.errors import ModelError, SettingError
 from camtrap_tf.labels import LabelMapping
 from camtrap_tf.models.classifier import head_layers
-from camtrap_tf.models.heads import HEAD_PREFIX
+from camtrap_tf.models.heads import HEAD_PREFIX, spec_of
 from camtrap_tf.models.weights import Misfit, fit, weighted_layers
 from camtrap_tf.training.earlier import Earlier
 from camtrap_tf.training.source import SourceModel
@@ -210,6 +210,7 @@ class HeadCopy:
         kept: classes that took over their weights.
         added: classes that begin anew.
         dropped: classes of the source that are not wanted.
+        kinds: kind of the head in the source and now, where they differ.
         reordered: whether a class that was kept has another index than in the source.
     """
 
@@ -218,6 +219,7 @@ class HeadCopy:
     added: tuple[str, ...]
     dropped: tuple[str, ...]
     reordered: bool = False
+    kinds: tuple[str, str] | None = None
 
     @property
     def same(self) -> bool:
@@ -241,20 +243,35 @@ class CopyReport:
     heads: tuple[HeadCopy, ...]
     dropped_heads: tuple[str, ...]
 
-    def table(self, *, frozen: bool) -> str:
-        """Returns the table of what was kept, added and dropped, and what is trained."""
+    def table(self, *, frozen: bool, trained: Container[str] | None = None, note: str = "") -> str:
+        """Returns the table of what was kept, added and dropped, and what is trained.
+
+        Args:
+            frozen: whether the backbone stays as it is.
+            trained: label types that are trained; all where not given.
+            note: what else is to be said of training the backbone.
+        """
         rows = [("part", "kept", "added", "dropped", "trained")]
         filled = f"{self.layers} layers" + (f", {len(self.misfits)} not" if self.misfits else "")
-        rows.append(("backbone", filled, "", "", "frozen" if frozen else "yes"))
-        rows += [(f"head {head.label}", _some(head.kept), _some(head.added), _some(head.dropped), "yes") for head in self.heads]
+        rows.append(("backbone", filled if self.layers else "", "", "", "frozen" if frozen else f"yes{note}"))
+        for head in self.heads:
+            kept = _some(head.kept) + (" in another order" if head.reordered else "")
+            learns = "yes" if trained is None or head.label in trained else "no: one class"
+            rows.append((f"head {head.label}", kept, _some(head.added), _some(head.dropped), learns))
         rows += [(f"head {label}", "", "", "all", "") for label in self.dropped_heads]
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        lines += [f"head {head.label} begins anew: {' → '.join(head.kinds)}" for head in self.heads if head.kinds]
         return "\n".join([*lines, *(f"not filled: {misfit.layer}: {misfit.reason}" for misfit in self.misfits)])
 
 
 def _some(names: tuple[str, ...]) -> str:
     return f"{len(names)} ({', '.join(names[:4])}{', …' if len(names) > 4 else ''})" if names else ""
+
+
+def nothing_copied(mapping: LabelMapping) -> CopyReport:
+    """Returns the report of a model whose heads all begin anew."""
+    return CopyReport(0, (), tuple(HeadCopy(label, (), mapping.names(label), ()) for label in mapping.label_types), ())
 
 
 def copy_weights(model: keras.Model, mapping: LabelMapping, source: SourceModel) -> CopyReport:
@@ -272,14 +289,22 @@ def copy_weights(model: keras.Model, mapping: LabelMapping, source: SourceModel)
     return CopyReport(len(filled), tuple(misfits), tuple(heads), dropped)
 
 
-def _copy_head(head: keras.layers.Dense, label: str, mapping: LabelMapping, source: SourceModel) -> HeadCopy:
+def _copy_head(head: keras.layers.Layer, label: str, mapping: LabelMapping, source: SourceModel) -> HeadCopy:
     wanted, weights = mapping.names(label), source.heads.get(label)
     if weights is None:
         return HeadCopy(label, (), wanted, ())
     places = _places(label, mapping, source.mapping)
     old = source.mapping.names(label)
+    spec = spec_of(head)
+    if weights.spec.kind != spec.kind:
+        return HeadCopy(label, (), wanted, old, kinds=(weights.spec.kind, spec.kind))
     if weights.kernel.shape[0] != head.kernel.shape[0]:
         return HeadCopy(label, (), wanted, old)
+    if spec.kind == "ordinal":  # its thresholds mean something together only
+        if [wanted[index] for index in spec.order] != [old[index] for index in weights.spec.order]:
+            return HeadCopy(label, (), wanted, old)
+        head.set_weights(weights.arrays)
+        return HeadCopy(label, wanted, (), (), wanted != old)
     kernel, bias = (np.array(array) for array in head.get_weights())
     for index, place in places.items():
         kernel[:, index], bias[index] = weights.kernel[:, place], weights.bias[place]
@@ -323,7 +348,12 @@ def require_complete(report: CopyReport, start: Start, config: TrainConfig, sour
         return
     other = [head for head in report.heads if not head.same]
     if other or report.dropped_heads:
-        told = [f"{head.label!r} has classes {_change(head)}" for head in other]
+        told = [
+            f"{head.label!r} was a {head.kinds[0]} head, not a {head.kinds[1]} one"
+            if head.kinds
+            else f"{head.label!r} has classes {_change(head)}"
+            for head in other
+        ]
         told += [f"{label!r} is not in --labels" for label in report.dropped_heads]
         raise ModelError(
             f"--continue-training: the heads of {source.file} are others: {'; '.join(told)}; "
