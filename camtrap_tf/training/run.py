@@ -204,9 +204,8 @@ def _train(config: TrainConfig, inputs: Inputs, behind: int, watch: SignalWatch)
             model = _starting_model(config, inputs, preprocessing)
         sampling, objectives = set_up_balance(config, inputs)
         steps = steps_per_epoch(config, example_count(inputs.shards["training"], preprocessing, sampling))
-        optimizer, unfreezing = set_up(
-            config, model, batch_size=steps[0], epoch_steps=steps[1], behind=0 if inputs.start.mode == "continue" else _begun_at(inputs, behind)
-        )
+        before = 0 if inputs.start.mode == "continue" else _begun_at(inputs, behind)
+        optimizer, unfreezing = set_up(config, model, batch_size=steps[0], epoch_steps=steps[1], behind=before)
     facts = {
         "validation": inputs.shards["validation"].digest,
         "labels": list(inputs.trained),
@@ -450,6 +449,8 @@ def _finish(work: Training, inputs: Inputs, progress: Progress, info: Mapping[st
     state = state_path(best)
     with in_float32(work.model):
         bundle.write(config.model_save_dir, beside={state_path(Path("model.keras")).name: state} if state.is_file() else {})
+    if config.keep_epochs == "best_last":
+        work.folder.prune(keep={progress.epoch, progress.best.epoch})
     said = {
         "ending": ending,
         "early": progress.ended is not None,
