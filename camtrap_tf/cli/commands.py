@@ -20,12 +20,14 @@ class Command:
         config: settings model, `module:Class` below `camtrap_tf`.
         stage: function of that config, `module:function` below `camtrap_tf`.
         logs_to: setting whose folder takes the log files where `--log-outdir` is not given; None: no log files.
+        first: setting that a word without a flag, right after the command, is the value of; None: there is no such word.
     """
 
     words: tuple[str, ...]
     config: str
     stage: str
     logs_to: str | None = None
+    first: str | None = None
 
     @property
     def name(self) -> str:
@@ -106,6 +108,13 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(words=("train",), config="config.training:TrainConfig", stage="training.run:train", logs_to="run_outputs_dir"),
     Command(
+        words=("train", "recipe"),
+        config="config.optimisation:RecipeConfig",
+        stage="training.recipes:print_recipe",
+        first="name",
+    ),
+    Command(words=("train", "plot"), config="config.watching:PlotConfig", stage="training.plotting:plot", first="run"),
+    Command(
         words=("predict",),
         config="config.delivery:PredictConfig",
         stage="prediction.predictor:predict",
@@ -120,6 +129,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(words=("export",), config="config.delivery:ExportConfig", stage="export.saved_model:export", logs_to="output_dir"),
     Command(words=("serve",), config="config.delivery:ServeConfig", stage="serving.app:serve"),
     Command(words=("demo",), config="config.delivery:DemoConfig", stage="cli.demo:demo"),
+    Command(words=("env",), config="config.environment:EnvironmentConfig", stage="cli.environment:look"),
 )
 
 ALIASES: dict[tuple[str, ...], tuple[str, ...]] = {("inventory", "dir"): ("inventory", "folders"), ("train", "run"): ("train",)}

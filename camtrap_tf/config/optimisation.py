@@ -41,7 +41,7 @@ class RatesConfig(StageConfig):
     layer_decay: float = Field(1.0, gt=0, le=1, description="share of the rate that each deeper quarter of the backbone keeps")
     freeze_bn: bool | None = Field(
         None,
-        description="batch normalisation of the backbone keeps its statistics and scales; default: on where --weights are given",
+        description="batch normalisation of the backbone keeps its statistics and scales; default: on with --weights",
     )
     monitor: str = Field(
         "loss",

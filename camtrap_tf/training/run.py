@@ -197,7 +197,7 @@ def _train(config: TrainConfig, inputs: Inputs, behind: int, watch: SignalWatch)
     restored = checkpoints.newest() if inputs.start.resumes else None
     keras.utils.set_random_seed(seed_for(config.seed, "weights"))
     preprocessing = choose_preprocessing(config, inputs)
-    strategy = strategy_on(inputs.devices)
+    strategy = strategy_on(inputs.devices, synchronised=config.synchronised_batch_norm)
     _LOG.info("mode: %s; devices: %s", inputs.start.text, ", ".join(inputs.devices))
     with strategy.scope():
         with computing_in(config.precision):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -58,7 +59,7 @@ class Unfreezing:
         backbone = model.get_layer(BACKBONE_LAYER)
         layers = list(weighted_layers(backbone).values())[::-1] if backbone.trainable else []
         cuts = [len(layers) * block // BLOCKS for block in range(BLOCKS + 1)]
-        self._blocks = [layers[first:last] for first, last in zip(cuts, cuts[1:], strict=False)]
+        self._blocks = [layers[first:last] for first, last in itertools.pairwise(cuts)]
         self._variables = [[v for layer in block for v in layer.trainable_variables] for block in self._blocks]
         inside = {id(variable) for block in self._variables for variable in block}
         self._heads = [variable for variable in model.trainable_variables if id(variable) not in inside]
