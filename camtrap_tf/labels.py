@@ -17,6 +17,8 @@ from camtrap_tf.records import MISSING
 
 UNKNOWN = -1
 """Index of a class that is missing, or that the mapping does not know."""
+PRESENT_FROM = 0.5
+"""From this probability on a class of a sigmoid head is there."""
 COUNT_BIN = re.compile(r"(\d+)(?:\s*-\s*\d+|\+)?")
 """Names of count bins: `7`, `11-50`, `51+`."""
 

@@ -13,6 +13,7 @@ from camtrap_tf.config.names import Normalisation, Optimizer, TransferType
 from camtrap_tf.config.optimisation import DevicesConfig, RatesConfig
 from camtrap_tf.config.running import RunningConfig
 from camtrap_tf.config.variation import VariationConfig
+from camtrap_tf.config.watching import WatchConfig
 
 
 class InputConfig(VariationConfig):
@@ -52,7 +53,7 @@ class ModelConfig(StageConfig):
     freeze_backbone: bool = Field(False, description="train the heads only")
 
 
-class TrainConfig(InputConfig, ModelConfig, HeadConfig, RatesConfig, DevicesConfig, RunningConfig, LoggedConfig):
+class TrainConfig(InputConfig, ModelConfig, HeadConfig, RatesConfig, DevicesConfig, RunningConfig, WatchConfig, LoggedConfig):
     """Train a model with one head per label; writes a run folder and the finished bundle."""
 
     run_outputs_dir: Path = Field(description="run folder: checkpoints, logs, metrics")

@@ -28,6 +28,7 @@ from camtrap_tf.models.metrics import HeadScore, Scores
 from camtrap_tf.training.callbacks import Best, EarlyStopping, Plateau, monitored
 from camtrap_tf.training.checkpoints import CheckpointClock, Checkpoints, Position
 from camtrap_tf.training.live import EpochDisplay
+from camtrap_tf.training.loggers import ScoreLoggers
 from camtrap_tf.training.measuring import measure
 from camtrap_tf.training.optimizers import rate_of
 from camtrap_tf.training.run_folder import RunFolder
@@ -121,6 +122,7 @@ class Training:
         environment: versions of libraries and the like, kept with every checkpoint.
         specs: label type → what its head is.
         sampling: which examples an epoch is made of; None: each once.
+        loggers: services that are told the scores.
         providers: name → what a checkpoint holds the state of and a resumed training restores, in this order.
     """
 
@@ -140,6 +142,7 @@ class Training:
     providers: dict[str, StateProvider] = field(default_factory=dict)
     specs: Mapping[str, HeadSpec] = field(default_factory=dict)
     sampling: Sampling | None = None
+    loggers: ScoreLoggers | None = None
 
     @property
     def example_count(self) -> int:
@@ -406,6 +409,8 @@ def _report(work: Training, number: int, trained: Scores, validated: Scores, rat
     row["lr"] = rate
     steps = steps_per_epoch(work.config, work.example_count)[1]
     work.folder.log_epoch(row, step=number * steps)
+    if work.loggers is not None:
+        work.loggers.log(number, {name: value for name, value in row.items() if name != "epoch"})
     if work.config.tensorboard:
         work.folder.tensorboard(number, {**parts, "train": {**parts["train"], "learning_rate": rate}})
     progress.history[number] = {

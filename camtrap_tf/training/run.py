@@ -37,14 +37,16 @@ from camtrap_tf.records import MISSING
 from camtrap_tf.training.checkpoints import Checkpoint, Checkpoints, listed
 from camtrap_tf.training.devices import compiles, gpu_count, one_operation_at_a_time, strategy_on
 from camtrap_tf.training.earlier import FINISHED_FILE
+from camtrap_tf.training.extremes import write_extremes
 from camtrap_tf.training.imbalance import set_up_balance
 from camtrap_tf.training.inputs import Inputs, gather
+from camtrap_tf.training.loggers import ScoreLoggers, check_services
 from camtrap_tf.training.loop import Progress, Training, run_epochs, steps_per_epoch
 from camtrap_tf.training.measuring import Measured, majority_baseline, measure
 from camtrap_tf.training.optimizers import rate_of
 from camtrap_tf.training.plan import Plan, make_plan
 from camtrap_tf.training.recipes import with_recipe
-from camtrap_tf.training.run_folder import TEST_FILE, RunFolder
+from camtrap_tf.training.run_folder import EXTREMES, TEST_FILE, RunFolder
 from camtrap_tf.training.signals import SignalWatch, StopSignal, watched_signals
 from camtrap_tf.training.start_rule import (
     CopyReport,
@@ -153,6 +155,7 @@ def _stopped(config: TrainConfig, stop: StopSignal) -> Stopped:
 
 def _begin(config: TrainConfig, watch: SignalWatch) -> TrainResult:
     """Looks at everything that is needed, then trains."""
+    check_services(config.log_to)
     inputs = gather(config)
     if inputs.source is not None:
         source = inputs.source
@@ -181,6 +184,7 @@ def _already_finished(config: TrainConfig, inputs: Inputs) -> TrainResult | None
         return None
     said, bundle = earlier.finished, config.model_save_dir / BUNDLE_FILE
     more = earlier.position.epoch < config.max_epochs and not said["early"]
+    more |= bool(config.log_extreme_examples) and not (config.run_outputs_dir / EXTREMES).is_dir()
     there = bundle.is_file() and read_json(bundle, what="bundle").get("model_sha256") == said["model_sha256"]
     if more or not there:
         return None
@@ -238,10 +242,17 @@ def _train(config: TrainConfig, inputs: Inputs, behind: int, watch: SignalWatch)
     }
     if restored is not None:
         _restore(work, progress, restored)
+    work.loggers = ScoreLoggers(
+        config.log_to, folder=folder.path, project=config.log_project, settings=settings_that_count(config),
+        resumed=restored is not None,
+    )  # fmt: skip
+    failed = True
     try:
         ending = run_epochs(work, progress)
+        failed = False
     finally:
         folder.close()
+        work.loggers.close(failed=failed)
     return _finish(work, inputs, progress, info, ending)
 
 
@@ -440,6 +451,8 @@ def _finish(work: Training, inputs: Inputs, progress: Progress, info: Mapping[st
         _write_test(work, inputs, measured)
         heads = {label: score.as_dict() for label, score in measured.scores.heads.items()}
         scores["test"] = _with_baseline(heads, "test", inputs)
+    if config.log_extreme_examples:
+        _write_extremes(work)
     bundle_info = {
         **info,
         "epoch": progress.best.epoch,
@@ -460,6 +473,19 @@ def _finish(work: Training, inputs: Inputs, progress: Progress, info: Mapping[st
     }
     write_json(work.folder.path / FINISHED_FILE, said)
     return TrainResult(ending, work.folder.path, config.model_save_dir, progress.best.epoch, scores)
+
+
+def _write_extremes(work: Training) -> None:
+    """Writes the validation pictures that the best model is surest and most mistaken about."""
+    labels = work.mapping.label_types
+    measured = measure(
+        work.stepper.predict, work.frames_of(work.validation), work.validation, labels,
+        specs=work.specs, keep=True, description="Extreme examples",
+    )  # fmt: skip
+    names = {label: work.mapping.names(label) for label in labels}
+    write_extremes(
+        work.folder.path, measured.rows, work.validation, names=names, specs=work.specs, k=work.config.log_extreme_examples
+    )
 
 
 def _validation(work: Training, progress: Progress) -> dict[str, dict[str, float | None]]:

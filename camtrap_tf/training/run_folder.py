@@ -32,6 +32,8 @@ TIMING_FILE = "timing.csv"
 _TABLES = (LOG_FILE, METRICS_FILE, TIMING_FILE)
 TEST_FILE = "test_preds.json"
 TENSORBOARD = "tensorboard"
+EXTREMES = "extreme_examples"
+SERVICES_FILE = "log_services.json"
 _LOG = logger(__name__)
 
 
@@ -54,7 +56,7 @@ class RunFolder:
             keep_best: whether the best model so far belongs to this training too.
         """
         stale = [path for path in self.path.iterdir() if (epoch_of(path.name.replace(".state.npz", ".keras")) or 0) > epoch]
-        names = [TEST_FILE, CHECKPOINTS, FINISHED_FILE] + ([] if epoch else [*_TABLES, TENSORBOARD])
+        names = [TEST_FILE, CHECKPOINTS, FINISHED_FILE, EXTREMES, SERVICES_FILE] + ([] if epoch else [*_TABLES, TENSORBOARD])
         if not keep_best:
             names += [BEST_FILE, state_path(self.path / BEST_FILE).name]
         stale += [self.path / name for name in names if (self.path / name).exists()]

@@ -31,6 +31,7 @@ import numpy as np
 from camtrap_tf.config.names import HUB_PREFIX
 from camtrap_tf.config.running import RunningConfig
 from camtrap_tf.config.training import TrainConfig
+from camtrap_tf.config.watching import WatchConfig
 from camtrap_tf.errors import ModelError, SettingError
 from camtrap_tf.labels import LabelMapping
 from camtrap_tf.models.classifier import head_layers
@@ -44,6 +45,7 @@ FREE_TO_CHANGE = frozenset(
         *("run_outputs_dir", "model_save_dir", "log_outdir"),
         *("max_epochs", "n_cpus", "tensorboard", "dry_run"),
         *RunningConfig.model_fields,
+        *WatchConfig.model_fields,
     }
 )
 """Settings that a training may be gone on with under other values: places, workers, logging, and how long it goes."""
