@@ -11,7 +11,8 @@ from camtrap_tf.config.base import StageConfig
 Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
 RateSchedule = Literal["legacy", "constant", "cosine", "step"]
 JitCompile = Literal["auto", "on", "off"]
-MONITORED = ("loss", "accuracy", "top_k_accuracy")
+LESS_IS_BETTER = ("loss", "weighted_loss", "bin_error")
+MONITORED = (*LESS_IS_BETTER, "accuracy", "weighted_accuracy", "top_k_accuracy", "within_one_bin", "micro_f1", "macro_f1")
 
 
 class RatesConfig(StageConfig):
@@ -35,7 +36,7 @@ class RatesConfig(StageConfig):
     ema_decay: float = Field(
         0.0, ge=0, lt=1, description="average weights over steps with this decay; they are validated and saved; 0: off"
     )
-    head_epochs: int = Field(0, ge=0, description="epochs in which the heads alone are trained")
+    head_epochs: int = Field(0, ge=0, description="epochs in which the heads alone are trained, from 0 instead of random")
     unfreeze_epochs: int = Field(0, ge=0, description="epochs over which the backbone thaws from its top; 0: all at once")
     backbone_rate: float = Field(1.0, ge=0, description="learning rate of the backbone's top, as a share of the heads'")
     layer_decay: float = Field(1.0, gt=0, le=1, description="share of the rate that each deeper quarter of the backbone keeps")
@@ -45,8 +46,8 @@ class RatesConfig(StageConfig):
     )
     monitor: str = Field(
         "loss",
-        description="what the best epoch and early stopping go by, on validation data: loss, accuracy or top_k_accuracy, "
-        "of all labels or of one (accuracy/species)",
+        description="what the best epoch and early stopping go by, on validation data: loss, accuracy, "
+        "weighted_accuracy, macro_f1 …, the mean over the labels that have it, or that of one label (accuracy/species)",
     )
 
     @model_validator(mode="after")

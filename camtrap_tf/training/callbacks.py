@@ -6,6 +6,7 @@ import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
+from camtrap_tf.config.optimisation import LESS_IS_BETTER
 from camtrap_tf.models.metrics import Scores
 
 PLATEAU_FACTOR = 0.1
@@ -109,17 +110,17 @@ def monitored(monitor: str, scores: Scores, loss: float) -> float:
     """Returns what epochs are compared by; less is better.
 
     Args:
-        monitor: `loss`, `accuracy` or `top_k_accuracy`, of all label types or of one (`accuracy/species`).
+        monitor: a score by name, the mean over the label types that have it, or of one of them (`accuracy/species`).
         scores: of the validation data.
         loss: total validation loss.
 
     Returns:
-        The loss, or the accuracy with its sign changed: the mean over label types that have any labels.
+        The loss, or the score; with its sign changed where more of it is better. 0 where nothing is labelled.
     """
     metric, _, label = monitor.partition("/")
     if monitor == "loss":
         return loss
     heads = [scores.heads[label]] if label else list(scores.heads.values())
-    values = [float(value) for value in (head.as_dict()[metric] for head in heads) if value is not None]
+    values = [float(value) for value in (head.as_dict().get(metric) for head in heads) if value is not None]
     mean = sum(values) / len(values) if values else 0.0
-    return mean if metric == "loss" else -mean
+    return mean if metric in LESS_IS_BETTER else -mean

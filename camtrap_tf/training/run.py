@@ -65,6 +65,7 @@ from camtrap_tf.training.strategies import (
     freeze_batch_norm,
     freezes_batch_norm,
     in_float32,
+    heads_from_zero,
     set_up,
     synchronise_batch_norm,
 )
@@ -343,6 +344,8 @@ def _starting_model(config: TrainConfig, inputs: Inputs, preprocessing: Preproce
         synchronise_batch_norm(model)
     for label, head in head_layers(model).items():
         head.trainable = label in inputs.trained
+    if config.head_epochs and not given:
+        heads_from_zero(model)
     return model
 
 

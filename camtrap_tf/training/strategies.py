@@ -12,6 +12,7 @@ import keras
 from camtrap_tf.config.optimisation import Precision
 from camtrap_tf.config.training import TrainConfig
 from camtrap_tf.models.backbones import BACKBONE_LAYER, has_weights
+from camtrap_tf.models.classifier import head_layers
 from camtrap_tf.models.weights import weighted_layers
 from camtrap_tf.training.optimizers import give_share, make_optimizer
 from camtrap_tf.training.schedules import BLOCKS, Thaw, base_rate, rate_shape
@@ -39,6 +40,15 @@ def freeze_batch_norm(model: keras.Model) -> None:
     """Fixes the batch normalisation of the backbone: stored statistics, scales and offsets stay."""
     for layer in batch_norms(model.get_layer(BACKBONE_LAYER)):
         layer.trainable = False
+
+
+def heads_from_zero(model: keras.Model) -> None:
+    """Empties the kernels of the heads.
+
+    Few pictures pin down few directions of a kernel; in all others its random start would stay, as noise in the answers.
+    """
+    for head in head_layers(model).values():
+        head.kernel.assign(keras.ops.zeros_like(head.kernel))
 
 
 def synchronise_batch_norm(model: keras.Model) -> None:
