@@ -27,8 +27,10 @@ from tests.unit.training.helpers import make_config
 
 data, out = Path(sys.argv[1]), Path(sys.argv[2])
 SETTINGS = dict(
-    max_epochs=3, batch_size=3, n_batches_per_epoch_train=5, optimizer="adam", checkpoint_every_steps=2, dropout=0.3,
-    reduce_lr_on_plateau_patience=1, early_stopping_patience=0,
+    max_epochs=3, batch_size=3, n_batches_per_epoch_train=5, checkpoint_every_steps=2, dropout=0.3,
+    optimizer="adamw", weight_decay=0.01, ema_decay=0.9, learning_rate_schedule="cosine", warmup_epochs=0.5,
+    head_epochs=1, backbone_rate=0.3, reduce_lr_on_plateau_patience=1, early_stopping_patience=0,
+    color_augmentation="full_randomized", mixup=0.3, sampling="balanced",
 )
 
 def at_event(number, act):

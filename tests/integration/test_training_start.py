@@ -134,7 +134,7 @@ def test_disk_full_at_the_end_of_an_epoch(data: Path, used: Path, monkeypatch: p
 
     with monkeypatch.context() as patched:
         patched.setattr(keras.Model, "save", full)
-        with pytest.raises(CamtrapError, match="No space left on device.*the last checkpoint stays"):
+        with pytest.raises(CamtrapError, match=r"No space left on device.*the last checkpoint stays"):
             train(make_config(data, used, max_epochs=2))
     assert listed(used / "run")[0] == Position(1)
     run(make_config(data, used, max_epochs=2))
