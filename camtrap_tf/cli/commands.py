@@ -113,6 +113,7 @@ COMMANDS: tuple[Command, ...] = (
         stage="training.recipes:print_recipe",
         first="name",
     ),
+    Command(words=("train", "doctor"), config="config.doctor:DoctorConfig", stage="training.doctor:examine"),
     Command(words=("train", "plot"), config="config.watching:PlotConfig", stage="training.plotting:plot", first="run"),
     Command(
         words=("predict",),

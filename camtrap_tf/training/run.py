@@ -206,7 +206,7 @@ def _train(config: TrainConfig, inputs: Inputs, behind: int, watch: SignalWatch)
     _LOG.info("mode: %s; devices: %s", inputs.start.text, ", ".join(inputs.devices))
     with strategy.scope():
         with computing_in(config.precision):
-            model = _starting_model(config, inputs, preprocessing)
+            model = starting_model(config, inputs, preprocessing)
         sampling, objectives = set_up_balance(config, inputs)
         steps = steps_per_epoch(config, example_count(inputs.shards["training"], preprocessing, sampling))
         before = 0 if inputs.start.mode == "continue" else _begun_at(inputs, behind)
@@ -223,7 +223,7 @@ def _train(config: TrainConfig, inputs: Inputs, behind: int, watch: SignalWatch)
     info = _info(config, inputs, preprocessing, behind)
     folder.write_setup(config, inputs.full_mapping, preprocessing, info)
     stepper = Stepper(
-        model, optimizer, strategy=strategy, preprocessing=preprocessing, loss_weights=_loss_weights(config, inputs),
+        model, optimizer, strategy=strategy, preprocessing=preprocessing, loss_weights=loss_weights(config, inputs),
         strong=StrongAugmentation.from_config(config), unfreezing=unfreezing, accumulate_steps=config.accumulate_steps,
         objectives=objectives,
         jit_compile=compiles(config.jit_compile, inputs.devices),
@@ -323,7 +323,7 @@ def choose_preprocessing(config: TrainConfig, inputs: Inputs) -> Preprocessing:
     return wanted.with_statistics(means, stdevs)
 
 
-def _starting_model(config: TrainConfig, inputs: Inputs, preprocessing: Preprocessing) -> keras.Model:
+def starting_model(config: TrainConfig, inputs: Inputs, preprocessing: Preprocessing) -> keras.Model:
     """Builds the model and fills it as the start rule says."""
     assert inputs.mapping is not None
     copies = inputs.start.copies
@@ -402,7 +402,8 @@ def _reordered(inputs: Inputs) -> str | None:
     return None
 
 
-def _loss_weights(config: TrainConfig, inputs: Inputs) -> dict[str, float]:
+def loss_weights(config: TrainConfig, inputs: Inputs) -> dict[str, float]:
+    """Returns label type → weight in the loss, of those that are trained."""
     weights = dict(zip(config.labels, config.labels_loss_weights or (1.0,) * len(config.labels), strict=True))
     return {label: weights[label] for label in inputs.trained}
 
