@@ -5,7 +5,8 @@ Format of `label_mapping.json`: `{"species": {"cat": 0, "dog": 1, "doggy": 1}}` 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,10 @@ from camtrap_tf.records import MISSING
 
 UNKNOWN = -1
 """Index of a class that is missing, or that the mapping does not know."""
+PRESENT_FROM = 0.5
+"""From this probability on a class of a sigmoid head is there."""
+COUNT_BIN = re.compile(r"(\d+)(?:\s*-\s*\d+|\+)?")
+"""Names of count bins: `7`, `11-50`, `51+`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +117,49 @@ class LabelMapping:
         """
         return LabelMapping({label: self._of(label) for label in labels})
 
+    def without(self, label: str, names: Collection[str]) -> LabelMapping:
+        """Returns the mapping without some classes of a label type, those that share an index with them included.
+
+        The other classes keep their order and are numbered again.
+        """
+        known = self._of(label)
+        gone = {known[name] for name in names if name in known}
+        kept = sorted(set(known.values()) - gone)
+        numbers = {index: number for number, index in enumerate(kept)}
+        left = {name: numbers[index] for name, index in known.items() if index in numbers}
+        return LabelMapping({**self.classes, label: left})
+
     def _of(self, label: str) -> Mapping[str, int]:
         if label not in self.classes:
             raise LabelError(f"no label type {label!r} in the label mapping{suggestion(label, self.classes)}")
         return self.classes[label]
+
+
+def bin_order(names: Sequence[str], where: str) -> tuple[int, ...]:
+    """Returns the indices of count bins (`1`, `11-50`, `51+`) by their lower bounds.
+
+    Args:
+        names: class names by index.
+        where: what they are the classes of, for messages.
+
+    Raises:
+        LabelError: one of them is no count bin, or two begin with the same number.
+    """
+    bounds: dict[int, int] = {}
+    for index, name in enumerate(names):
+        match = COUNT_BIN.fullmatch(name.strip())
+        if match is None:
+            raise LabelError(
+                f"{where}: class {name!r} is no count bin such as 7, 11-50 or 51+, so it has no place in an order; "
+                "take it out of the label mapping (its records then count as missing), or use a softmax head"
+            )
+        lower = int(match[1])
+        if lower in bounds:
+            raise LabelError(
+                f"{where}: classes {names[bounds[lower]]!r} and {name!r} begin with the same number; keep one of them"
+            )
+        bounds[lower] = index
+    return tuple(bounds[lower] for lower in sorted(bounds))
 
 
 def merge_mappings(mappings: Iterable[LabelMapping]) -> LabelMapping:

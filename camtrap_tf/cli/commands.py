@@ -20,12 +20,14 @@ class Command:
         config: settings model, `module:Class` below `camtrap_tf`.
         stage: function of that config, `module:function` below `camtrap_tf`.
         logs_to: setting whose folder takes the log files where `--log-outdir` is not given; None: no log files.
+        first: setting that a word without a flag, right after the command, is the value of; None: there is no such word.
     """
 
     words: tuple[str, ...]
     config: str
     stage: str
     logs_to: str | None = None
+    first: str | None = None
 
     @property
     def name(self) -> str:
@@ -95,11 +97,24 @@ COMMANDS: tuple[Command, ...] = (
         stage="dataset.inspection:inspect_dataset",
     ),
     Command(
+        words=("dataset", "preview"),
+        config="config.variation:PreviewConfig",
+        stage="input_pipeline.preview:preview",
+    ),
+    Command(
         words=("labels", "merge"),
         config="config.dataset:LabelsMergeConfig",
         stage="curation.mappings:merge_label_mappings",
     ),
     Command(words=("train",), config="config.training:TrainConfig", stage="training.run:train", logs_to="run_outputs_dir"),
+    Command(
+        words=("train", "recipe"),
+        config="config.optimisation:RecipeConfig",
+        stage="training.recipes:print_recipe",
+        first="name",
+    ),
+    Command(words=("train", "doctor"), config="config.doctor:DoctorConfig", stage="training.doctor:examine"),
+    Command(words=("train", "plot"), config="config.watching:PlotConfig", stage="training.plotting:plot", first="run"),
     Command(
         words=("predict",),
         config="config.delivery:PredictConfig",
@@ -115,6 +130,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(words=("export",), config="config.delivery:ExportConfig", stage="export.saved_model:export", logs_to="output_dir"),
     Command(words=("serve",), config="config.delivery:ServeConfig", stage="serving.app:serve"),
     Command(words=("demo",), config="config.delivery:DemoConfig", stage="cli.demo:demo"),
+    Command(words=("env",), config="config.environment:EnvironmentConfig", stage="cli.environment:look"),
 )
 
 ALIASES: dict[tuple[str, ...], tuple[str, ...]] = {("inventory", "dir"): ("inventory", "folders"), ("train", "run"): ("train",)}
@@ -150,12 +166,13 @@ def find(verb: str, following: str | None) -> tuple[Command, int]:
     if following is None or following.startswith("-"):
         return members[0], 1
     words = ALIASES.get((verb, following), (verb, following))
-    if len(members[0].words) == 1:
-        return members[0], 2 if words == members[0].words else 1
     for command in members:
         if command.words == words:
             return command, 2
-    raise SettingError(f"no command '{verb} {following}'{suggestion(following, [command.words[1] for command in members])}")
+    if len(members[0].words) == 1 and len(members) == 1:
+        return members[0], 1
+    second = [command.words[1] for command in members if len(command.words) > 1]
+    raise SettingError(f"no command '{verb} {following}'{suggestion(following, second)}")
 
 
 def _load(name: str) -> Any:

@@ -19,7 +19,7 @@ from typing import Any
 from camtrap_tf import __version__
 from camtrap_tf.cli import legacy
 from camtrap_tf.cli.commands import Command, find, group
-from camtrap_tf.cli.flags import CONFIG_FLAG, flags_of, options_of, values_of
+from camtrap_tf.cli.flags import CONFIG_FLAG, flags_of, is_flag, options_of, values_of
 from camtrap_tf.cli.settings import make_config, read_yaml
 from camtrap_tf.config.base import StageConfig
 from camtrap_tf.errors import CamtrapError, SettingError
@@ -125,7 +125,10 @@ def parse(argv: Sequence[str]) -> Call:
     name = command.name
     model = command.model()
     flags = flags_of(model)
-    options = options_of(words[used:], command=name)
+    tokens = words[used:]
+    if command.first is not None and tokens and not is_flag(tokens[0]):
+        tokens.insert(0, "--" + command.first.replace("_", "-"))
+    options = options_of(tokens, command=name)
     notices: list[str] = []
     values = {}
     if older or legacy.is_older(options):

@@ -8,10 +8,15 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from camtrap_tf.config.base import LoggedConfig, Seed, StageConfig
-from camtrap_tf.config.names import ColorAugmentation, ImageChoice, Normalisation, Optimizer, TransferType
+from camtrap_tf.config.heads import HeadConfig
+from camtrap_tf.config.names import Normalisation, Optimizer, TransferType
+from camtrap_tf.config.optimisation import DevicesConfig, RatesConfig
+from camtrap_tf.config.running import RunningConfig
+from camtrap_tf.config.variation import VariationConfig
+from camtrap_tf.config.watching import WatchConfig
 
 
-class InputConfig(StageConfig):
+class InputConfig(VariationConfig):
     """Which examples the model sees, and how."""
 
     train_tfr_path: tuple[Path, ...] = Field(min_length=1, description="folders with training shards, searched through")
@@ -33,16 +38,6 @@ class InputConfig(StageConfig):
     n_cpus: int | None = Field(None, ge=1, description="threads that read and decode; default: one per core")
     n_batches_per_epoch_train: int | None = Field(None, ge=1, description="steps per epoch; default: all records once")
 
-    output_width: int | None = Field(None, ge=16, description="width of the model's input in px; default: the backbone's")
-    output_height: int | None = Field(None, ge=16, description="height of the model's input in px; default: the backbone's")
-    preserve_aspect_ratio: bool = Field(False, description="resize the smaller side and crop the centre, instead of squeezing")
-    color_augmentation: ColorAugmentation = Field("none", description="how strongly colours vary in training")
-    crop_factor: float = Field(0.1, ge=0, le=0.5, description="random crops keep at least 1 minus this of each side")
-    zoom_factor: float = Field(0.1, ge=0, le=0.5, description="random zoom by up to this factor, in or out")
-    rotate_by_angle: float = Field(5, ge=0, le=180, description="random rotation by up to this many degrees")
-    randomly_flip_horizontally: bool = Field(True, description="mirror half of the training pictures")
-    image_choice_for_sets: ImageChoice = Field("random", description="which frame of an event is trained on")
-
 
 class ModelConfig(StageConfig):
     """Which network, and where its weights come from."""
@@ -58,7 +53,7 @@ class ModelConfig(StageConfig):
     freeze_backbone: bool = Field(False, description="train the heads only")
 
 
-class TrainConfig(InputConfig, ModelConfig, LoggedConfig):
+class TrainConfig(InputConfig, ModelConfig, HeadConfig, RatesConfig, DevicesConfig, RunningConfig, WatchConfig, LoggedConfig):
     """Train a model with one head per label; writes a run folder and the finished bundle."""
 
     run_outputs_dir: Path = Field(description="run folder: checkpoints, logs, metrics")
@@ -101,6 +96,9 @@ class TrainConfig(InputConfig, ModelConfig, LoggedConfig):
             raise ValueError("--continue-training and --transfer-learning need --model-to-load")
         if self.rebuild_model and not self.continue_training:
             raise ValueError("--rebuild-model goes with --continue-training")
+        label = self.monitor.partition("/")[2]
+        if label and label not in self.labels:
+            raise ValueError(f"--monitor {self.monitor}: {label!r} is not in --labels")
         if isinstance(self.n_gpus, int) and self.n_gpus < 0:
             raise ValueError("--n-gpus is 'auto' or a number from 0")
         return self

@@ -9,7 +9,7 @@ collide with them where it is.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -108,6 +108,59 @@ def decode_example(data: bytes) -> Example:
         )
     except (DecodeError, UnicodeDecodeError, IndexError, KeyError) as err:
         raise DatasetError(f"a record is no SequenceExample of pictures and labels ({err})") from err
+
+
+def decode_observations(data: bytes | memoryview, label: str) -> tuple[str, ...]:
+    """Returns the classes of a label type of a record, without looking at its pictures.
+
+    Walks over the fields of the message: what is passed over is not even read where `data` is a mapped file.
+
+    Raises:
+        DatasetError: the bytes are no SequenceExample.
+    """
+    key = (LABEL_PREFIX + label).encode("utf-8")
+    try:
+        for lists in _submessages(data, 2):
+            for entry in _submessages(lists, 1):
+                if bytes(next(_submessages(entry, 1), b"")) == key:
+                    features = (one for value in _submessages(entry, 2) for one in _submessages(value, 1))
+                    texts = (text for feature in features for one in _submessages(feature, 1) for text in _submessages(one, 1))
+                    return tuple(bytes(text).decode("utf-8") for text in texts)
+    except (IndexError, UnicodeDecodeError) as err:
+        raise DatasetError(f"a record is no SequenceExample of pictures and labels ({err})") from err
+    return ()
+
+
+def _submessages(data: bytes | memoryview, wanted: int) -> Iterator[memoryview]:
+    """Yields the contents of a field that has a length, each time it occurs.
+
+    Source: "Encoding" in the documentation of Protocol Buffers.
+    """
+    view, place = memoryview(data), 0
+    while place < len(view):
+        tag, place = _varint(view, place)
+        if tag & 7 == 2:
+            length, place = _varint(view, place)
+            if place + length > len(view):
+                raise IndexError("cut off")
+            if tag >> 3 == wanted:
+                yield view[place : place + length]
+            place += length
+        elif tag & 7 == 0:
+            _, place = _varint(view, place)
+        else:
+            place += {1: 8, 5: 4}.get(tag & 7, len(view))
+
+
+def _varint(view: memoryview, place: int) -> tuple[int, int]:
+    """Returns a number of seven bits a byte, and the place after it."""
+    value = shift = 0
+    while True:
+        byte = view[place]
+        value |= (byte & 0x7F) << shift
+        place, shift = place + 1, shift + 7
+        if byte < 0x80:
+            return value, place
 
 
 @cache

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from camtrap_tf.labels import COUNT_BIN
 from camtrap_tf.prediction.scores import labelled
 
 Z_95 = 1.959963984540054
 """Quantile of the normal distribution for 95 % intervals."""
 TOP_K = 5
-COUNT_CLASS = re.compile(r"(\d+)(?:\s*-\s*\d+|\+)?")
-"""Names of count bins: `7`, `11-50`, `51+`."""
 MIN_BINS = 3
 """Below this, being within one bin is being anywhere."""
 
@@ -98,7 +96,7 @@ def count_order(names: Sequence[str]) -> np.ndarray | None:
     Returns:
         `[C]` int64 ranks from 0 by the lower bound; -1 for `NA`.
     """
-    matches = [COUNT_CLASS.fullmatch(name.strip()) for name in names]
+    matches = [COUNT_BIN.fullmatch(name.strip()) for name in names]
     if any(match is None and name.strip().upper() != "NA" for name, match in zip(names, matches, strict=True)):
         return None
     bounds = {i: int(match[1]) for i, match in enumerate(matches) if match}

@@ -19,18 +19,20 @@ from camtrap_tf.config.names import ImageChoice
 from camtrap_tf.errors import DatasetError
 from camtrap_tf.executors import available_cores
 from camtrap_tf.input_pipeline.frames import jpeg_input, random_windows, stacked_input
-from camtrap_tf.input_pipeline.order import epoch_order
+from camtrap_tf.input_pipeline.order import Sampling, epoch_order, occurrences, sampled_order
 from camtrap_tf.input_pipeline.preprocessing import Preprocessing
 from camtrap_tf.input_pipeline.seeds import FRAME, example_seeds, uniform
 from camtrap_tf.input_pipeline.shard_set import ShardSet
+from camtrap_tf.input_pipeline.targets import Blanks, target_lookup, target_widths
 from camtrap_tf.labels import UNKNOWN, LabelMapping
-from camtrap_tf.records import MISSING
 
 CHUNK = 32
 """Records that are read and parsed at once."""
 STACKED_FRAMES = 3
 MAX_FAILED_SHARE = 0.05
 """Share of undecodable pictures above which training and evaluation fail."""
+
+NO_BLANKS: Blanks = {}
 
 Element = dict[str, Any]
 
@@ -51,6 +53,8 @@ def training_batches(
     threads: int | None = None,
     start_step: int = 0,
     frame_choice: ImageChoice | None = None,
+    blanks: Blanks = NO_BLANKS,
+    sampling: Sampling | None = None,
 ) -> tf.data.Dataset:
     """Returns one epoch of training examples, shuffled, zoomed and cropped; the rest is `augment_batch`'s.
 
@@ -66,10 +70,13 @@ def training_batches(
         threads: threads that decode; one per core where not given.
         start_step: batches that lie behind; nothing of them is read.
         frame_choice: which frame of a record; the preprocessing's where not given. `all` makes every frame an example.
+        blanks: label types of which all observations count, with their classes that mean nothing is there.
+        sampling: which examples an epoch has, and how often; each once where not given.
 
     Returns:
         Batches `{"images": [B, H, W, 3] float32 in 0…255, "seeds": [B, 2] int32, "targets": {label type: [B] int32, -1
-        where missing}, "records": [B] int64, "valid": [B] bool}`.
+        where missing; those in `blanks` [B, C] of 0, 1 and -1}, "several": [B, L] bool, whether a record has more
+        observations of a label type than count, "records": [B] int64, "valid": [B] bool}`.
 
     Raises:
         LabelError: the shards lack a label type of the mapping.
@@ -77,23 +84,29 @@ def training_batches(
     shards.require_labels(mapping.label_types)
     choice = frame_choice or preprocessing.image_choice_for_sets
     examples = _Examples(shards, choice)
-    order = epoch_order(examples.block_sizes, seed=seed, epoch=epoch, window=buffer_size)[start_step * batch_size :]
+    order = _order(examples, sampling, seed=seed, epoch=epoch, window=buffer_size)
+    draws = occurrences(order) if sampling is not None and sampling.repeats else np.zeros_like(order)
+    order, draws = order[start_step * batch_size :], draws[start_step * batch_size :]
 
     def numbers(start: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        chosen = order[start : start + CHUNK]
+        chosen, drawn = order[start : start + CHUNK], draws[start : start + CHUNK]
         records, frames = examples.locate(chosen)
-        return records, frames, example_seeds(chosen, seed=seed, epoch=epoch)
+        # an example that is drawn again looks different
+        return records, frames, example_seeds(chosen + drawn * examples.count, seed=seed, epoch=epoch)
 
     chunks = _chunks(shards, len(order), numbers)
 
-    targets = _target_lookup(mapping)
+    targets = target_lookup(mapping, blanks)
+    label_count = len(mapping.label_types)
 
     @_as_written
     def prepare(serialised: tf.Tensor, records: tf.Tensor, frames: tf.Tensor, seeds: tf.Tensor) -> Element:
         parsed = _parsed(serialised, mapping)
+        several = [(parsed["observations"][label] > 1)[:, None] & (label not in blanks) for label in mapping.label_types]
+        columns = [random_windows(seeds, preprocessing), seeds, records[:, None], *several]
         return {
             "jpegs": _chosen_jpegs(parsed, choice, frames, seeds),
-            "facts": _packed([random_windows(seeds, preprocessing), seeds, records[:, None], *targets(parsed["labels"])]),
+            "facts": _packed([*columns, *targets(parsed["labels"], parsed["observations"])]),
         }
 
     @_as_written
@@ -107,9 +120,11 @@ def training_batches(
         return {
             "images": batch["images"],
             "seeds": tf.cast(facts[:, 4:6], tf.int32),
-            "targets": _valid_targets(facts[:, 7:], mapping, batch["valid"]),
+            "targets": _valid_targets(facts[:, 7 + label_count :], mapping, blanks, batch["valid"]),
             "records": tf.cast(facts[:, 6], tf.int64),
             "valid": batch["valid"],
+            # without any label types there would be rows of no width, which tf.data's unbatch cannot take
+            **({"several": facts[:, 7 : 7 + label_count] > 0} if label_count else {}),
         }
 
     return _assembled(
@@ -117,9 +132,19 @@ def training_batches(
     )
 
 
-def example_count(shards: ShardSet, preprocessing: Preprocessing) -> int:
+def example_count(shards: ShardSet, preprocessing: Preprocessing, sampling: Sampling | None = None) -> int:
     """Returns the number of training examples in an epoch: records, or frames where every frame is one."""
-    return int(sum(_Examples(shards, preprocessing.image_choice_for_sets).block_sizes))
+    examples = _Examples(shards, preprocessing.image_choice_for_sets)
+    if sampling is None or sampling.repeats:
+        return examples.count
+    return sampling.size(examples.records())
+
+
+def _order(examples: _Examples, sampling: Sampling | None, *, seed: int, epoch: int, window: int) -> np.ndarray:
+    """Returns the examples of an epoch in their order."""
+    if sampling is None:
+        return epoch_order(examples.block_sizes, seed=seed, epoch=epoch, window=window)
+    return sampled_order(sampling, examples.records(), block_sizes=examples.block_sizes, seed=seed, epoch=epoch, window=window)
 
 
 def evaluation_batches(
@@ -130,6 +155,7 @@ def evaluation_batches(
     batch_size: int,
     threads: int | None = None,
     ids: bool = False,
+    blanks: Blanks = NO_BLANKS,
 ) -> tf.data.Dataset:
     """Returns every frame of every record once, in order, nothing left to chance.
 
@@ -140,18 +166,19 @@ def evaluation_batches(
         batch_size: frames per batch.
         threads: threads that decode; one per core where not given.
         ids: add the ids of the records.
+        blanks: as for `training_batches`.
 
     Returns:
         Batches `{"images": [B, H, W, 3] float32 in 0…255, "records": [B] int64, "frames": [B] int32, "targets": {label
-        type: [B] int32, -1 where missing}, "valid": [B] bool}`, with `ids` also `"ids": [B] string`. The last batch may
-        be smaller. A record without any picture has one entry, which is not valid.
+        type: [B] int32, -1 where missing; those in `blanks` [B, C]}, "valid": [B] bool}`, with `ids` also `"ids": [B]
+        string`. The last batch may be smaller. A record without any picture has one entry, which is not valid.
     """
 
     def numbers(start: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         records = np.arange(start, min(start + CHUNK, len(shards)))
         return records, np.zeros(len(records), np.int32), np.zeros((len(records), 2), np.int32)
 
-    targets = _target_lookup(mapping)
+    targets = target_lookup(mapping, blanks)
 
     @_as_written
     def prepare(serialised: tf.Tensor, records: tf.Tensor, frames: tf.Tensor, seeds: tf.Tensor) -> Element:
@@ -164,7 +191,7 @@ def evaluation_batches(
             places = tf.cast(tf.where(kept), tf.int32)
             rows, frames = places[:, 0], places[:, 1]
             jpegs = tf.gather_nd(parsed["images"], places)
-        facts = _packed([records[:, None], *targets(parsed["labels"])])
+        facts = _packed([records[:, None], *targets(parsed["labels"], parsed["observations"])])
         facts = tf.concat([tf.cast(frames, facts.dtype)[:, None], tf.gather(facts, rows)], axis=1)
         return {"jpegs": jpegs, "facts": facts} | ({"ids": tf.gather(parsed["ids"], rows)} if ids else {})
 
@@ -179,7 +206,7 @@ def evaluation_batches(
             **batch,
             "records": tf.cast(facts[:, 1], tf.int64),
             "frames": tf.cast(facts[:, 0], tf.int32),
-            "targets": _valid_targets(facts[:, 2:], mapping, batch["valid"]),
+            "targets": _valid_targets(facts[:, 2:], mapping, blanks, batch["valid"]),
         }
 
     chunks = _chunks(shards, len(shards), numbers)
@@ -260,6 +287,7 @@ class _Examples:
 
     Attributes:
         block_sizes: number of examples in each shard.
+        count: number of examples.
     """
 
     def __init__(self, shards: ShardSet, choice: ImageChoice) -> None:
@@ -269,6 +297,11 @@ class _Examples:
             self._ends = np.cumsum(np.maximum(shards.frame_counts(), 1), dtype=np.int64)
             last = self._ends[np.cumsum(shards.shard_sizes) - 1]
             self.block_sizes = tuple(np.diff(last, prepend=0).tolist())
+        self.count = int(sum(self.block_sizes))
+
+    def records(self) -> np.ndarray:
+        """Returns the record of each example, `[N]` int64."""
+        return self.locate(np.arange(self.count))[0]
 
     def locate(self, examples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns record (int64) and frame (int32; 0 where a record is the example) of examples."""
@@ -313,7 +346,8 @@ def _parsed(serialised: tf.Tensor, mapping: LabelMapping) -> dict[str, Any]:
 
     Returns:
         `images`: `[c, K]` strings, filled up with empty ones; `frames`: `[c]` int32, pictures per record; `ids`: `[c]`;
-        `labels`: label type → `[c]` strings, class of the first observation, `"-1"` where missing.
+        `labels`: label type → `[c, O]` strings, classes of the observations, filled up; `observations`: label type → `[c]`,
+        how many there are.
     """
     lists = {"images": tf.io.FixedLenSequenceFeature([], tf.string, allow_missing=True)}
     for label in mapping.label_types:
@@ -323,13 +357,14 @@ def _parsed(serialised: tf.Tensor, mapping: LabelMapping) -> dict[str, Any]:
         context_features={"id": tf.io.FixedLenFeature([], tf.string, default_value="")},
         sequence_features=lists,
     )
-    labels = {}
-    for label in mapping.label_types:
-        # a column more, so that there is a first observation even where no record of the chunk has one
-        texts = tf.pad(values[f"label/{label}"], [[0, 0], [0, 1]], constant_values=MISSING)[:, 0]
-        labels[label] = tf.where(lengths[f"label/{label}"] > 0, texts, MISSING)
     images = tf.pad(values["images"], [[0, 0], [0, 1]])
-    return {"images": images, "frames": tf.cast(lengths["images"], tf.int32), "ids": context["id"], "labels": labels}
+    return {
+        "images": images,
+        "frames": tf.cast(lengths["images"], tf.int32),
+        "ids": context["id"],
+        "labels": {label: values[f"label/{label}"] for label in mapping.label_types},
+        "observations": {label: lengths[f"label/{label}"] for label in mapping.label_types},
+    }
 
 
 def _chosen_jpegs(parsed: dict[str, Any], choice: ImageChoice, frames: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
@@ -388,20 +423,12 @@ def _packed(columns: Sequence[tf.Tensor]) -> tf.Tensor:
     return tf.concat([tf.cast(column, tf.float64) for column in columns], axis=1)
 
 
-def _target_lookup(mapping: LabelMapping) -> Callable[[Mapping[str, tf.Tensor]], list[tf.Tensor]]:
-    """Returns the function from class names, `[c]` strings per label type, to class indices, `[c, 1]` int32 each."""
-    tables = {}
-    for label in mapping.label_types:
-        names = mapping.classes[label]
-        keys, values = tf.constant(list(names), tf.string), tf.constant(list(names.values()), tf.int32)
-        tables[label] = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, values), UNKNOWN)
-    return lambda labels: [tables[label].lookup(labels[label])[:, None] for label in tables]
-
-
-def _valid_targets(columns: tf.Tensor, mapping: LabelMapping, valid: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Returns label type → `[B]` int32 class indices; missing where there is no picture."""
+def _valid_targets(columns: tf.Tensor, mapping: LabelMapping, blanks: Blanks, valid: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Returns label type → int32 targets, `[B]` or `[B, C]`; missing where there is no picture."""
     known = tf.where(valid[:, None], tf.cast(columns, tf.int32), UNKNOWN)
-    return {label: known[:, i] for i, label in enumerate(mapping.label_types)}
+    widths = target_widths(mapping, blanks)
+    parts = dict(zip(widths, tf.split(known, list(widths.values()), axis=1), strict=True)) if widths else {}
+    return {label: part if label in blanks else part[:, 0] for label, part in parts.items()}
 
 
 def _assembled(

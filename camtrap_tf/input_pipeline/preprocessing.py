@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from camtrap_tf.config.names import ColorAugmentation, ImageChoice, Normalisation, TruncatedPolicy
-from camtrap_tf.config.training import InputConfig
+from camtrap_tf.config.variation import VariationConfig
 from camtrap_tf.errors import SettingError, suggestion
 from camtrap_tf.files import read_json, write_json
 from camtrap_tf.images.stored_form import StoredForm
@@ -82,7 +82,7 @@ class Preprocessing:
     @classmethod
     def from_config(
         cls,
-        config: InputConfig,
+        config: VariationConfig,
         *,
         input_size: int,
         normalisation: Normalisation,

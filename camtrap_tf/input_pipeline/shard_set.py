@@ -6,6 +6,7 @@ counts along; older ones are gone through once. The index takes 12 bytes a recor
 
 from __future__ import annotations
 
+import mmap
 import os
 import struct
 import threading
@@ -21,11 +22,11 @@ import numpy as np
 from camtrap_tf.dataset.discovery import MANIFEST_NAME, find_shards
 from camtrap_tf.dataset.framing import FOOTER_BYTES, masked_crc, read_records, scan_offsets
 from camtrap_tf.dataset.manifest import DatasetManifest, ShardInfo
-from camtrap_tf.dataset.schema import Example, decode_example
+from camtrap_tf.dataset.schema import Example, decode_example, decode_observations
 from camtrap_tf.errors import DatasetError, LabelError, suggestion
 from camtrap_tf.files import digest_of, sha256_file
 from camtrap_tf.images.stored_form import StoredForm
-from camtrap_tf.labels import UNKNOWN, LabelMapping
+from camtrap_tf.labels import LabelMapping
 from camtrap_tf.logs import logger
 from camtrap_tf.records import MISSING
 
@@ -184,8 +185,12 @@ class ShardSet:
                     totals[label][name] = totals[label].get(name, 0) + count
         return {label: dict(sorted(classes.items())) for label, classes in totals.items()}
 
-    def unknown_classes(self, mapping: LabelMapping) -> Counts:
+    def unknown_classes(self, mapping: LabelMapping, blanks: Mapping[str, Sequence[str]] | None = None) -> Counts:
         """Returns the classes that a mapping does not know: label type → class → records. They train as missing ones.
+
+        Args:
+            mapping: the classes that are known.
+            blanks: label type → classes that mean nothing is there, known too.
 
         Raises:
             LabelError: the shards lack a label type of the mapping, or no class of one is known to it.
@@ -193,7 +198,8 @@ class ShardSet:
         unknown: Counts = {}
         for label, classes in self.label_counts(mapping.label_types).items():
             present = {name: count for name, count in classes.items() if name != MISSING}
-            strange = {name: count for name, count in present.items() if mapping.index(label, name) == UNKNOWN}
+            named = {*mapping.classes[label], *(blanks or {}).get(label, ())}
+            strange = {name: count for name, count in present.items() if name not in named}
             if len(strange) == len(present):
                 found = ", ".join(list(present)[:8]) or "no class at all"
                 raise LabelError(
@@ -227,6 +233,28 @@ class ShardSet:
     def example(self, index: int) -> Example:
         """Returns a record in full: id, pictures, labels, meta data."""
         return decode_example(self.read(index))
+
+    def observations(self, label: str) -> Iterator[tuple[str, ...]]:
+        """Yields the classes of a label type of each record, by observation; of the pictures nothing is read.
+
+        Raises:
+            DatasetError: a shard cannot be read any more.
+        """
+        unreadable = 0
+        for shard in self._shards:
+            try:
+                with shard.path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+                    for offset, length in zip(shard.offsets.tolist(), shard.lengths.tolist(), strict=True):
+                        with memoryview(mapped)[offset : offset + length] as record:
+                            try:
+                                found = decode_observations(record, label)
+                            except DatasetError:
+                                found, unreadable = (), unreadable + 1
+                        yield found
+            except OSError as err:
+                raise DatasetError(f"{shard.path}: cannot be read ({err.strerror}); are the shards still there?") from err
+        if unreadable:
+            LOG.warning("%d of %d records are unreadable; they count as missing", unreadable, len(self))
 
     def read_many(self, indices: Sequence[int] | np.ndarray) -> list[bytes]:
         """Returns the bytes of records, in the order asked for; empty where they do not match their checksum.

@@ -25,8 +25,8 @@ from camtrap_tf.files import PARTIAL, read_json, sha256_file, write_json
 from camtrap_tf.input_pipeline.preprocessing import Preprocessing
 from camtrap_tf.labels import LabelMapping
 from camtrap_tf.logs import logger
-from camtrap_tf.models.classifier import build_classifier, output_classes
-from camtrap_tf.models.heads import head_names
+from camtrap_tf.models.classifier import build_classifier, head_specs, output_classes
+from camtrap_tf.models.heads import SOFTMAX, HeadSpec, head_names, probabilities_from
 from camtrap_tf.models.locating import BUNDLE_FILE, MODEL_FILE, RUN_FILE, ModelPlace, locate_model
 from camtrap_tf.models.scaling import NORMALISATION_LAYER, scaling_layer
 from camtrap_tf.models.weights import (
@@ -38,7 +38,8 @@ from camtrap_tf.models.weights import (
     weighted_layers,
 )
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""2: heads have a type. Without one they are softmax heads."""
 MAPPING_FILE = "label_mappings.json"
 PREPROCESSING_FILE = "image_processing.json"
 _OLD_MAPPING_FILES = (MAPPING_FILE, "label_mapping.json")
@@ -122,6 +123,11 @@ class Bundle:
         return self.mapping.names(label)
 
     @cached_property
+    def specs(self) -> dict[str, HeadSpec]:
+        """Label type → what its head is."""
+        return head_specs(self.model)
+
+    @cached_property
     def graph(self) -> Any:
         """The compiled function from pictures `[B, H, W, 3]` to label type → probabilities `[B, C]`."""
         return tf.function(
@@ -131,13 +137,13 @@ class Bundle:
         )
 
     def probabilities(self, images: Any) -> dict[str, np.ndarray]:
-        """Returns the softmax of every head.
+        """Returns the probabilities of every head.
 
         Args:
             images: float32 `[B, H, W, 3]` in 0 … 255.
 
         Returns:
-            Label type → float32 `[B, C]`; rows sum to 1.
+            Label type → float32 `[B, C]`; rows sum to 1, but for sigmoid heads, whose classes do not exclude each other.
         """
         return {label: values.numpy() for label, values in self.graph(tf.convert_to_tensor(images, tf.float32)).items()}
 
@@ -162,7 +168,7 @@ class Bundle:
                 **self.info,
                 "format_version": FORMAT_VERSION,
                 "kind": "bundle",
-                "heads": describe_heads(self.mapping, self.labels),
+                "heads": describe_heads(self.mapping, self.labels, self.specs),
                 "model_sha256": sha256_file(scratch / MODEL_FILE),
             }
             write_json(scratch / BUNDLE_FILE, self.info)
@@ -175,14 +181,29 @@ class Bundle:
 
 
 def probabilities_of(model: keras.Model, images: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Returns label type → softmax `[B, C]` of a classifier in inference mode."""
-    return {label: tf.nn.softmax(tf.cast(logits, tf.float32)) for label, logits in model(images, training=False).items()}
+    """Returns label type → probabilities `[B, C]` of a classifier in inference mode."""
+    specs = head_specs(model)
+    return {label: probabilities_from(logits, specs[label]) for label, logits in model(images, training=False).items()}
 
 
-def describe_heads(mapping: LabelMapping, labels: tuple[str, ...]) -> dict[str, dict[str, Any]]:
-    """Returns what `bundle.json` says of the heads: label type → layer name, activation, classes by index."""
+def describe_heads(
+    mapping: LabelMapping, labels: tuple[str, ...], specs: Mapping[str, HeadSpec] | None = None
+) -> dict[str, dict[str, Any]]:
+    """Returns what `bundle.json` says of the heads.
+
+    Returns:
+        Label type → `layer`, its name; `type`; `activation`, from logits to probabilities; `classes` by index. Ordinal heads
+        also `order`, class indices from the lowest bin to the highest; sigmoid heads `blank_classes`.
+    """
     names = head_names(labels)
-    return {label: {"layer": names[label], "activation": "softmax", "classes": list(mapping.names(label))} for label in labels}
+    heads = {}
+    for label in labels:
+        spec = (specs or {}).get(label, SOFTMAX)
+        activation = "sigmoid" if spec.kind == "sigmoid" else "softmax"
+        facts = {"layer": names[label], "type": spec.kind, "activation": activation, "classes": list(mapping.names(label))}
+        more = {"sigmoid": {"blank_classes": list(spec.blanks)}, "ordinal": {"order": list(spec.order)}}.get(spec.kind, {})
+        heads[label] = {**facts, **more}
+    return heads
 
 
 def read_companions(
@@ -231,7 +252,11 @@ def _modelled(mapping: LabelMapping, model: keras.Model, file: Path) -> LabelMap
     """Returns the part of a mapping that the model answers."""
     if not isinstance(model.output, Mapping):
         raise ModelError(f"{file}: gives no dictionary of label types; was it made by camtrap train?")
-    return mapping.select(label for label in mapping.label_types if label in model.output)
+    selected = mapping.select(label for label in mapping.label_types if label in model.output)
+    for label, spec in head_specs(model).items():
+        if spec.blanks and label in selected.label_types:
+            selected = selected.without(label, spec.blanks)
+    return selected
 
 
 def _check(model: keras.Model, mapping: LabelMapping, preprocessing: Preprocessing, file: Path) -> None:

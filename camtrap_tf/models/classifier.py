@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import keras
 
@@ -11,19 +11,22 @@ from camtrap_tf.errors import LabelError
 from camtrap_tf.input_pipeline.preprocessing import Preprocessing
 from camtrap_tf.labels import LabelMapping
 from camtrap_tf.models.backbones import BACKBONE_LAYER, build_backbone
-from camtrap_tf.models.heads import HEAD_PREFIX, attach_heads
+from camtrap_tf.models.heads import HEAD_PREFIX, HeadSpec, attach_heads, spec_of
 from camtrap_tf.models.scaling import scaling_layer
 
 INPUT_LAYER = "images"
 
 
-def build_classifier(config: ModelConfig, mapping: LabelMapping, preprocessing: Preprocessing) -> keras.Model:
+def build_classifier(
+    config: ModelConfig, mapping: LabelMapping, preprocessing: Preprocessing, *, specs: Mapping[str, HeadSpec] | None = None
+) -> keras.Model:
     """Returns the model for the label types of a mapping.
 
     Args:
         config: names the backbone and its weights.
         mapping: the label types to learn and their classes, no others.
         preprocessing: input size, and the mean and deviation of the scaling layer.
+        specs: label type → what its head is; softmax where not given.
 
     Returns:
         `images` float32 `[B, H, W, 3]` in 0 … 255 → dictionary label type → logits float32 `[B, C]`.
@@ -43,7 +46,7 @@ def build_classifier(config: ModelConfig, mapping: LabelMapping, preprocessing: 
     x = backbone(scaling_layer(preprocessing.image_means, preprocessing.image_stdevs)(images))
     if config.dropout:
         x = keras.layers.Dropout(config.dropout, name="dropout_before_heads")(x)
-    model = keras.Model(images, attach_heads(x, classes), name="classifier")
+    model = keras.Model(images, attach_heads(x, classes, specs), name="classifier")
     if config.freeze_backbone:
         freeze_backbone(model)
     return model
@@ -59,10 +62,15 @@ def feature_model(model: keras.Model) -> keras.Model:
     return keras.Model(model.input, next(iter(head_layers(model).values())).input)
 
 
-def head_layers(model: keras.Model) -> dict[str, keras.layers.Dense]:
+def head_layers(model: keras.Model) -> dict[str, keras.layers.Layer]:
     """Returns label type → its head."""
     heads = [layer for layer in model.layers if layer.name.startswith(HEAD_PREFIX)]
     return {label: next(head for head in heads if head.output is output) for label, output in model.output.items()}
+
+
+def head_specs(model: keras.Model) -> dict[str, HeadSpec]:
+    """Returns label type → what its head is."""
+    return {label: spec_of(layer) for label, layer in head_layers(model).items()}
 
 
 def output_classes(model: keras.Model, labels: Sequence[str]) -> dict[str, int]:

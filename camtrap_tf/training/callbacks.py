@@ -6,6 +6,9 @@ import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
+from camtrap_tf.config.optimisation import LESS_IS_BETTER
+from camtrap_tf.models.metrics import Scores
+
 PLATEAU_FACTOR = 0.1
 PLATEAU_MIN_DELTA = 1e-4
 PLATEAU_COOLDOWN = 1
@@ -83,13 +86,41 @@ class Best(_Watcher):
 
     Attributes:
         epoch: counted from 1; 0 before any.
+        loss: validation loss of that epoch.
     """
 
     epoch: int = 0
+    loss: float = math.inf
 
-    def update(self, loss: float, *, epoch: int) -> bool:
-        """Takes in the loss of an epoch; returns whether it is the best so far. The first one always is."""
-        if loss < self.best or not self.epoch:
-            self.best, self.epoch = loss, epoch
+    def update(self, value: float, *, epoch: int, loss: float | None = None) -> bool:
+        """Takes in an epoch; returns whether it is the best so far. The first one always is.
+
+        Args:
+            value: what epochs are compared by, less is better.
+            epoch: counted from 1.
+            loss: validation loss, where epochs are compared by something else.
+        """
+        if value < self.best or not self.epoch:
+            self.best, self.epoch, self.loss = value, epoch, value if loss is None else loss
             return True
         return False
+
+
+def monitored(monitor: str, scores: Scores, loss: float) -> float:
+    """Returns what epochs are compared by; less is better.
+
+    Args:
+        monitor: a score by name, the mean over the label types that have it, or of one of them (`accuracy/species`).
+        scores: of the validation data.
+        loss: total validation loss.
+
+    Returns:
+        The loss, or the score; with its sign changed where more of it is better. 0 where nothing is labelled.
+    """
+    metric, _, label = monitor.partition("/")
+    if monitor == "loss":
+        return loss
+    heads = [scores.heads[label]] if label else list(scores.heads.values())
+    values = [float(value) for value in (head.as_dict().get(metric) for head in heads) if value is not None]
+    mean = sum(values) / len(values) if values else 0.0
+    return mean if metric in LESS_IS_BETTER else -mean

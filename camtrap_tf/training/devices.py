@@ -7,6 +7,7 @@ from typing import Literal
 
 import tensorflow as tf
 
+from camtrap_tf.config.optimisation import JitCompile
 from camtrap_tf.errors import SettingError
 from camtrap_tf.logs import logger
 
@@ -39,8 +40,26 @@ def gpu_count() -> int:
     return len(tf.config.list_physical_devices("GPU"))
 
 
-def strategy_on(devices: Sequence[str]) -> tf.distribute.Strategy:
-    """Returns a strategy that keeps a copy of the model on each device and trains them as one."""
+def one_operation_at_a_time() -> None:
+    """Lets the CPU work off operations one after the other, each still on all cores, so that equal steps give equal bits.
+
+    Source: with several at once, averaged weights were seen to differ in their last bits between runs.
+    """
+    try:
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    except RuntimeError:  # TensorFlow has begun to work in this process, with whatever was set then
+        if tf.config.threading.get_inter_op_parallelism_threads() != 1:
+            _LOG.debug("several operations run at once in this process; last bits may differ from run to run")
+
+
+def strategy_on(devices: Sequence[str], *, synchronised: bool = False) -> tf.distribute.Strategy:
+    """Returns a strategy that keeps a copy of the model on each device and trains them as one.
+
+    Args:
+        devices: by short names.
+        synchronised: layers exchange values within a step too. Collective operations are numbered on each device by itself,
+            and were seen to be paired wrongly there; so all exchange goes through one place.
+    """
     for gpu in tf.config.list_physical_devices("GPU"):
         try:
             tf.config.experimental.set_memory_growth(gpu, True)
@@ -48,4 +67,19 @@ def strategy_on(devices: Sequence[str]) -> tf.distribute.Strategy:
             break
     if len(devices) == 1:
         return tf.distribute.OneDeviceStrategy(f"/{devices[0]}")
-    return tf.distribute.MirroredStrategy(list(devices))
+    if not synchronised:
+        return tf.distribute.MirroredStrategy(list(devices))
+    on_gpus = all(device.startswith("GPU") for device in devices)
+    exchange = tf.distribute.NcclAllReduce() if on_gpus else tf.distribute.ReductionToOneDevice()
+    return tf.distribute.MirroredStrategy(list(devices), cross_device_ops=exchange)
+
+
+def compiles(jit_compile: JitCompile, devices: Sequence[str]) -> bool:
+    """Returns whether the training step is compiled with XLA; `auto`: on one GPU, where it pays.
+
+    Raises:
+        SettingError: asked for on several devices, whose exchange cannot be compiled in.
+    """
+    if jit_compile == "on" and len(devices) > 1:
+        raise SettingError(f"--jit-compile on: works on one device, not on {len(devices)}; give auto or off")
+    return jit_compile == "on" or (jit_compile == "auto" and len(devices) == 1 and devices[0].startswith("GPU"))

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from camtrap_tf.config.training import TrainConfig
-from camtrap_tf.errors import CamtrapError, DatasetError, LabelError, SettingError
+from camtrap_tf.errors import CamtrapError, DatasetError, LabelError, SettingError, suggestion
 from camtrap_tf.input_pipeline.shard_set import ShardSet
-from camtrap_tf.labels import UNKNOWN, LabelMapping
+from camtrap_tf.labels import UNKNOWN, LabelMapping, bin_order
 from camtrap_tf.models.backbones import check_backbone
+from camtrap_tf.models.heads import SOFTMAX, HeadSpec
 from camtrap_tf.records import MISSING
-from camtrap_tf.training.devices import choose_devices, gpu_count
+from camtrap_tf.training.devices import choose_devices, compiles, gpu_count
+from camtrap_tf.training.earlier import read_earlier, require_same_data
 from camtrap_tf.training.source import SourceModel, read_source
 from camtrap_tf.training.start_rule import Start, start_rule
 
@@ -34,8 +36,9 @@ class Inputs:
         start: how training begins.
         shards: `training`, `validation`, `test` → shards.
         counts: the same names → label type → class → records, missing ones under `"-1"`.
-        full_mapping: the label mapping as given.
+        full_mapping: the label mapping as given, but for the blank classes of sigmoid heads.
         mapping: of the label types to learn.
+        specs: label type → what its head is.
         trained: label types that take part in the loss.
         source: model to start from.
         devices: to train on.
@@ -48,6 +51,7 @@ class Inputs:
     counts: dict[str, Counts] = field(default_factory=dict)
     full_mapping: LabelMapping | None = None
     mapping: LabelMapping | None = None
+    specs: Mapping[str, HeadSpec] = field(default_factory=dict)
     trained: tuple[str, ...] = ()
     source: SourceModel | None = None
     devices: list[str] = field(default_factory=list)
@@ -74,10 +78,13 @@ def gather(config: TrainConfig, *, labels_counted: bool = True) -> Inputs:
         What was found, with the problems that there are.
     """
     inputs = Inputs(start_rule(config))
+    inputs.start = inputs.attempt(lambda: start_rule(config, read_earlier(config.run_outputs_dir))) or inputs.start
     inputs.warnings += inputs.start.warnings
-    inputs.attempt(lambda: check_backbone(config.model, "none" if inputs.start.copies else config.weights))
+    elsewhere = inputs.start.copies or inputs.start.resumes
+    inputs.attempt(lambda: check_backbone(config.model, "none" if elsewhere else config.weights))
     devices = inputs.attempt(lambda: choose_devices(config.n_gpus, there=gpu_count(), fewer_ok=config.fewer_gpus_ok))
     inputs.devices = devices or []
+    inputs.attempt(lambda: compiles(config.jit_compile, inputs.devices))
     for name, paths, patterns, flag in (
         ("training", config.train_tfr_path, config.train_tfr_pattern, "--train-tfr-path"),
         ("validation", config.val_tfr_path, config.val_tfr_pattern, "--val-tfr-path"),
@@ -89,13 +96,19 @@ def gather(config: TrainConfig, *, labels_counted: bool = True) -> Inputs:
                 inputs.shards[name] = found
     inputs.full_mapping = inputs.attempt(lambda: LabelMapping.read(_mapping_file(config, inputs.shards.get("training"))))
     if inputs.full_mapping is not None:
+        given = inputs.full_mapping
+        shaped = inputs.attempt(lambda: shape_heads(config, given))
+        inputs.full_mapping, inputs.specs = shaped or (given, {})
         full = inputs.full_mapping
-        inputs.mapping = inputs.attempt(lambda: full.select(config.labels))
+        inputs.mapping = inputs.attempt(lambda: full.select(config.labels)) if shaped else None
     if config.model_to_load is not None and inputs.start.copies:
         path = config.model_to_load
         inputs.source = inputs.attempt(lambda: read_source(path, with_state=inputs.start.mode == "continue"))
     if inputs.mapping is not None and labels_counted:
         _count(inputs, inputs.mapping, config)
+    earlier = inputs.start.earlier
+    if earlier is not None and inputs.full_mapping is not None:
+        inputs.attempt(lambda: require_same_data(earlier, inputs.shards, full))
     return inputs
 
 
@@ -126,7 +139,7 @@ def _count(inputs: Inputs, mapping: LabelMapping, config: TrainConfig) -> None:
         if counts is None:
             continue
         inputs.counts[name] = counts
-        inputs.warnings += _unknown_classes(name, counts, mapping)
+        inputs.warnings += _unknown_classes(name, counts, mapping, inputs.specs)
     for name, shards in inputs.shards.items():
         if name in inputs.counts:
             inputs.attempt(lambda n=name, s=shards: _check_split(n, s, inputs, mapping))
@@ -142,15 +155,59 @@ def _count(inputs: Inputs, mapping: LabelMapping, config: TrainConfig) -> None:
             )
 
 
+def shape_heads(config: TrainConfig, full: LabelMapping) -> tuple[LabelMapping, dict[str, HeadSpec]]:
+    """Returns the label mapping without the blank classes of sigmoid heads, and what each head is.
+
+    Raises:
+        LabelError: a label type does not exist, or a class of an ordinal head is no count bin.
+        SettingError: `--blank-classes` names a class that no sigmoid head has.
+    """
+    specs: dict[str, HeadSpec] = {}
+    mapping = full.select(config.labels)
+    wanted = {name.casefold() for name in config.blank_classes}
+    found: set[str] = set()
+    for label in mapping.label_types:
+        kind = config.head_type(label)
+        if kind == "ordinal":
+            order = bin_order(mapping.names(label), f"--head-types {label}=ordinal")
+            specs[label] = HeadSpec("ordinal", order=order) if len(order) > 1 else SOFTMAX
+        elif kind == "sigmoid":
+            classes = mapping.classes[label]
+            there = {classes[name] for name in classes if name.casefold() in wanted}
+            names = [name for name in classes if classes[name] in there]
+            found.update(name.casefold() for name in names)
+            # blank ones that the mapping lacks may still stand in the shards
+            known = {name.casefold() for name in names}
+            specs[label] = HeadSpec(
+                "sigmoid", blanks=(*names, *(name for name in config.blank_classes if name.casefold() not in known))
+            )
+            full = full.without(label, names)
+        else:
+            specs[label] = SOFTMAX
+    sigmoid = [label for label, spec in specs.items() if spec.kind == "sigmoid"]
+    if "blank_classes" in config.model_fields_set and sigmoid and not wanted <= found:
+        absent = next(name for name in config.blank_classes if name.casefold() not in found)
+        every = [name for label in sigmoid for name in mapping.classes[label]]
+        raise SettingError(f"--blank-classes {absent}: no class of {', '.join(sigmoid)}{suggestion(absent, every)}")
+    return full, specs
+
+
+def _answers(label: str, mapping: LabelMapping, spec: HeadSpec, counts: Counts) -> int:
+    """Returns how many different answers there are to learn."""
+    blank = spec.kind == "sigmoid" and any(counts[label].get(name) for name in spec.blanks)
+    return len(mapping.names(label)) + blank
+
+
 def known_records(counts: Mapping[str, int], classes: Mapping[str, int]) -> int:
     """Returns how many records have a class that the mapping knows."""
     return sum(count for name, count in counts.items() if classes.get(name, UNKNOWN) != UNKNOWN)
 
 
-def _unknown_classes(name: str, counts: Counts, mapping: LabelMapping) -> list[str]:
+def _unknown_classes(name: str, counts: Counts, mapping: LabelMapping, specs: Mapping[str, HeadSpec]) -> list[str]:
     warnings = []
     for label, classes in counts.items():
-        strange = {one: count for one, count in classes.items() if one != MISSING and mapping.index(label, one) == UNKNOWN}
+        known = {MISSING, *mapping.classes[label], *specs[label].blanks}
+        strange = {one: count for one, count in classes.items() if one not in known}
         if strange:
             most = sorted(strange, key=lambda one: -strange[one])[:5]
             shown = ", ".join(f"{one} ({strange[one]})" for one in most) + (", …" if len(strange) > 5 else "")
@@ -171,9 +228,10 @@ def _check_split(name: str, shards: ShardSet, inputs: Inputs, mapping: LabelMapp
     counts = inputs.counts[name]
     if name == "training":
         shards.require_labels(mapping.label_types)
-        shards.unknown_classes(mapping)
+        shards.unknown_classes(mapping, {label: spec.blanks for label, spec in inputs.specs.items()})
         return
-    empty = [label for label in mapping.label_types if not known_records(counts.get(label, {}), mapping.classes[label])]
+    known = {label: {**mapping.classes[label], **dict.fromkeys(inputs.specs[label].blanks, 0)} for label in mapping.label_types}
+    empty = [label for label in mapping.label_types if not known_records(counts.get(label, {}), known[label])]
     if len(empty) == len(mapping.label_types):
         raise LabelError(
             f"--labels {' '.join(mapping.label_types)}: no {name} record has a known class of any of them; "
@@ -183,12 +241,13 @@ def _check_split(name: str, shards: ShardSet, inputs: Inputs, mapping: LabelMapp
 
 
 def _trainable(mapping: LabelMapping, inputs: Inputs) -> tuple[str, ...]:
-    """Returns the label types with more than one class.
+    """Returns the label types with more than one answer.
 
     Raises:
         DatasetError: there is none.
     """
-    single = [label for label in mapping.label_types if len(mapping.names(label)) < 2]
+    counts = inputs.counts["training"]
+    single = [label for label in mapping.label_types if _answers(label, mapping, inputs.specs[label], counts) < 2]
     inputs.warnings += [
         f"label {label!r} has one class ({', '.join(mapping.names(label))}): nothing to learn, left out of the loss"
         for label in single
@@ -197,6 +256,8 @@ def _trainable(mapping: LabelMapping, inputs: Inputs) -> tuple[str, ...]:
     if not trained:
         raise DatasetError(f"--labels {' '.join(mapping.label_types)}: none of them has two classes; there is nothing to learn")
     for label in trained:
+        if inputs.specs[label].kind == "sigmoid":
+            continue
         classes = mapping.classes[label]
         seen = {classes[name] for name, count in inputs.counts["training"][label].items() if count and name in classes}
         if len(seen) == 1:

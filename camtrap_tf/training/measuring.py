@@ -14,6 +14,7 @@ import numpy as np
 
 from camtrap_tf.input_pipeline.batches import InputErrors
 from camtrap_tf.input_pipeline.shard_set import ShardSet
+from camtrap_tf.models.heads import SOFTMAX, HeadSpec
 from camtrap_tf.models.metrics import HeadScore, Scores
 from camtrap_tf.prediction.scores import majority_baseline
 from camtrap_tf.progress import track
@@ -28,7 +29,7 @@ class RecordRows:
     Attributes:
         records: `[R]` int64, numbers of the records.
         probabilities: label type → `[R, C]`, mean over usable frames.
-        targets: label type → `[R]`, -1 where missing.
+        targets: label type → `[R]`, -1 where missing; of sigmoid heads `[R, C]`.
     """
 
     records: np.ndarray
@@ -103,6 +104,7 @@ def measure(
     shards: ShardSet,
     labels: Sequence[str],
     *,
+    specs: Mapping[str, HeadSpec] | None = None,
     regularisation: float = 0.0,
     keep: bool = False,
     description: str = "Validation",
@@ -114,6 +116,7 @@ def measure(
         batches: the data set's frames, from `evaluation_batches`.
         shards: the data set, for messages.
         labels: the label types to look at.
+        specs: label type → what its head is; softmax where not given.
         regularisation: penalty on the weights, part of the total loss.
         keep: keep the probabilities of all records.
         description: what the progress line says.
@@ -121,7 +124,7 @@ def measure(
     Raises:
         DatasetError: too many pictures cannot be decoded.
     """
-    measured = Measured(Scores({label: HeadScore() for label in labels}, regularisation))
+    measured = Measured(Scores({label: HeadScore((specs or {}).get(label, SOFTMAX)) for label in labels}, regularisation))
 
     def frames() -> Iterator[tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]]:
         for batch in track(batches, total=None, description=description, unit="batches"):

@@ -13,7 +13,9 @@ from camtrap_tf.models.backbones import default_side_px, has_weights
 from camtrap_tf.records import MISSING
 from camtrap_tf.training.inputs import SPLITS, Inputs, gather, known_records
 from camtrap_tf.training.loop import steps_per_epoch
+from camtrap_tf.training.schedules import Thaw
 from camtrap_tf.training.start_rule import check_source, starting_epoch
+from camtrap_tf.training.strategies import describe_thaw, freezes_batch_norm
 
 EXIT_ABSENT = 2
 
@@ -130,5 +132,20 @@ def _schedule(config: TrainConfig, inputs: Inputs) -> list[str]:
     epochs = f"epochs: {behind + 1} to {config.max_epochs}" if behind < config.max_epochs else (
         f"epochs: none, {behind} lie behind and --max-epochs is {config.max_epochs}"
     )  # fmt: skip
-    rate = f"optimiser: {config.optimizer}, learning rate {config.initial_learning_rate:g}"
-    return [*lines, batch, epochs, rate]
+    return [*lines, batch, epochs, *_rates(config, inputs)]
+
+
+def _rates(config: TrainConfig, inputs: Inputs) -> list[str]:
+    """Returns lines about how weights move: recipe, rates, what thaws, precision."""
+    lines = [
+        f"recipe: {config.recipe}",
+        f"optimiser: {config.optimizer}, learning rate {config.initial_learning_rate:g}, {config.learning_rate_schedule}"
+        + (f", averaged weights (decay {config.ema_decay:g})" if config.ema_decay else ""),
+    ]
+    if not inputs.start.frozen:
+        lines += describe_thaw(Thaw.from_config(config), epochs=config.max_epochs)
+    if freezes_batch_norm(config, fresh=inputs.start.mode == "fresh"):
+        lines.append("batch normalisation of the backbone: as it comes with the weights (--no-freeze-bn trains it)")
+    if config.precision != "float32":
+        lines.append(f"precision: {config.precision}")
+    return lines

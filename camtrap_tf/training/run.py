@@ -17,37 +17,60 @@ import tensorflow as tf
 from camtrap_tf import __version__
 from camtrap_tf.config.names import OWN_BACKBONES, Normalisation
 from camtrap_tf.config.training import TrainConfig
-from camtrap_tf.files import digest_of, locked_folder, sha256_file, writable_folder
+from camtrap_tf.errors import CamtrapError
+from camtrap_tf.executors import available_cores
+from camtrap_tf.files import digest_of, locked_folder, read_json, sha256_file, writable_folder, write_json
+from camtrap_tf.input_pipeline.batches import example_count
 from camtrap_tf.input_pipeline.failures import plain_failures
 from camtrap_tf.input_pipeline.preprocessing import Preprocessing
 from camtrap_tf.input_pipeline.statistics import channel_statistics
+from camtrap_tf.input_pipeline.strong_augment import StrongAugmentation
 from camtrap_tf.labels import LabelMapping
 from camtrap_tf.logs import logger
 from camtrap_tf.models.backbones import backbone_scaling, default_side_px, has_weights
-from camtrap_tf.models.bundle import FORMAT_VERSION, Bundle, describe_heads
+from camtrap_tf.models.bundle import FORMAT_VERSION, PREPROCESSING_FILE, Bundle, describe_heads
 from camtrap_tf.models.classifier import build_classifier, freeze_backbone, head_layers
-from camtrap_tf.models.locating import BEST_FILE
+from camtrap_tf.models.locating import BEST_FILE, BUNDLE_FILE
 from camtrap_tf.models.weights import fit, load_keras_file, weighted_layers, weights_of
 from camtrap_tf.prediction.writers import write_test_predictions
 from camtrap_tf.records import MISSING
-from camtrap_tf.training.devices import strategy_on
+from camtrap_tf.training.checkpoints import Checkpoint, Checkpoints, listed
+from camtrap_tf.training.devices import compiles, gpu_count, one_operation_at_a_time, strategy_on
+from camtrap_tf.training.earlier import FINISHED_FILE
+from camtrap_tf.training.extremes import write_extremes
+from camtrap_tf.training.imbalance import set_up_balance
 from camtrap_tf.training.inputs import Inputs, gather
-from camtrap_tf.training.loop import Progress, Training, run_epochs
+from camtrap_tf.training.loggers import ScoreLoggers, check_services
+from camtrap_tf.training.loop import Progress, Training, run_epochs, steps_per_epoch
 from camtrap_tf.training.measuring import Measured, majority_accuracy, measure
-from camtrap_tf.training.optimizers import make_optimizer, rate_of
+from camtrap_tf.training.optimizers import rate_of
 from camtrap_tf.training.plan import Plan, make_plan
-from camtrap_tf.training.run_folder import TEST_FILE, RunFolder
+from camtrap_tf.training.recipes import with_recipe
+from camtrap_tf.training.run_folder import EXTREMES, TEST_FILE, RunFolder
+from camtrap_tf.training.signals import SignalWatch, StopSignal, watched_signals
 from camtrap_tf.training.start_rule import (
+    CopyReport,
     check_source,
     copy_weights,
+    nothing_copied,
     require_complete,
+    settings_that_count,
     starting_epoch,
+    starts_by_flag,
 )
-from camtrap_tf.training.state import restore_optimizer, state_path
+from camtrap_tf.training.state import RateState, VariablesState, restore_optimizer, state_path
 from camtrap_tf.training.step import Stepper
+from camtrap_tf.training.strategies import (
+    computing_in,
+    freeze_batch_norm,
+    freezes_batch_norm,
+    in_float32,
+    heads_from_zero,
+    set_up,
+    synchronise_batch_norm,
+)
 
 _LOG = logger(__name__)
-_NOT_IN_DIGEST = {"max_epochs", "n_cpus", "log_outdir", "tensorboard", "dry_run", "run_outputs_dir", "model_save_dir"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +108,55 @@ class TrainResult:
         return "\n".join([*lines, f"bundle: {self.bundle}", f"run folder: {self.run}"])
 
 
-def train(config: TrainConfig) -> TrainResult | Plan:
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """A training that a signal stopped.
+
+    Attributes:
+        ending: what stopped it, and where it stands.
+        exit_code: what the process returns.
+    """
+
+    ending: str
+    exit_code: int
+
+    def text(self) -> str:
+        """Returns the summary for people."""
+        return self.ending
+
+
+def train(config: TrainConfig) -> TrainResult | Stopped | Plan:
     """Trains a model and writes run folder and bundle; with `dry_run` returns the plan and writes nothing.
 
     Raises:
         CamtrapError: something cannot be used; before any long work wherever that can be known before.
     """
+    config = with_recipe(config)
     if config.dry_run:
         return make_plan(config)
+    if config.n_gpus == 0 or not gpu_count():
+        one_operation_at_a_time()
+    with watched_signals() as watch:
+        try:
+            return _begin(config, watch)
+        except StopSignal as stop:
+            return _stopped(config, stop)
+
+
+def _stopped(config: TrainConfig, stop: StopSignal) -> Stopped:
+    newest = next(iter(listed(config.run_outputs_dir)), None)
+    if newest is None:
+        rest = "nothing is lost, training had not begun; the same command begins again"
+    else:
+        again = "the same command with --resume auto" if starts_by_flag(config) else "the same command"
+        rest = f"the checkpoint of {newest.text} is in {config.run_outputs_dir}; {again} goes on from there"
+    ending = f"stopped by {stop.signal.name}: {rest}"
+    return Stopped(ending, 0 if config.exit_zero_on_signal else stop.exit_code)
+
+
+def _begin(config: TrainConfig, watch: SignalWatch) -> TrainResult:
+    """Looks at everything that is needed, then trains."""
+    check_services(config.log_to)
     inputs = gather(config)
     if inputs.source is not None:
         source = inputs.source
@@ -101,52 +165,124 @@ def train(config: TrainConfig) -> TrainResult | Plan:
         raise inputs.problems[0]
     for warning in inputs.warnings:
         _LOG.warning("%s", warning)
+    finished = _already_finished(config, inputs)
+    if finished is not None:
+        return finished
     behind = starting_epoch(config, inputs.start, inputs.source)
-    if behind >= config.max_epochs:
+    if behind >= config.max_epochs and not inputs.start.resumes:
         reason = f"{behind} epochs lie behind and --max-epochs is {config.max_epochs}; give a higher one to go on"
         return TrainResult(reason, config.run_outputs_dir)
     writable_folder(config.run_outputs_dir, "--run-outputs-dir")
     writable_folder(config.model_save_dir, "--model-save-dir")
     with locked_folder(config.run_outputs_dir), plain_failures():
-        return _train(config, inputs, behind)
+        return _train(config, inputs, behind, watch)
 
 
-def _train(config: TrainConfig, inputs: Inputs, behind: int) -> TrainResult:
+def _already_finished(config: TrainConfig, inputs: Inputs) -> TrainResult | None:
+    """Returns the result of an earlier training with these settings that left nothing to do, if there is one."""
+    earlier = inputs.start.earlier
+    if earlier is None or earlier.finished is None:
+        return None
+    said, bundle = earlier.finished, config.model_save_dir / BUNDLE_FILE
+    more = earlier.position.epoch < config.max_epochs and not said["early"]
+    more |= bool(config.log_extreme_examples) and not (config.run_outputs_dir / EXTREMES).is_dir()
+    there = bundle.is_file() and read_json(bundle, what="bundle").get("model_sha256") == said["model_sha256"]
+    if more or not there:
+        return None
+    ending = f"finished already, nothing to do: {said['ending']}"
+    return TrainResult(ending, config.run_outputs_dir, config.model_save_dir, said["best_epoch"], said["scores"])
+
+
+def _train(config: TrainConfig, inputs: Inputs, behind: int, watch: SignalWatch) -> TrainResult:
     assert inputs.mapping is not None  # without one there would have been a problem
     assert inputs.full_mapping is not None
+    folder, checkpoints = RunFolder(config.run_outputs_dir), Checkpoints(config.run_outputs_dir)
+    folder.tidy()
+    checkpoints.tidy()
+    restored = checkpoints.newest() if inputs.start.resumes else None
     keras.utils.set_random_seed(seed_for(config.seed, "weights"))
     preprocessing = choose_preprocessing(config, inputs)
-    strategy = strategy_on(inputs.devices)
+    strategy = strategy_on(inputs.devices, synchronised=config.synchronised_batch_norm)
     _LOG.info("mode: %s; devices: %s", inputs.start.text, ", ".join(inputs.devices))
     with strategy.scope():
-        model = _starting_model(config, inputs, preprocessing)
-        optimizer = make_optimizer(
-            config.optimizer, learning_rate=config.initial_learning_rate, weight_decay=config.weight_decay
-        )
-        optimizer.build(model.trainable_variables)
-    folder = RunFolder(config.run_outputs_dir)
+        with computing_in(config.precision):
+            model = starting_model(config, inputs, preprocessing)
+        sampling, objectives = set_up_balance(config, inputs)
+        steps = steps_per_epoch(config, example_count(inputs.shards["training"], preprocessing, sampling))
+        before = 0 if inputs.start.mode == "continue" else _begun_at(inputs, behind)
+        optimizer, unfreezing = set_up(config, model, batch_size=steps[0], epoch_steps=steps[1], behind=before)
     facts = {
         "validation": inputs.shards["validation"].digest,
         "labels": list(inputs.trained),
         "weights": list(config.labels_loss_weights),
     }
     progress = Progress(behind)
-    same_run = _take_over_state(config, inputs, optimizer, progress, facts)
-    folder.clear_way(epoch=behind if inputs.start.continues else 0, keep_best=same_run)
-    info = _info(config, inputs, preprocessing)
+    if restored is None:
+        same_run = _take_over_state(config, inputs, optimizer, progress, facts)
+        folder.clear_way(epoch=behind if inputs.start.continues else 0, keep_best=same_run)
+    info = _info(config, inputs, preprocessing, behind)
     folder.write_setup(config, inputs.full_mapping, preprocessing, info)
     stepper = Stepper(
-        model, optimizer, strategy=strategy, preprocessing=preprocessing, loss_weights=_loss_weights(config, inputs)
-    )
+        model, optimizer, strategy=strategy, preprocessing=preprocessing, loss_weights=loss_weights(config, inputs),
+        strong=StrongAugmentation.from_config(config), unfreezing=unfreezing, accumulate_steps=config.accumulate_steps,
+        objectives=objectives,
+        jit_compile=compiles(config.jit_compile, inputs.devices),
+    )  # fmt: skip
     work = Training(
         config, model, optimizer, stepper, preprocessing, inputs.mapping,
-        inputs.shards["training"], inputs.shards["validation"], folder, facts,
+        inputs.shards["training"], inputs.shards["validation"], folder, facts, checkpoints, watch,
+        {**info["versions"], "cores": available_cores(), "devices": list(inputs.devices)},
+        specs=inputs.specs, sampling=sampling,
     )  # fmt: skip
+    work.providers |= {
+        "model": VariablesState(lambda: model.variables, "model"),
+        "optimizer": VariablesState(lambda: optimizer.variables, "optimiser"),
+        "rate": RateState(rate_of(optimizer)),
+        "sums": stepper,
+        "progress": progress,
+    }
+    if restored is not None:
+        _restore(work, progress, restored)
+    work.loggers = ScoreLoggers(
+        config.log_to, folder=folder.path, project=config.log_project, settings=settings_that_count(config),
+        resumed=restored is not None,
+    )  # fmt: skip
+    failed = True
     try:
         ending = run_epochs(work, progress)
+        failed = False
     finally:
         folder.close()
+        work.loggers.close(failed=failed)
     return _finish(work, inputs, progress, info, ending)
+
+
+def _begun_at(inputs: Inputs, behind: int) -> int:
+    """Returns how many epochs lay behind when the training began, in an earlier process perhaps."""
+    earlier = inputs.start.earlier
+    return behind if earlier is None else int(earlier.info.get("epochs_before", 0))
+
+
+def _restore(work: Training, progress: Progress, restored: Checkpoint) -> None:
+    """Puts everything where it was at a checkpoint.
+
+    Raises:
+        CamtrapError: the checkpoint does not fit, or the best model so far is gone.
+    """
+    absent = [name for name in work.providers if name not in restored.state]
+    if absent:
+        raise CamtrapError(
+            f"{work.folder.path}: its checkpoint holds no state of {absent[0]}; it was written by another version; "
+            "--resume off begins anew"
+        )
+    for name, provider in work.providers.items():
+        provider.restore(restored.state[name])
+    work.folder.go_on(epoch=progress.epoch, best_epoch=progress.best.epoch)
+    _LOG.info("going on after %s", progress.position.text)
+    before = restored.facts.get("environment", {})
+    changed = [f"{name} {before.get(name)} → {now}" for name, now in work.environment.items() if before.get(name) != now]
+    if changed:
+        _LOG.warning("not as when this training began, so last bits may come out otherwise: %s", ", ".join(changed))
 
 
 def seed_for(seed: int, use: str) -> int:
@@ -157,6 +293,8 @@ def seed_for(seed: int, use: str) -> int:
 def choose_preprocessing(config: TrainConfig, inputs: Inputs) -> Preprocessing:
     """Returns how pictures become model input: size and scaling of the backbone, the source's, or the data's."""
     training = inputs.shards["training"]
+    if inputs.start.resumes:
+        return Preprocessing.read(config.run_outputs_dir / PREPROCESSING_FILE)
     if inputs.source is not None:
         old = inputs.source.preprocessing
         wanted = Preprocessing.from_config(
@@ -185,20 +323,39 @@ def choose_preprocessing(config: TrainConfig, inputs: Inputs) -> Preprocessing:
     return wanted.with_statistics(means, stdevs)
 
 
-def _starting_model(config: TrainConfig, inputs: Inputs, preprocessing: Preprocessing) -> keras.Model:
+def starting_model(config: TrainConfig, inputs: Inputs, preprocessing: Preprocessing) -> keras.Model:
     """Builds the model and fills it as the start rule says."""
     assert inputs.mapping is not None
     copies = inputs.start.copies
-    model = build_classifier(config.model_copy(update={"weights": "none"}) if copies else config, inputs.mapping, preprocessing)
+    given = copies or inputs.start.resumes  # weights come from elsewhere
+    settings = config.model_copy(update={"weights": "none"}) if given else config
+    model = build_classifier(settings, inputs.mapping, preprocessing, specs=inputs.specs)
     if copies and inputs.source is not None:
         report = copy_weights(model, inputs.mapping, inputs.source)
-        _LOG.info("from %s:\n%s", inputs.source.file, report.table(frozen=inputs.start.frozen))
+        _LOG.info("from %s:\n%s", inputs.source.file, _table(report, config, inputs))
         require_complete(report, inputs.start, config, inputs.source)
+    elif not given:
+        _LOG.info("weights of the backbone: %s\n%s", config.weights, _table(nothing_copied(inputs.mapping), config, inputs))
     if inputs.start.frozen:
         freeze_backbone(model)
+    if freezes_batch_norm(config, fresh=inputs.start.mode == "fresh"):
+        freeze_batch_norm(model)
+    if config.synchronised_batch_norm:
+        synchronise_batch_norm(model)
     for label, head in head_layers(model).items():
         head.trainable = label in inputs.trained
+    if config.head_epochs and not given:
+        heads_from_zero(model)
     return model
+
+
+def _table(report: CopyReport, config: TrainConfig, inputs: Inputs) -> str:
+    """Returns the table of what was taken over and what is trained."""
+    notes = [f"from epoch {config.head_epochs + 1} on"] if config.head_epochs else []
+    if freezes_batch_norm(config, fresh=inputs.start.mode == "fresh"):
+        notes.append("batch normalisation frozen")
+    note = "".join(f", {one}" for one in notes)
+    return report.table(frozen=inputs.start.frozen, trained=inputs.trained, note=note)
 
 
 def _take_over_state(
@@ -231,7 +388,7 @@ def _take_over_state(
     if not same or not best.is_file() or source.file.parent.resolve() != config.run_outputs_dir.resolve():
         _LOG.info("patience and best model begin anew: another run folder, other validation data or other labels")
         return False
-    progress.restore(source.state.facts)
+    progress.restore_counters(source.state.facts)
     return True
 
 
@@ -245,30 +402,33 @@ def _reordered(inputs: Inputs) -> str | None:
     return None
 
 
-def _loss_weights(config: TrainConfig, inputs: Inputs) -> dict[str, float]:
+def loss_weights(config: TrainConfig, inputs: Inputs) -> dict[str, float]:
+    """Returns label type → weight in the loss, of those that are trained."""
     weights = dict(zip(config.labels, config.labels_loss_weights or (1.0,) * len(config.labels), strict=True))
     return {label: weights[label] for label in inputs.trained}
 
 
-def _info(config: TrainConfig, inputs: Inputs, preprocessing: Preprocessing) -> dict[str, Any]:
+def _info(config: TrainConfig, inputs: Inputs, preprocessing: Preprocessing, behind: int) -> dict[str, Any]:
     """Returns what is known about the model before it is trained; part of `bundle.json`."""
     assert inputs.mapping is not None
+    if inputs.start.earlier is not None:
+        return inputs.start.earlier.info
     weights: dict[str, Any] = {"origin": config.weights if config.weights in ("none", "imagenet") else "file"}
     if inputs.source is not None:
         weights = {"origin": inputs.start.mode, "model_sha256": sha256_file(inputs.source.file)}
     elif weights["origin"] == "file":
         weights |= {"name": Path(config.weights).name, "sha256": sha256_file(Path(config.weights))}
-    settings = config.model_dump(mode="json", exclude=_NOT_IN_DIGEST)
     return {
         "format_version": FORMAT_VERSION,
         "kind": "run",
-        "heads": describe_heads(inputs.mapping, config.labels),
+        "heads": describe_heads(inputs.mapping, config.labels, inputs.specs),
         "backbone": {"name": config.model, "weights": weights, "frozen": inputs.start.frozen},
         "input": {"height": preprocessing.output_height, "width": preprocessing.output_width},
         "parents": {name: shards.digest for name, shards in inputs.shards.items()},
         "train_label_counts": inputs.counts["training"],
-        "config_sha256": digest_of(settings),
+        "config_sha256": digest_of(settings_that_count(config)),
         "seed": config.seed,
+        "epochs_before": behind,
         "versions": {
             "camtrap_tf": __version__,
             "tensorflow": tf.__version__,
@@ -290,27 +450,55 @@ def _finish(work: Training, inputs: Inputs, progress: Progress, info: Mapping[st
     if "test" in inputs.shards:
         measured = measure(
             work.stepper.predict, work.frames_of(inputs.shards["test"]), inputs.shards["test"], work.mapping.label_types,
-            keep=True, description="Test",
+            specs=work.specs, keep=True, description="Test",
         )  # fmt: skip
         _write_test(work, inputs, measured)
         heads = {label: score.as_dict() for label, score in measured.scores.heads.items()}
         scores["test"] = _with_baseline(heads, "test", inputs)
+    if config.log_extreme_examples:
+        _write_extremes(work)
     bundle_info = {
         **info,
         "epoch": progress.best.epoch,
-        "metrics": {"validation_loss": progress.best.best, **scores},
+        "metrics": {"validation_loss": progress.best.loss, **scores},
     }
     bundle = Bundle(work.model, inputs.full_mapping, work.preprocessing, bundle_info)
     state = state_path(best)
-    bundle.write(config.model_save_dir, beside={state_path(Path("model.keras")).name: state} if state.is_file() else {})
+    with in_float32(work.model):
+        bundle.write(config.model_save_dir, beside={state_path(Path("model.keras")).name: state} if state.is_file() else {})
+    if config.keep_epochs == "best_last":
+        work.folder.prune(keep={progress.epoch, progress.best.epoch})
+    said = {
+        "ending": ending,
+        "early": progress.ended is not None,
+        "best_epoch": progress.best.epoch,
+        "scores": scores,
+        "model_sha256": bundle.info["model_sha256"],
+    }
+    write_json(work.folder.path / FINISHED_FILE, said)
     return TrainResult(ending, work.folder.path, config.model_save_dir, progress.best.epoch, scores)
+
+
+def _write_extremes(work: Training) -> None:
+    """Writes the validation pictures that the best model is surest and most mistaken about."""
+    labels = work.mapping.label_types
+    measured = measure(
+        work.stepper.predict, work.frames_of(work.validation), work.validation, labels,
+        specs=work.specs, keep=True, description="Extreme examples",
+    )  # fmt: skip
+    names = {label: work.mapping.names(label) for label in labels}
+    write_extremes(
+        work.folder.path, measured.rows, work.validation, names=names, specs=work.specs, k=work.config.log_extreme_examples
+    )
 
 
 def _validation(work: Training, progress: Progress) -> dict[str, dict[str, float | None]]:
     """Returns the validation scores of the best epoch, measured again where an earlier process found it."""
     if progress.best.epoch in progress.history:
         return progress.history[progress.best.epoch]["val"]
-    measured = measure(work.stepper.predict, work.frames_of(work.validation), work.validation, work.mapping.label_types)
+    measured = measure(
+        work.stepper.predict, work.frames_of(work.validation), work.validation, work.mapping.label_types, specs=work.specs
+    )
     return {label: score.as_dict() for label, score in measured.scores.heads.items()}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
 import shutil
 from collections.abc import Iterable, Mapping
@@ -14,18 +15,25 @@ import tensorflow as tf
 import yaml
 
 from camtrap_tf.config.training import TrainConfig
+from camtrap_tf.errors import CamtrapError, ModelError
 from camtrap_tf.files import write_csv, write_json, write_text
 from camtrap_tf.input_pipeline.preprocessing import Preprocessing
 from camtrap_tf.labels import LabelMapping
 from camtrap_tf.logs import logger
 from camtrap_tf.models.bundle import MAPPING_FILE, PREPROCESSING_FILE
 from camtrap_tf.models.locating import BEST_FILE, RUN_FILE, epoch_of
-from camtrap_tf.training.state import TrainingState, state_path, write_state
+from camtrap_tf.training.checkpoints import CHECKPOINTS
+from camtrap_tf.training.earlier import CONFIG_FILE, FINISHED_FILE
+from camtrap_tf.training.state import TrainingState, read_state, state_path, write_state
 
-CONFIG_FILE = "config.yaml"
 LOG_FILE = "training.log"
+METRICS_FILE = "metrics.csv"
+TIMING_FILE = "timing.csv"
+_TABLES = (LOG_FILE, METRICS_FILE, TIMING_FILE)
 TEST_FILE = "test_preds.json"
 TENSORBOARD = "tensorboard"
+EXTREMES = "extreme_examples"
+SERVICES_FILE = "log_services.json"
 _LOG = logger(__name__)
 
 
@@ -48,7 +56,7 @@ class RunFolder:
             keep_best: whether the best model so far belongs to this training too.
         """
         stale = [path for path in self.path.iterdir() if (epoch_of(path.name.replace(".state.npz", ".keras")) or 0) > epoch]
-        names = [TEST_FILE] if epoch else [TEST_FILE, LOG_FILE, TENSORBOARD]
+        names = [TEST_FILE, CHECKPOINTS, FINISHED_FILE, EXTREMES, SERVICES_FILE] + ([] if epoch else [*_TABLES, TENSORBOARD])
         if not keep_best:
             names += [BEST_FILE, state_path(self.path / BEST_FILE).name]
         stale += [self.path / name for name in names if (self.path / name).exists()]
@@ -59,10 +67,12 @@ class RunFolder:
             number += 1
         aside = self.path / f"previous_{number}"
         aside.mkdir()
-        if epoch and (self.path / LOG_FILE).exists():
-            shutil.copy2(self.path / LOG_FILE, aside)
+        for name in _TABLES if epoch else ():
+            if (self.path / name).exists():
+                shutil.copy2(self.path / name, aside)
         for path in stale:
             os.replace(path, aside / path.name)
+        self.cut_rows(epoch)
         _LOG.info("%s: %d files of an earlier attempt moved to %s", self.path, len(stale), aside.name)
 
     def write_setup(
@@ -75,45 +85,102 @@ class RunFolder:
         preprocessing.write(self.path / PREPROCESSING_FILE)
         write_json(self.path / RUN_FILE, dict(info))
 
-    def checkpoint(self, model: keras.Model, state: TrainingState, *, epoch: int, loss: float, best: bool) -> Path:
-        """Saves model and state of an epoch, as best one too where it is; older epochs but the best are removed.
+    def go_on(self, *, epoch: int, best_epoch: int) -> None:
+        """Makes the folder agree with a checkpoint: later rows are cut off, later model files removed. They will be made again.
+
+        Args:
+            epoch: epochs that lie behind.
+            best_epoch: which of them is the best so far; 0: there is none yet.
+        """
+        later = [path for path in self.path.iterdir() if (epoch_of(path.name) or 0) > epoch]
+        for path in later:
+            path.unlink()
+            state_path(path).unlink(missing_ok=True)
+        self.cut_rows(epoch)
+        (self.path / FINISHED_FILE).unlink(missing_ok=True)
+        known = read_state(self.path / BEST_FILE) if (self.path / BEST_FILE).is_file() else None
+        if best_epoch and (known is None or known.facts.get("epoch") != best_epoch):
+            self.mark_best(best_epoch)
+
+    def tidy(self) -> None:
+        """Removes what a process that was killed left half written."""
+        for path in self.path.glob(".*.part*"):
+            path.unlink()
+
+    def save_epoch(self, model: keras.Model, state: TrainingState, *, epoch: int, loss: float) -> Path:
+        """Saves model and state of an epoch.
 
         Args:
             model: to save.
             state: of the training.
             epoch: counted from 1.
             loss: validation loss.
-            best: whether it is the best so far.
 
         Returns:
             The model file.
+
+        Raises:
+            CamtrapError: the disk is full or cannot be written to.
         """
         file = self.path / f"model_epoch_{epoch:02d}_loss_{loss:.2f}.keras"
         scratch = self.path / f".{file.stem}.part.keras"
-        model.save(scratch)
-        write_state(file, state)
-        os.replace(scratch, file)
-        if best:
-            _copy(state_path(file), state_path(self.path / BEST_FILE))
-            _copy(file, self.path / BEST_FILE)
-        self._prune(keep=(epoch, int(state.facts["best"]["epoch"])))
+        try:
+            model.save(scratch)
+            write_state(file, state)
+            os.replace(scratch, file)
+        except OSError as err:
+            state_path(file).unlink(missing_ok=True)
+            raise CamtrapError(
+                f"{file}: cannot be written ({err.strerror or err}); the last checkpoint stays; make room and run the same "
+                "command again"
+            ) from err
+        finally:
+            scratch.unlink(missing_ok=True)
         return file
 
-    def _prune(self, *, keep: Iterable[int]) -> None:
+    def mark_best(self, epoch: int) -> None:
+        """Copies model and state of an epoch as the best so far.
+
+        Raises:
+            ModelError: its files are gone.
+        """
+        files = [path for path in self.path.glob("model_epoch_*.keras") if epoch_of(path.name) == epoch]
+        if not files:
+            raise ModelError(f"{self.path}: the model of epoch {epoch}, the best so far, is gone; --resume off begins anew")
+        _copy(state_path(files[0]), state_path(self.path / BEST_FILE))
+        _copy(files[0], self.path / BEST_FILE)
+
+    def prune(self, *, keep: Iterable[int]) -> None:
+        """Removes model files of all epochs but these."""
         kept = set(keep)
         for path in self.path.iterdir():
             if path.suffix == ".keras" and epoch_of(path.name) not in (None, *kept):
                 path.unlink()
                 state_path(path).unlink(missing_ok=True)
 
-    def log_epoch(self, row: Mapping[str, float | int | None]) -> None:
-        """Adds a row to `training.log`; rows of this or later epochs are cut off, other columns begin a new file."""
-        file, kept = self.path / LOG_FILE, []
-        if file.is_file():
-            with file.open(newline="", encoding="utf-8") as opened:
-                kept = [old for old in csv.DictReader(opened) if old.keys() == row.keys() and _before(old, row)]
+    def log_epoch(self, row: Mapping[str, float | int | None], *, step: int) -> None:
+        """Adds a row to `training.log` and, with the number of steps so far, to `metrics.csv`."""
+        self._add_row(LOG_FILE, row)
+        self._add_row(METRICS_FILE, {"epoch": row["epoch"], "step": step, **row})
+
+    def log_times(self, row: Mapping[str, float | int | None]) -> None:
+        """Adds a row to `timing.csv`, which holds what differs from run to run."""
+        self._add_row(TIMING_FILE, row)
+
+    def _add_row(self, name: str, row: Mapping[str, float | int | None]) -> None:
+        """Adds a row; rows of this or later epochs are cut off, other columns begin a new file."""
+        file, number = self.path / name, int(row["epoch"] or 0)
+        kept = [old for old in _rows(file) if old.keys() == row.keys() and _epoch(old) < number]
         rows = [list(old.values()) for old in kept] + [["" if value is None else value for value in row.values()]]
         write_csv(file, list(row), rows)
+
+    def cut_rows(self, epoch: int) -> None:
+        """Cuts off the rows of later epochs from all tables."""
+        for file in (self.path / name for name in _TABLES):
+            rows = _rows(file)
+            kept = [list(row.values()) for row in rows if _epoch(row) <= epoch]
+            if len(kept) < len(rows):
+                write_csv(file, list(rows[0]), kept)
 
     def tensorboard(self, epoch: int, scalars: Mapping[str, Mapping[str, float | None]]) -> None:
         """Writes TensorBoard events: part (`train`, `val`) → name → value."""
@@ -132,8 +199,17 @@ class RunFolder:
             writer.close()
 
 
-def _before(old: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
-    return str(old["epoch"]).isdigit() and int(old["epoch"]) < int(row["epoch"] or 0)
+def _rows(file: Path) -> list[dict[str, str]]:
+    if not file.is_file():
+        return []
+    with file.open(newline="", encoding="utf-8") as opened:
+        return list(csv.DictReader(opened))
+
+
+def _epoch(row: Mapping[str, str]) -> float:
+    """Returns the epoch of a row; none of ours where it is not a number, so that the row goes."""
+    text = str(row.get("epoch"))
+    return int(text) if text.isdigit() else math.inf
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -14,6 +14,7 @@ from camtrap_tf.labels import LabelMapping
 from camtrap_tf.logs import logger
 from camtrap_tf.models.bundle import Bundle, legacy_labels, read_companions
 from camtrap_tf.models.classifier import head_layers
+from camtrap_tf.models.heads import SOFTMAX, HeadSpec, spec_of
 from camtrap_tf.models.locating import locate_model
 from camtrap_tf.models.weights import LEGACY_HEAD_PREFIX, NamedWeights, read_legacy_weights, weights_of
 from camtrap_tf.training.state import TrainingState, read_state
@@ -23,10 +24,25 @@ _LOG = logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class HeadWeights:
-    """Weights of a head: kernel `[F, C]`, bias `[C]`."""
+    """Weights of a head, and what it is.
 
-    kernel: np.ndarray
-    bias: np.ndarray
+    Attributes:
+        arrays: kernel `[F, C]` and bias `[C]`; of an ordinal head what its layer keeps.
+        spec: what the head is.
+    """
+
+    arrays: tuple[np.ndarray, ...]
+    spec: HeadSpec = SOFTMAX
+
+    @property
+    def kernel(self) -> np.ndarray:
+        """From features to scores."""
+        return self.arrays[0]
+
+    @property
+    def bias(self) -> np.ndarray:
+        """Of each class."""
+        return self.arrays[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +96,13 @@ def read_source(path: Path, *, with_state: bool = False) -> SourceModel:
                     f"{place.file}: its head for label {label!r} does not fit the label mapping beside it; "
                     "put the mapping it was trained with there"
                 )
-            heads[label] = HeadWeights(*arrays)
+            heads[label] = HeadWeights(tuple(arrays))
         return SourceModel(place.file, weights, heads, mapping.select(heads), preprocessing, None, place.epoch, None)
     bundle = Bundle.read(path, flag="--model-to-load")
     state = read_state(place.file) if with_state else None
-    heads = {label: HeadWeights(*layer.get_weights()) for label, layer in head_layers(bundle.model).items()}
+    heads = {
+        label: HeadWeights(tuple(layer.get_weights()), spec_of(layer)) for label, layer in head_layers(bundle.model).items()
+    }
     return SourceModel(
         place.file,
         weights_of(bundle.model),

@@ -1,4 +1,10 @@
-"""How a training begins: the one place where the flags of continuing and transfer are read.
+"""How a training begins: the one place where the flags of resuming, continuing and transfer are read.
+
+1. `--continue-training`, `--rebuild-model`, `--transfer-learning`, `--starting-epoch` or `--model-to-load` given: a new
+   attempt, as the table says. What an earlier one left in the run folder is kept aside. Only with `--resume auto` beside
+   them, in so many words, the attempt that these very settings began is gone on with.
+2. Else the run folder decides. Nothing to go on from, or `--resume off`: a new attempt. A training with the same
+   settings (but for `FREE_TO_CHANGE`): gone on with, or said to be finished. One with other settings: an error.
 
 | flags | backbone | heads | optimiser | trained | epochs counted from |
 |---|---|---|---|---|---|
@@ -14,20 +20,35 @@ heads by class name: a class keeps its weights wherever its index moves.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+import json
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import keras
 import numpy as np
 
 from camtrap_tf.config.names import HUB_PREFIX
+from camtrap_tf.config.running import RunningConfig
 from camtrap_tf.config.training import TrainConfig
-from camtrap_tf.errors import ModelError
+from camtrap_tf.config.watching import WatchConfig
+from camtrap_tf.errors import ModelError, SettingError
 from camtrap_tf.labels import LabelMapping
 from camtrap_tf.models.classifier import head_layers
-from camtrap_tf.models.heads import HEAD_PREFIX
+from camtrap_tf.models.heads import HEAD_PREFIX, spec_of
 from camtrap_tf.models.weights import Misfit, fit, weighted_layers
+from camtrap_tf.training.earlier import Earlier
 from camtrap_tf.training.source import SourceModel
+
+FREE_TO_CHANGE = frozenset(
+    {
+        *("run_outputs_dir", "model_save_dir", "log_outdir"),
+        *("max_epochs", "n_cpus", "tensorboard", "dry_run"),
+        *RunningConfig.model_fields,
+        *WatchConfig.model_fields,
+    }
+)
+"""Settings that a training may be gone on with under other values: places, workers, logging, and how long it goes."""
 
 Mode = Literal["fresh", "continue", "continue_rebuild", "transfer_last_layer", "transfer_all_layers"]
 _MODES: dict[Mode, str] = {
@@ -47,30 +68,96 @@ class Start:
         mode: see the table of this module.
         frozen: whether the backbone stays as it is.
         warnings: flags that have no effect in this mode.
+        earlier: the training in the run folder that is gone on with; None: a new attempt.
     """
 
     mode: Mode
     frozen: bool
     warnings: tuple[str, ...] = ()
+    earlier: Earlier | None = None
+
+    @property
+    def resumes(self) -> bool:
+        """Whether an earlier training in the run folder is gone on with."""
+        return self.earlier is not None
 
     @property
     def copies(self) -> bool:
         """Whether weights come from a trained model."""
-        return self.mode != "fresh"
+        return self.mode != "fresh" and not self.resumes
 
     @property
     def continues(self) -> bool:
         """Whether epochs are counted on."""
-        return self.mode in ("continue", "continue_rebuild")
+        return self.mode in ("continue", "continue_rebuild") and not self.resumes
 
     @property
     def text(self) -> str:
         """One line for people."""
+        if self.earlier is not None:
+            return f"going on from {self.earlier.position.text} of the training in {self.earlier.folder}"
         return _MODES[self.mode]
 
 
-def start_rule(config: TrainConfig) -> Start:
-    """Returns how a training with these settings begins."""
+def start_rule(config: TrainConfig, earlier: Earlier | None = None) -> Start:
+    """Returns how a training with these settings begins.
+
+    Args:
+        config: the settings.
+        earlier: what the run folder holds.
+
+    Raises:
+        SettingError: the run folder holds a training with other settings.
+    """
+    start = _start_as_told(config)
+    if earlier is None or config.resume == "off":
+        return start
+    differences = changed_settings(config, earlier.settings)
+    if starts_by_flag(config):
+        if "resume" in config.model_fields_set and not differences:
+            return replace(start, earlier=earlier)
+        note = f"a new attempt begins; the earlier one in {earlier.folder} is kept aside"
+        return replace(start, warnings=(*start.warnings, note))
+    if differences:
+        raise SettingError(
+            f"--run-outputs-dir {earlier.folder}: holds a training with other settings ({'; '.join(differences)}); give "
+            "those again to go on with it, another folder, or --resume off to begin anew (it is kept aside)"
+        )
+    return replace(start, earlier=earlier)
+
+
+def starts_by_flag(config: TrainConfig) -> bool:
+    """Returns whether a flag says how to start, so that the run folder is not asked."""
+    by_switch = config.continue_training or config.rebuild_model or config.transfer_learning
+    return by_switch or config.starting_epoch is not None or config.model_to_load is not None
+
+
+def settings_that_count(config: TrainConfig) -> dict[str, Any]:
+    """Returns the settings that make a training what it is, as plain values."""
+    return config.model_dump(mode="json", exclude=set(FREE_TO_CHANGE))
+
+
+def changed_settings(config: TrainConfig, earlier: Mapping[str, Any]) -> list[str]:
+    """Returns the settings that count and differ from those of an earlier training: `seed: 1 → 2`.
+
+    A setting that the earlier one did not know yet counts as its default.
+    """
+    now = settings_that_count(config)
+    defaults = {name: TrainConfig.model_fields[name].get_default(call_default_factory=True) for name in now}
+    told = []
+    for name, value in now.items():
+        before = earlier.get(name, defaults[name])
+        if _plain(before) != _plain(value):
+            told.append(f"{name}: {_plain(before)} → {_plain(value)}")
+    return told
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+
+
+def _start_as_told(config: TrainConfig) -> Start:
+    """Returns the start that the flags alone ask for, with the flags that have no effect in it."""
     if config.continue_training:
         mode: Mode = "continue_rebuild" if config.rebuild_model else "continue"
     elif config.transfer_learning:
@@ -95,7 +182,9 @@ def start_rule(config: TrainConfig) -> Start:
 
 
 def starting_epoch(config: TrainConfig, start: Start, source: SourceModel | None) -> int:
-    """Returns how many epochs lie behind: as told, else those of the model that is continued, else none."""
+    """Returns how many epochs lie behind: of the training gone on with, as told, of the model that is continued, or none."""
+    if start.earlier is not None:
+        return start.earlier.position.epoch
     if config.starting_epoch is not None:
         return config.starting_epoch
     return (source.epoch or 0) if start.continues and source is not None else 0
@@ -123,6 +212,7 @@ class HeadCopy:
         kept: classes that took over their weights.
         added: classes that begin anew.
         dropped: classes of the source that are not wanted.
+        kinds: kind of the head in the source and now, where they differ.
         reordered: whether a class that was kept has another index than in the source.
     """
 
@@ -131,6 +221,7 @@ class HeadCopy:
     added: tuple[str, ...]
     dropped: tuple[str, ...]
     reordered: bool = False
+    kinds: tuple[str, str] | None = None
 
     @property
     def same(self) -> bool:
@@ -154,20 +245,35 @@ class CopyReport:
     heads: tuple[HeadCopy, ...]
     dropped_heads: tuple[str, ...]
 
-    def table(self, *, frozen: bool) -> str:
-        """Returns the table of what was kept, added and dropped, and what is trained."""
+    def table(self, *, frozen: bool, trained: Container[str] | None = None, note: str = "") -> str:
+        """Returns the table of what was kept, added and dropped, and what is trained.
+
+        Args:
+            frozen: whether the backbone stays as it is.
+            trained: label types that are trained; all where not given.
+            note: what else is to be said of training the backbone.
+        """
         rows = [("part", "kept", "added", "dropped", "trained")]
         filled = f"{self.layers} layers" + (f", {len(self.misfits)} not" if self.misfits else "")
-        rows.append(("backbone", filled, "", "", "frozen" if frozen else "yes"))
-        rows += [(f"head {head.label}", _some(head.kept), _some(head.added), _some(head.dropped), "yes") for head in self.heads]
+        rows.append(("backbone", filled if self.layers else "", "", "", "frozen" if frozen else f"yes{note}"))
+        for head in self.heads:
+            kept = _some(head.kept) + (" in another order" if head.reordered else "")
+            learns = "yes" if trained is None or head.label in trained else "no: one class"
+            rows.append((f"head {head.label}", kept, _some(head.added), _some(head.dropped), learns))
         rows += [(f"head {label}", "", "", "all", "") for label in self.dropped_heads]
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        lines += [f"head {head.label} begins anew: {' → '.join(head.kinds)}" for head in self.heads if head.kinds]
         return "\n".join([*lines, *(f"not filled: {misfit.layer}: {misfit.reason}" for misfit in self.misfits)])
 
 
 def _some(names: tuple[str, ...]) -> str:
     return f"{len(names)} ({', '.join(names[:4])}{', …' if len(names) > 4 else ''})" if names else ""
+
+
+def nothing_copied(mapping: LabelMapping) -> CopyReport:
+    """Returns the report of a model whose heads all begin anew."""
+    return CopyReport(0, (), tuple(HeadCopy(label, (), mapping.names(label), ()) for label in mapping.label_types), ())
 
 
 def copy_weights(model: keras.Model, mapping: LabelMapping, source: SourceModel) -> CopyReport:
@@ -185,14 +291,22 @@ def copy_weights(model: keras.Model, mapping: LabelMapping, source: SourceModel)
     return CopyReport(len(filled), tuple(misfits), tuple(heads), dropped)
 
 
-def _copy_head(head: keras.layers.Dense, label: str, mapping: LabelMapping, source: SourceModel) -> HeadCopy:
+def _copy_head(head: keras.layers.Layer, label: str, mapping: LabelMapping, source: SourceModel) -> HeadCopy:
     wanted, weights = mapping.names(label), source.heads.get(label)
     if weights is None:
         return HeadCopy(label, (), wanted, ())
     places = _places(label, mapping, source.mapping)
     old = source.mapping.names(label)
+    spec = spec_of(head)
+    if weights.spec.kind != spec.kind:
+        return HeadCopy(label, (), wanted, old, kinds=(weights.spec.kind, spec.kind))
     if weights.kernel.shape[0] != head.kernel.shape[0]:
         return HeadCopy(label, (), wanted, old)
+    if spec.kind == "ordinal":  # its thresholds mean something together only
+        if [wanted[index] for index in spec.order] != [old[index] for index in weights.spec.order]:
+            return HeadCopy(label, (), wanted, old)
+        head.set_weights(weights.arrays)
+        return HeadCopy(label, wanted, (), (), wanted != old)
     kernel, bias = (np.array(array) for array in head.get_weights())
     for index, place in places.items():
         kernel[:, index], bias[index] = weights.kernel[:, place], weights.bias[place]
@@ -236,7 +350,12 @@ def require_complete(report: CopyReport, start: Start, config: TrainConfig, sour
         return
     other = [head for head in report.heads if not head.same]
     if other or report.dropped_heads:
-        told = [f"{head.label!r} has classes {_change(head)}" for head in other]
+        told = [
+            f"{head.label!r} was a {head.kinds[0]} head, not a {head.kinds[1]} one"
+            if head.kinds
+            else f"{head.label!r} has classes {_change(head)}"
+            for head in other
+        ]
         told += [f"{label!r} is not in --labels" for label in report.dropped_heads]
         raise ModelError(
             f"--continue-training: the heads of {source.file} are others: {'; '.join(told)}; "

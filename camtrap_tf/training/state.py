@@ -1,12 +1,12 @@
-"""The state of a training beside a model file: optimiser, learning rate and counters, in one `.state.npz`."""
+"""The state of a training: what takes part in a checkpoint, and what lies beside a model file in one `.state.npz`."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 import numpy as np
@@ -14,9 +14,71 @@ import numpy as np
 from camtrap_tf.errors import ModelError
 from camtrap_tf.files import atomic_file
 from camtrap_tf.logs import logger
+from camtrap_tf.training.optimizers import SteppedRate
 
 _LOG = logger(__name__)
 _FACTS = "facts"
+
+
+class StateProvider(Protocol):
+    """Something that has to be as it was for a training to go on exactly; see `Training.providers`."""
+
+    def state(self) -> dict[str, Any]:
+        """Returns what has to be kept: nested dictionaries and lists of plain values and arrays."""
+        ...
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Becomes what it was.
+
+        Raises:
+            ModelError: the state does not fit.
+        """
+        ...
+
+
+class VariablesState:
+    """The variables of a model or an optimiser, by position; seeds of layers are among a model's."""
+
+    def __init__(self, variables: Callable[[], Sequence[keras.Variable]], what: str) -> None:
+        """
+        Args:
+            variables: returns them, always in the same order.
+            what: they belong to, for messages.
+        """
+        self._variables = variables
+        self._what = what
+
+    def state(self) -> dict[str, Any]:
+        """Returns the values."""
+        return {"values": [keras.ops.convert_to_numpy(variable) for variable in self._variables()]}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Sets the values.
+
+        Raises:
+            ModelError: number or shapes differ.
+        """
+        variables, values = self._variables(), state["values"]
+        shapes = [tuple(variable.shape) for variable in variables]
+        if shapes != [value.shape for value in values]:
+            raise ModelError(f"the checkpoint does not fit the {self._what}: other variables; --resume off begins anew")
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+
+
+class RateState:
+    """The base of the learning rate, which is no variable of the optimiser."""
+
+    def __init__(self, rate: SteppedRate) -> None:
+        self._rate = rate
+
+    def state(self) -> dict[str, Any]:
+        """Returns the rate."""
+        return {"base": self._rate.base}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Sets the rate."""
+        self._rate.base = float(state["base"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,6 +89,7 @@ def train_head(folder: Path, fold: str, seed: int) -> Path:
             train_tfr_path=shards, val_tfr_path=shards, train_tfr_pattern=others, val_tfr_pattern=others[:1],
             labels=("species",),
             model="MobileNetV2", weights=str(WEIGHTS), freeze_backbone=True, batch_size=16, max_epochs=EPOCHS, seed=seed,
+            recipe="legacy", color_augmentation="none",
             crop_factor=0, zoom_factor=0, rotate_by_angle=0, randomly_flip_horizontally=False, early_stopping_patience=0,
             reduce_lr_on_plateau_patience=0, tensorboard=False, n_gpus=0,
             run_outputs_dir=folder / f"run_{fold}", model_save_dir=folder / f"bundle_{fold}",

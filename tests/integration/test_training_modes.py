@@ -183,10 +183,10 @@ def test_continue_with_other_classes_needs_rebuild(trained: Path, tmp_path: Path
 
 
 def test_new_attempt_keeps_the_old_one_aside(data: Path, tmp_path: Path) -> None:
-    """A fresh training in a used run folder moves the old checkpoints and log away."""
+    """With --resume off a training in a used run folder moves the old checkpoints and log away."""
     run(make_config(data, tmp_path, max_epochs=1, test_tfr_path=[]))
     before = (tmp_path / "run" / "training.log").read_bytes()
-    run(make_config(data, tmp_path, max_epochs=1, seed=9, test_tfr_path=[]))
+    run(make_config(data, tmp_path, max_epochs=1, seed=9, test_tfr_path=[], resume="off"))
     assert (tmp_path / "run" / "previous_1" / "training.log").read_bytes() == before
     assert len(list((tmp_path / "run").glob("model_epoch_*.keras"))) == 1
 
@@ -195,7 +195,7 @@ def test_batches_larger_than_the_data(data: Path, tmp_path: Path) -> None:
     """A data set smaller than a batch trains with a smaller batch, unless remainders are dropped on purpose."""
     assert run(make_config(data, tmp_path, batch_size=500, max_epochs=1)).best_epoch == 1
     with pytest.raises(SettingError, match="12 training records"):
-        train(make_config(data, tmp_path, batch_size=500, drop_remainder=True))
+        train(make_config(data, tmp_path / "other", batch_size=500, drop_remainder=True))
 
 
 def test_steps_per_epoch_cross_passes(data: Path, tmp_path: Path) -> None:
@@ -249,7 +249,7 @@ def test_classes_that_the_mapping_lacks(data: Path, tmp_path: Path, messages: py
     assert "training: 6 records have a class of 'species' that the label mapping lacks" in messages.text
     (tmp_path / "n.json").write_text(json.dumps({"species": {"elk": 0, "wolf": 1}, "is/there": {"no": 0, "yes": 1}}))
     with pytest.raises(LabelError, match="knows none of the classes"):
-        train(make_config(data, tmp_path, class_mapping_json=tmp_path / "n.json"))
+        train(make_config(data, tmp_path / "other", class_mapping_json=tmp_path / "n.json"))
 
 
 def test_head_with_one_class(data: Path, tmp_path: Path, messages: pytest.LogCaptureFixture) -> None:
@@ -260,7 +260,7 @@ def test_head_with_one_class(data: Path, tmp_path: Path, messages: pytest.LogCap
     assert "label/is/there_loss" not in rows(tmp_path / "run")[0]
     (tmp_path / "m.json").write_text(json.dumps({"species": {"lion": 0}, "is/there": {"yes": 0}}))
     with pytest.raises(CamtrapError, match="nothing to learn"):
-        train(make_config(data, tmp_path, class_mapping_json=tmp_path / "m.json"))
+        train(make_config(data, tmp_path / "other", class_mapping_json=tmp_path / "m.json"))
 
 
 def test_folder_in_use(data: Path, tmp_path: Path) -> None:

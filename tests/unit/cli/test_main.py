@@ -215,7 +215,7 @@ def test_overview(capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
     assert cli.main(words) == 0
     lines = capsys.readouterr().out.splitlines()
     for command in COMMANDS:
-        assert sum(line.startswith(f"  {command.name} ") for line in lines) == 1
+        assert sum(line.startswith(f"  {command.name:<20} ") for line in lines) == 1
     assert any(line.startswith("  legacy ") for line in lines)
 
 

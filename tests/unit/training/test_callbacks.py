@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from camtrap_tf.training.callbacks import Best, EarlyStopping, Plateau
+from camtrap_tf.models.metrics import HeadScore, Scores
+from camtrap_tf.training.callbacks import Best, EarlyStopping, Plateau, monitored
 
 LOSSES = [2.0, 1.5, 1.5, 1.49995, 1.6, 1.7, 1.2, 1.3, 1.3, 1.3, 1.3, 1.3, 1.3, 1.3, 1.3, 1.25, 1.3, 1.3, 1.3]
 
@@ -71,3 +72,23 @@ def test_state_round_trip(watcher: EarlyStopping | Plateau | Best) -> None:
     state = watcher.state()
     assert math.inf not in state.values()
     assert type(watcher)().restore(state) == watcher
+
+
+def test_monitored_metric() -> None:
+    """Epochs are compared by the loss, or by an accuracy with its sign changed; labels without any label do not count."""
+    scores = Scores({"a": HeadScore(), "b": HeadScore(), "c": HeadScore()})
+    probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.3, 0.7]])
+    scores.heads["a"].add_rows(np.array([0, 0, 1, 0]), probabilities)
+    scores.heads["b"].add_rows(np.array([1, 1, -1, 1]), probabilities)
+    assert monitored("loss", scores, 1.5) == 1.5
+    assert monitored("accuracy/a", scores, 1.5) == -0.75
+    assert monitored("accuracy", scores, 1.5) == pytest.approx(-(0.75 + 1 / 3) / 2)
+
+
+def test_best_remembers_its_loss() -> None:
+    """Where epochs are compared by accuracy, the best one's loss is kept beside."""
+    best = Best()
+    assert best.update(-0.5, epoch=1, loss=2.0)
+    assert not best.update(-0.4, epoch=2, loss=1.0)
+    assert (best.epoch, best.loss) == (1, 2.0)
+    assert Best().restore(best.state()) == best

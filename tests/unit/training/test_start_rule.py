@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from camtrap_tf.config.training import ModelConfig
-from camtrap_tf.errors import ModelError
+from camtrap_tf.errors import ModelError, SettingError
 from camtrap_tf.labels import LabelMapping
 from camtrap_tf.models.classifier import build_classifier, head_layers
+from camtrap_tf.training.checkpoints import Position
+from camtrap_tf.training.earlier import Earlier
 from camtrap_tf.training.source import SourceModel, read_source
 from camtrap_tf.training.start_rule import (
     check_source,
@@ -124,3 +126,52 @@ def test_other_architecture(source: SourceModel) -> None:
     model = build_classifier(ModelConfig(model="ResNet18"), OLD, preprocessing())
     with pytest.raises(ModelError, match=r"does not fit --model ResNet18: 37 of 37"):
         require_complete(copy_weights(model, OLD, source), start_rule(settings), settings, source)
+
+
+def earlier(**changes: Any) -> Earlier:
+    """Returns a training in the run folder that stands after epoch 2, begun with these settings."""
+    return Earlier(Path("o/run"), config(**changes).model_dump(mode="json"), Position(2, 3), {})
+
+
+def test_same_settings_go_on() -> None:
+    """The same command goes on with the run folder's training, also with more epochs, other workers, other logging."""
+    start = start_rule(config(max_epochs=90, n_cpus=7, tensorboard=False, checkpoint_every_steps=5), earlier())
+    assert start.resumes
+    assert not start.copies
+    assert starting_epoch(config(), start, None) == 2
+    assert "epoch 3, step 3" in start.text
+
+
+def test_other_settings_are_listed() -> None:
+    """Any other difference is an error that names the settings and both values."""
+    with pytest.raises(SettingError, match=r"\(batch_size: 5 → 4; seed: 123 → 9\).*--resume off"):
+        start_rule(config(seed=9, batch_size=4), earlier())
+    assert not start_rule(config(seed=9, resume="off"), earlier()).resumes
+
+
+def test_setting_that_is_new_since_then() -> None:
+    """A setting that the earlier version did not know counts as its default."""
+    before = earlier()
+    del before.settings["dropout"]
+    assert start_rule(config(), before).resumes
+    with pytest.raises(SettingError, match=r"dropout: 0\.0 → 0\.5"):
+        start_rule(config(dropout=0.5), before)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {"continue_training": True, "model_to_load": "m"},
+        {"continue_training": True, "rebuild_model": True, "model_to_load": "m"},
+        {"transfer_learning": True, "model_to_load": "m"},
+        {"starting_epoch": 4},
+        {"model_to_load": "m"},
+    ],
+)
+def test_explicit_flags_win(flags: dict[str, Any]) -> None:
+    """A flag that says how to start begins a new attempt; only --resume auto beside it asks for the same one to go on."""
+    start = start_rule(config(**flags), earlier(**flags))
+    assert not start.resumes
+    assert any("kept aside" in warning for warning in start.warnings)
+    assert start_rule(config(resume="auto", **flags), earlier(**flags)).resumes
+    assert not start_rule(config(resume="auto", **flags), earlier()).resumes

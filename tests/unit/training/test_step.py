@@ -6,6 +6,8 @@ import tensorflow as tf
 
 from camtrap_tf.config.training import ModelConfig
 from camtrap_tf.input_pipeline.preprocessing import Preprocessing
+from camtrap_tf.input_pipeline.seeds import example_seeds
+from camtrap_tf.input_pipeline.strong_augment import StrongAugmentation, mix_batch
 from camtrap_tf.labels import LabelMapping
 from camtrap_tf.models.classifier import build_classifier, head_layers
 from camtrap_tf.training.devices import strategy_on
@@ -16,7 +18,9 @@ MAPPING = LabelMapping({"a": {"x": 0, "y": 1}, "b": {"n": 0, "y": 1}})
 PLAIN = Preprocessing(output_height=24, output_width=24, rotate_by_angle=0, randomly_flip_horizontally=False)
 
 
-def make_stepper(name: str = "small_cnn", *, frozen: bool = False) -> tuple[keras.Model, Stepper]:
+def make_stepper(
+    name: str = "small_cnn", *, frozen: bool = False, strong: StrongAugmentation | None = None
+) -> tuple[keras.Model, Stepper]:
     """Returns a model and its stepper."""
     keras.utils.set_random_seed(0)
     strategy = strategy_on(["CPU:0"])
@@ -24,7 +28,8 @@ def make_stepper(name: str = "small_cnn", *, frozen: bool = False) -> tuple[kera
         model = build_classifier(ModelConfig(model=name, freeze_backbone=frozen), MAPPING, PLAIN)
         optimizer = make_optimizer("sgd", learning_rate=0.1)
         optimizer.build(model.trainable_variables)
-    return model, Stepper(model, optimizer, strategy=strategy, preprocessing=PLAIN, loss_weights={"a": 1.0, "b": 0.5})
+    weights = {"a": 1.0, "b": 0.5}
+    return model, Stepper(model, optimizer, strategy=strategy, preprocessing=PLAIN, loss_weights=weights, strong=strong)
 
 
 def make_batch(a: list[int], b: list[int]) -> dict[str, object]:
@@ -71,3 +76,26 @@ def test_padding_is_unlabelled() -> None:
     np.testing.assert_array_equal(padded["images"][3], padded["images"][0])
     assert pad_batch(make_batch([1], [1]), 4)["targets"]["b"].numpy().tolist() == [1, -1, -1, -1]
     assert pad_batch(batch, 3)["targets"]["a"].shape == (3,)
+
+
+def test_loss_of_mixed_pictures_is_that_of_soft_targets() -> None:
+    """Both labels of a mixture count with their share; of a missing one its share of the weight goes with it."""
+    strong = StrongAugmentation(mixup=1.0)
+    model, stepper = make_stepper("ResNet18", frozen=True, strong=strong)
+    batch = make_batch([0, 1, 1, 0], [0, -1, 1, -1])
+    batch["seeds"] = tf.constant(example_seeds(np.arange(4), seed=1, epoch=0))
+    images, mixture = mix_batch(batch["images"], batch["seeds"], strong)
+    logits = {label: np.asarray(values, np.float64) for label, values in model(images, training=True).items()}
+    share, partner = mixture.share.numpy().astype(np.float64), mixture.partner.numpy()
+    expected = 0.0
+    for label, weight in (("a", 1.0), ("b", 0.5)):
+        targets = batch["targets"][label].numpy()
+        soft = np.zeros((4, 2))
+        for row in range(4):
+            for target, part in ((targets[row], share[row]), (targets[partner[row]], 1 - share[row])):
+                if target >= 0:
+                    soft[row, target] += part
+        log_p = logits[label] - np.log(np.exp(logits[label]).sum(axis=1, keepdims=True))
+        expected += weight * -(soft * log_p).sum() / soft.sum()
+    loss = float(stepper.train(batch)) - stepper.regularisation()
+    np.testing.assert_allclose(loss, expected, rtol=1e-3)

@@ -1,0 +1,111 @@
+"""Recipes: YAML files of training settings to begin with. Flags and `--config` win over them, they over the defaults."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from camtrap_tf.config.optimisation import RecipeConfig
+from camtrap_tf.config.training import TrainConfig
+from camtrap_tf.errors import SettingError, suggestion
+from camtrap_tf.models.backbones import has_weights
+
+_SUFFIX = ".yaml"
+_NOTHING = ("", "null", "~")
+
+
+def recipe_names() -> tuple[str, ...]:
+    """Returns the recipes that come along."""
+    found = (entry.name for entry in resources.files(__package__).joinpath("recipes").iterdir())
+    return tuple(sorted(name.removesuffix(_SUFFIX) for name in found if name.endswith(_SUFFIX)))
+
+
+def recipe_text(recipe: str) -> str:
+    """Returns the YAML of a recipe, by name or path.
+
+    Raises:
+        SettingError: there is no such recipe, or its file cannot be read.
+    """
+    if recipe in recipe_names():
+        return resources.files(__package__).joinpath("recipes", recipe + _SUFFIX).read_text(encoding="utf-8")
+    path = Path(recipe)
+    if not recipe.endswith((_SUFFIX, ".yml")):
+        raise SettingError(f"--recipe {recipe}: no such recipe{suggestion(recipe, recipe_names())}, or a YAML file")
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as err:
+        raise SettingError(f"--recipe {recipe}: cannot be read ({getattr(err, 'strerror', None) or err})") from err
+
+
+def recipe_settings(recipe: str) -> dict[str, Any]:
+    """Returns the settings of a recipe as they are written, by key: texts, lists of texts and None.
+
+    Raises:
+        SettingError: it cannot be read, or has something that is no setting of training.
+    """
+    text = recipe_text(recipe)
+    try:
+        values = yaml.load(text, Loader=yaml.BaseLoader)  # texts alone: `off` and 1e-4 stay what they are
+    except yaml.YAMLError as err:
+        raise SettingError(f"--recipe {recipe}: not YAML; write `key: value` lines") from err
+    if values is None or values == "":
+        return {}
+    if not isinstance(values, dict):
+        raise SettingError(f"--recipe {recipe}: not a list of `key: value` lines")
+    settings = {str(key).replace("-", "_"): None if value in _NOTHING else value for key, value in values.items()}
+    for key in settings:
+        if key not in TrainConfig.model_fields or key == "recipe":
+            hint = "" if key == "recipe" else suggestion(key, TrainConfig.model_fields)
+            raise SettingError(f"--recipe {recipe}: {key!r} cannot stand in a recipe{hint}")
+    return settings
+
+
+def recipe_of(config: TrainConfig) -> str:
+    """Returns the recipe to begin with: as given, else `finetune` where `--weights` are given, else `legacy`."""
+    if config.recipe is not None:
+        return config.recipe
+    copies = config.continue_training or config.transfer_learning
+    return "finetune" if has_weights(config.model, config.weights) and not copies else "legacy"
+
+
+def with_recipe(config: TrainConfig) -> TrainConfig:
+    """Returns the settings with the recipe's in the place of defaults.
+
+    `model_fields_set` still holds what the user gave; settings that went through here once come out as they are.
+
+    Raises:
+        SettingError: the recipe cannot be used, or does not go together with what the user gave.
+    """
+    recipe = recipe_of(config)
+    given = {key: getattr(config, key) for key in config.model_fields_set if key != "recipe"}
+    try:
+        whole = TrainConfig.model_validate({**recipe_settings(recipe), **given, "recipe": recipe})
+    except ValidationError as err:
+        problem = err.errors(include_url=False)[0]
+        where = f"{problem['loc'][0]}: " if problem["loc"] else ""
+        raise SettingError(f"--recipe {recipe}: {where}{problem['msg'].removeprefix('Value error, ')}") from err
+    return TrainConfig.model_construct(_fields_set=set(config.model_fields_set), **dict(whole))
+
+
+class Recipe:
+    """A recipe to print."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def text(self) -> str:
+        """Returns the YAML."""
+        return self._text.rstrip("\n")
+
+
+def print_recipe(config: RecipeConfig) -> Recipe:
+    """Returns the YAML of a recipe, to be copied and edited.
+
+    Raises:
+        SettingError: there is no such recipe.
+    """
+    return Recipe(recipe_text(config.name))

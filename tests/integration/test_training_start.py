@@ -1,0 +1,177 @@
+"""The same command again in a used run folder, and what stands in its way."""
+
+import csv
+import errno
+import json
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+import keras
+import pytest
+
+from camtrap_tf.config.training import TrainConfig
+from camtrap_tf.errors import CamtrapError, DatasetError, LabelError, ModelError, SettingError
+from camtrap_tf.models.locating import epoch_of
+from camtrap_tf.training.checkpoints import Position, listed
+from camtrap_tf.training.plan import Plan
+from camtrap_tf.training.run import TrainResult, train
+from camtrap_tf.training.step import Stepper
+from tests.unit.training.helpers import make_config, write_dataset
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Shards of lions and zebras."""
+    return write_dataset(tmp_path_factory.mktemp("data") / "tfr")
+
+
+@pytest.fixture(scope="module")
+def once(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished training of one epoch: folders `run` and `save`."""
+    out = tmp_path_factory.mktemp("once")
+    train(make_config(data, out, max_epochs=1))
+    return out
+
+
+@pytest.fixture
+def used(once: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copytree(once, tmp_path / "used"))
+
+
+@pytest.fixture
+def messages(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
+    """What was logged."""
+    monkeypatch.setattr(logging.getLogger("camtrap_tf"), "propagate", True)
+    caplog.set_level(logging.INFO, "camtrap_tf")
+    return caplog
+
+
+def run(config: TrainConfig) -> TrainResult:
+    """Trains, and returns the result."""
+    result = train(config)
+    assert isinstance(result, TrainResult)
+    return result
+
+
+def epochs(folder: Path) -> list[str]:
+    """Returns the epochs in `metrics.csv`."""
+    with (folder / "run" / "metrics.csv").open(newline="") as file:
+        return [row["epoch"] for row in csv.DictReader(file)]
+
+
+def test_finished_already(data: Path, used: Path) -> None:
+    """The same command after the end says so, with the scores, and writes nothing."""
+    before = {path: path.stat().st_mtime_ns for path in used.rglob("*") if path.is_file() and path.name != ".lock"}
+    result = run(make_config(data, used, max_epochs=1))
+    assert "finished already" in result.text()
+    assert "validation species: accuracy" in result.text()
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+
+
+def test_bundle_that_is_gone(data: Path, used: Path) -> None:
+    """A finished training whose bundle is not there writes it again."""
+    shutil.rmtree(used / "save")
+    run(make_config(data, used, max_epochs=1))
+    assert (used / "save" / "bundle.json").is_file()
+
+
+def test_more_epochs(data: Path, used: Path, messages: pytest.LogCaptureFixture) -> None:
+    """With a higher --max-epochs a finished training goes on."""
+    plan = train(make_config(data, used, max_epochs=2, dry_run=True))
+    assert isinstance(plan, Plan)
+    assert "going on from the end of epoch 1" in plan.text()
+    assert "epochs: 2 to 2" in plan.text()
+    run(make_config(data, used, max_epochs=2))
+    assert epochs(used) == ["1", "2"]
+    assert listed(used / "run")[0] == Position(2)
+    assert json.loads((used / "run" / "finished.json").read_text())["early"] is False
+
+
+def test_other_settings(data: Path, used: Path) -> None:
+    """Other settings are an error that lists them, in the plan too; --resume off keeps the old state aside."""
+    with pytest.raises(SettingError, match=r"seed: 123 → 9"):
+        train(make_config(data, used, seed=9))
+    plan = train(make_config(data, used, seed=9, batch_size=4, dry_run=True))
+    assert isinstance(plan, Plan)
+    assert plan.exit_code == 2
+    assert "batch_size: 5 → 4; seed: 123 → 9" in plan.text()
+    assert not (used / "run" / "previous_1").exists()
+
+
+def test_explicit_flags_begin_anew(data: Path, used: Path, messages: pytest.LogCaptureFixture) -> None:
+    """With --transfer-learning a new attempt begins, and the checkpoints of the old one are kept aside."""
+    model = Path(shutil.copytree(used / "save", used / "model"))
+    run(make_config(data, used, max_epochs=1, transfer_learning=True, model_to_load=model))
+    assert "kept aside" in messages.text
+    assert (used / "run" / "previous_1" / "checkpoints" / f"{Position(1).name}.npz").is_file()
+    assert [path.name for path in (used / "run" / "checkpoints").glob("*.npz")] == [f"{Position(1).name}.npz"]
+
+
+def test_changed_shards(tmp_path: Path) -> None:
+    """Shards or classes that have changed since the run began stop it from going on."""
+    data = write_dataset(tmp_path / "tfr")
+    settings: dict[str, Any] = {"test_tfr_path": []}
+    run(make_config(data, tmp_path, max_epochs=1, **settings))
+    mapping = data / "label_mapping.json"
+    kept = mapping.read_text()
+    mapping.write_text(json.dumps({"species": {"lion": 1, "zebra": 0}, "is/there": {"no": 0, "yes": 1}}))
+    with pytest.raises(LabelError, match="label mapping has changed"):
+        train(make_config(data, tmp_path, max_epochs=2, **settings))
+    mapping.write_text(kept)
+    shutil.copyfile(data / "test_001-of-001.tfrecord", data / "val_001-of-001.tfrecord")
+    with pytest.raises(DatasetError, match="validation shards have changed"):
+        train(make_config(data, tmp_path, max_epochs=2, **settings))
+
+
+def test_disk_full_at_the_end_of_an_epoch(data: Path, used: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a model cannot be written, one line says so; the checkpoint before stays, and the same command goes on."""
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(keras.Model, "save", full)
+        with pytest.raises(CamtrapError, match=r"No space left on device.*the last checkpoint stays"):
+            train(make_config(data, used, max_epochs=2))
+    assert listed(used / "run")[0] == Position(1)
+    run(make_config(data, used, max_epochs=2))
+    assert epochs(used) == ["1", "2"]
+
+
+def test_not_a_number_leaves_the_last_checkpoint(data: Path, used: Path, messages: pytest.LogCaptureFixture) -> None:
+    """When the loss is not a number any more, the message names records, the log all of the batch, and what stays is sound."""
+    true_step = Stepper.train
+
+    def spoilt(self: Stepper, batch: Any) -> Any:
+        return true_step(self, batch) * float("nan")
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Stepper, "train", spoilt)
+        with pytest.raises(CamtrapError, match=r"not a number \(records train\d+"):
+            train(make_config(data, used, max_epochs=2, checkpoint_every_steps=1))
+    assert listed(used / "run")[0] == Position(1)
+    assert "records of the batch whose loss is not a number: train" in messages.text
+
+
+@pytest.mark.parametrize("kept", ["all", "best_last"])
+def test_kept_epochs(data: Path, tmp_path: Path, kept: str) -> None:
+    """All model files of epochs stay, or the best and the last."""
+    settings: dict[str, Any] = {"max_epochs": 3, "test_tfr_path": [], "early_stopping_patience": 0}
+    run(make_config(data, tmp_path, keep_epochs=kept, optimizer="sgd", **settings))
+    best = json.loads((tmp_path / "run" / "finished.json").read_text())["best_epoch"]
+    expected = {1, 2, 3} if kept == "all" else {best, 3}
+    assert {epoch_of(path.name) for path in (tmp_path / "run").glob("model_epoch_*.keras")} == expected
+
+
+def test_foreign_model_with_code(data: Path, once: Path, tmp_path: Path) -> None:
+    """A .keras file with a Lambda layer is refused, not run."""
+    images = keras.Input((24, 24, 3), name="images")
+    pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Lambda(lambda x: x * 2.0)(images))
+    keras.Model(images, {"species": keras.layers.Dense(2)(pooled)}).save(tmp_path / "foreign.keras")
+    for name in ("label_mappings.json", "image_processing.json"):
+        shutil.copyfile(once / "save" / name, tmp_path / name)
+    with pytest.raises(ModelError, match="holds code"):
+        train(make_config(data, tmp_path, transfer_learning=True, model_to_load=tmp_path / "foreign.keras"))

@@ -1,0 +1,96 @@
+"""Recipes: what they say, and what wins over them."""
+
+from pathlib import Path
+
+import pytest
+
+from camtrap_tf.config.training import TrainConfig
+from camtrap_tf.errors import SettingError
+from camtrap_tf.training.recipes import recipe_names, recipe_of, recipe_settings, recipe_text, with_recipe
+
+
+def config_with(**changes: object) -> TrainConfig:
+    """Returns settings that leave everything to the recipe but what is given here and what is required."""
+    required = {"train_tfr_path": ["t"], "val_tfr_path": ["v"], "labels": ["species"], "model": "small_cnn"}
+    return TrainConfig(**{**required, "run_outputs_dir": "r", "model_save_dir": "s", **changes})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_makes_settings(name: str) -> None:
+    """Each recipe that comes along is a set of valid settings, all of which are taken over."""
+    config = with_recipe(config_with(recipe=name))
+    for key, written in recipe_settings(name).items():
+        value = getattr(config, key)
+        expected = TrainConfig.model_validate({**dict(config_with()), key: written})
+        assert value == getattr(expected, key)
+    assert config.recipe == name
+
+
+def test_recipes_that_come_along() -> None:
+    """The recipes that people know by name are there."""
+    assert {"finetune", "legacy", "animl", "plantnet"} <= set(recipe_names())
+
+
+def test_default_recipe() -> None:
+    """Trained weights mean fine-tuning, everything else camera-trap-classifier's way."""
+    assert recipe_of(config_with()) == "legacy"
+    assert recipe_of(config_with(weights="w.h5")) == "finetune"
+    assert recipe_of(config_with(weights="w.h5", transfer_learning=True, model_to_load="m")) == "legacy"
+    assert recipe_of(config_with(weights="w.h5", recipe="animl")) == "animl"
+
+
+def test_what_the_user_gave_wins() -> None:
+    """A setting of the user's stays, also where it equals the default; the recipe fills in the rest."""
+    config = with_recipe(config_with(recipe="finetune", max_epochs=70))
+    assert config.max_epochs == 70
+    assert config.optimizer == "adamw"
+    assert "max_epochs" in config.model_fields_set
+    assert "optimizer" not in config.model_fields_set
+
+
+def test_applying_a_recipe_twice_changes_nothing() -> None:
+    """Settings that a recipe filled in come out as they are."""
+    once = with_recipe(config_with(recipe="finetune", dropout=0.4))
+    assert with_recipe(once) == once
+
+
+def test_legacy_is_what_an_older_call_gets() -> None:
+    """The settings of camera-trap-classifier: 70 epochs, SGD at 0.01, patience 3 and 2, all colours."""
+    config = with_recipe(config_with())
+    assert (config.max_epochs, config.optimizer, config.initial_learning_rate) == (70, "sgd", 0.01)
+    assert (config.early_stopping_patience, config.reduce_lr_on_plateau_patience) == (3, 2)
+    assert (config.color_augmentation, config.batch_size) == ("full_randomized", 128)
+
+
+def test_own_recipe(tmp_path: Path) -> None:
+    """A printed recipe, edited, is a recipe; texts such as 1e-4 and off are read as settings read them."""
+    file = tmp_path / "mine.yaml"
+    file.write_text(recipe_text("finetune") + "\nprecision: mixed_bfloat16\njit-compile: off\n")
+    config = with_recipe(config_with(recipe=str(file)))
+    assert (config.jit_compile, config.precision, config.optimizer) == ("off", "mixed_bfloat16", "adamw")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("optimiser: sgd\n", "'optimiser' cannot stand in a recipe; did you mean 'optimizer'"),
+        ("recipe: legacy\n", "'recipe' cannot stand in a recipe"),
+        ("dropout: 2\n", "dropout"),
+        ("- a\n", "not a list of"),
+        ("a: [\n", "not YAML"),
+    ],
+)
+def test_bad_recipes(tmp_path: Path, text: str, said: str) -> None:
+    """What is wrong with a recipe is said in one line that names it."""
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    with pytest.raises(SettingError, match=said):
+        with_recipe(config_with(recipe=str(file)))
+
+
+def test_unknown_recipe() -> None:
+    """A name that is no recipe is answered with the nearest one."""
+    with pytest.raises(SettingError, match="did you mean 'finetune'"):
+        with_recipe(config_with(recipe="finetun"))
+    with pytest.raises(SettingError, match="cannot be read"):
+        with_recipe(config_with(recipe="absent.yaml"))

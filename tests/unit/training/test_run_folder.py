@@ -1,0 +1,76 @@
+"""Tables and model files of a run folder."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from camtrap_tf.errors import ModelError
+from camtrap_tf.training.run_folder import RunFolder
+from camtrap_tf.training.state import TrainingState, read_state, write_state
+
+
+def epochs(file: Path) -> list[str]:
+    """Returns the epochs in a table."""
+    with file.open(newline="") as opened:
+        return [row["epoch"] for row in csv.DictReader(opened)]
+
+
+def model_file(folder: Path, epoch: int) -> Path:
+    """Writes what stands for a model file of an epoch, with its state."""
+    file = folder / f"model_epoch_{epoch:02d}_loss_1.00.keras"
+    file.write_text(str(epoch))
+    write_state(file, TrainingState("sgd", [], {"epoch": epoch}))
+    return file
+
+
+def test_rows_and_their_cutting(tmp_path: Path) -> None:
+    """Each epoch is a row; a row written again replaces itself and later ones; cut rows leave all tables."""
+    folder = RunFolder(tmp_path)
+    for epoch in (1, 2, 3, 2):
+        folder.log_epoch({"epoch": epoch, "loss": 0.1 * epoch, "val_loss": None}, step=4 * epoch)
+        folder.log_times({"epoch": epoch, "train_s": 1.5})
+    assert (tmp_path / "metrics.csv").read_text() == "epoch,step,loss,val_loss\n1,4,0.1,\n2,8,0.2,\n"
+    assert (tmp_path / "training.log").read_text() == "epoch,loss,val_loss\n1,0.1,\n2,0.2,\n"
+    folder.cut_rows(1)
+    assert [epochs(tmp_path / name) for name in ("metrics.csv", "training.log", "timing.csv")] == [["1"]] * 3
+
+
+def test_going_on(tmp_path: Path) -> None:
+    """What lies after the checkpoint goes, and the best model is that of its best epoch again."""
+    for epoch in (1, 2, 3):
+        model_file(tmp_path, epoch)
+    RunFolder(tmp_path).mark_best(3)
+    (tmp_path / "finished.json").write_text("{}")
+    RunFolder(tmp_path).go_on(epoch=2, best_epoch=1)
+    assert sorted(path.name[:14] for path in tmp_path.glob("model_epoch_*.keras")) == ["model_epoch_01", "model_epoch_02"]
+    assert (tmp_path / "model_best.keras").read_text() == "1"
+    state = read_state(tmp_path / "model_best.keras")
+    assert state is not None
+    assert state.facts["epoch"] == 1
+    assert not (tmp_path / "finished.json").exists()
+    with pytest.raises(ModelError, match="the model of epoch 7"):
+        RunFolder(tmp_path).mark_best(7)
+
+
+def test_pruning(tmp_path: Path) -> None:
+    """Model files of other epochs go with their state; the best model stays."""
+    for epoch in (1, 2, 3):
+        model_file(tmp_path, epoch)
+    folder = RunFolder(tmp_path)
+    folder.mark_best(2)
+    folder.prune(keep={3})
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "model_epoch_03_loss_1.00.keras", "model_epoch_03_loss_1.00.state.npz", "model_best.keras", "model_best.state.npz",
+    }  # fmt: skip
+
+
+def test_aside(tmp_path: Path) -> None:
+    """A new attempt finds an empty folder; what was there is in previous_1, checkpoints too."""
+    model_file(tmp_path, 1)
+    (tmp_path / "checkpoints").mkdir()
+    folder = RunFolder(tmp_path)
+    folder.log_epoch({"epoch": 1, "loss": 1.0}, step=4)
+    folder.clear_way(epoch=0, keep_best=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["previous_1"]
+    assert {"checkpoints", "metrics.csv", "training.log"} < {path.name for path in (tmp_path / "previous_1").iterdir()}
