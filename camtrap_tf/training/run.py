@@ -64,8 +64,8 @@ from camtrap_tf.training.strategies import (
     computing_in,
     freeze_batch_norm,
     freezes_batch_norm,
-    in_float32,
     heads_from_zero,
+    in_float32,
     set_up,
     synchronise_batch_norm,
 )
