@@ -12,6 +12,7 @@ import numpy as np
 from camtrap_tf.files import write_json
 from camtrap_tf.labels import LabelMapping
 from camtrap_tf.models.bundle import Bundle
+from camtrap_tf.models.heads import blanks_of
 from camtrap_tf.models.locating import BEST_FILE
 from camtrap_tf.models.weights import fit, load_keras_file, weighted_layers, weights_of
 from camtrap_tf.prediction.writers import write_test_predictions
@@ -57,7 +58,12 @@ class TrainResult:
                     lines.append(f"{part} {label}: nothing labelled")
                 else:
                     beside = "" if baseline is None else f" (always the most frequent class: {baseline:.1%})"
-                    lines.append(f"{part} {label}: accuracy {accuracy:.1%}{beside}")
+                    found = ""
+                    if "macro_f1" in values:
+                        found = f" of records right in all classes, macro F1 {values['macro_f1'] or 0:.3f}"
+                    elif values.get("bin_error") is not None:
+                        found = f", {values['bin_error']:.2f} bins from the truth"
+                    lines.append(f"{part} {label}: accuracy {accuracy:.1%}{found}{beside}")
         return "\n".join([*lines, f"bundle: {self.bundle}", f"run folder: {self.run}"])
 
 
@@ -129,7 +135,12 @@ def _with_baseline(
     mapping: LabelMapping = inputs.mapping  # type: ignore[assignment]
     trained, seen = inputs.counts["training"], inputs.counts[part]
     return {
-        label: {**values, "baseline": majority_baseline(trained.get(label, {}), seen.get(label, {}), mapping.classes[label])}
+        label: {
+            **values,
+            "baseline": None
+            if inputs.specs[label].kind == "sigmoid"  # there is no most frequent class where there may be several
+            else majority_baseline(trained.get(label, {}), seen.get(label, {}), mapping.classes[label]),
+        }
         for label, values in heads.items()
     }
 
@@ -138,17 +149,20 @@ def _write_test(work: Training, inputs: Inputs, measured: Measured) -> None:
     """Writes `test_preds.json`: every test record with a usable frame, with its labels as they stand in the shards."""
     shards, labels = inputs.shards["test"], work.mapping.label_types
     ids: list[str] = []
-    truth: dict[str, list[str]] = {label: [] for label in labels}
+    truth: dict[str, list[str | list[str]]] = {label: [] for label in labels}
+    blanks = blanks_of(work.specs)
     for rows in measured.rows:
         for record in rows.records:
             example = shards.example(int(record))
             ids.append(example.id)
             for label, classes in truth.items():
-                classes.append((*example.labels.get(label, ()), MISSING)[0])
+                observed = example.labels.get(label) or (MISSING,)
+                classes.append(list(observed) if label in blanks else observed[0])
     write_test_predictions(
         work.folder.path / TEST_FILE,
         ids=ids,
         probabilities={label: np.concatenate([rows.probabilities[label] for rows in measured.rows]) for label in labels},
         ground_truth=truth,
         class_names={label: work.mapping.names(label) for label in labels},
+        blanks={label: names[0] for label, names in blanks.items()},
     )

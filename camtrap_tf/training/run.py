@@ -296,14 +296,14 @@ def starting_model(config: TrainConfig, inputs: Inputs, preprocessing: Preproces
         _LOG.info("weights of the backbone: %s\n%s", config.weights, _table(nothing_copied(inputs.mapping), config, inputs))
     if inputs.start.frozen:
         freeze_backbone(model)
+    if config.head_epochs and not given:
+        heads_from_zero(model)
     if freezes_batch_norm(config, fresh=inputs.start.mode == "fresh"):
         freeze_batch_norm(model)
     if config.synchronised_batch_norm:
         synchronise_batch_norm(model)
     for label, head in head_layers(model).items():
         head.trainable = label in inputs.trained
-    if config.head_epochs and not given:
-        heads_from_zero(model)
     return model
 
 
