@@ -26,7 +26,9 @@ class HeadConfig(StageConfig):
         "sigmoid: any number of classes, ordinal: count bins in their order",
     )
     blank_classes: tuple[str, ...] = Field(
-        ("blank", "empty"), description="classes that mean nothing is there; in sigmoid heads they are no class of their own"
+        ("blank", "empty"),
+        min_length=1,
+        description="classes that mean nothing is there; in sigmoid heads they are no class of their own",
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of each target that is spread over all classes")
     focal_gamma: float = Field(0.0, ge=0, description="focal loss: how little well recognised examples count; 0: as all others")

@@ -148,8 +148,10 @@ def _submessages(data: bytes | memoryview, wanted: int) -> Iterator[memoryview]:
             place += length
         elif tag & 7 == 0:
             _, place = _varint(view, place)
+        elif tag & 7 in (1, 5):
+            place += 8 if tag & 7 == 1 else 4
         else:
-            place += {1: 8, 5: 4}.get(tag & 7, len(view))
+            raise IndexError("no such type of field")
 
 
 def _varint(view: memoryview, place: int) -> tuple[int, int]:

@@ -17,9 +17,10 @@ from camtrap_tf.config.names import Aggregation
 from camtrap_tf.errors import DatasetError, LabelError
 from camtrap_tf.evaluation.heads import LOCATION_FIELDS, HeadTally
 from camtrap_tf.evaluation.report import NONE, fixed, percent, write_report
+from camtrap_tf.evaluation.several import SeveralTally
 from camtrap_tf.files import sha256_file, writable_folder
 from camtrap_tf.input_pipeline.shard_set import ShardSet
-from camtrap_tf.labels import UNKNOWN, LabelMapping
+from camtrap_tf.labels import LabelMapping
 from camtrap_tf.models.locating import locate_model
 from camtrap_tf.progress import track
 from camtrap_tf.records import MISSING
@@ -104,7 +105,7 @@ def evaluate_bundle(
 
     Args:
         bundle: the model.
-        shards: labelled records; of several observations the first counts.
+        shards: labelled records; of several observations the first counts, for sigmoid heads all.
         batch_size: pictures at once.
         mode: how the frames of a record become one answer.
         patterns: the splits, for the report.
@@ -118,12 +119,13 @@ def evaluate_bundle(
     from camtrap_tf.input_pipeline.batches import evaluation_batches
     from camtrap_tf.prediction.inference import predict_records
 
-    require_known_classes(shards, bundle.mapping, bundle.labels)
+    blanks = {label: spec.blanks for label, spec in bundle.specs.items() if spec.kind == "sigmoid"}
+    require_known_classes(shards, bundle.mapping, bundle.labels, blanks)
     mapping = bundle.mapping.select(bundle.labels)
-    tallies = {label: _tally(bundle, mapping, label) for label in bundle.labels}
+    tallies: dict[str, Any] = {label: _tally(bundle, mapping, label) for label in bundle.labels}
     locations: dict[str, int] = {}
     unreadable_pictures = unreadable_records = 0
-    batches = evaluation_batches(shards, bundle.preprocessing, mapping, batch_size=batch_size, threads=threads)
+    batches = evaluation_batches(shards, bundle.preprocessing, mapping, batch_size=batch_size, threads=threads, blanks=blanks)
     records = predict_records(bundle.probabilities, batches)
     for record in track(records, total=len(shards), description="Evaluating", unit="records"):
         unreadable_pictures += record.undecodable
@@ -137,9 +139,11 @@ def evaluate_bundle(
             combined = record.combined(label, mode)
             assert combined is not None  # all heads answer the same frames
             tally.add(record.targets[label], combined, record.probabilities[label], location)
-            observed = (example.labels.get(label) or (MISSING,))[0]
-            if observed != MISSING and record.targets[label] == UNKNOWN:
-                tally.unknown[observed] += 1
+            observed = example.labels.get(label) or (MISSING,)
+            counted = observed if label in blanks else observed[:1]
+            known = {MISSING, *mapping.classes[label], *blanks.get(label, ())}
+            if strange := [name for name in counted if name not in known]:
+                tally.add_unknown(strange)
     if unreadable_records == len(shards):
         raise DatasetError(
             f"none of the {len(shards)} records below {shards.shards[0].parent} has a picture that can be decoded"
@@ -163,7 +167,9 @@ def evaluate_bundle(
     }
 
 
-def require_known_classes(shards: ShardSet, mapping: LabelMapping, labels: Sequence[str]) -> None:
+def require_known_classes(
+    shards: ShardSet, mapping: LabelMapping, labels: Sequence[str], blanks: Mapping[str, Sequence[str]] | None = None
+) -> None:
     """Makes sure that there is something to measure.
 
     Raises:
@@ -176,7 +182,8 @@ def require_known_classes(shards: ShardSet, mapping: LabelMapping, labels: Seque
             f"(there: {', '.join(shards.label_types) or 'none'}); give other shards or another model"
         )
     counts = shards.label_counts(there)
-    if not any(mapping.index(label, name) != UNKNOWN for label in there for name in counts[label]):
+    known = {label: {*mapping.classes[label], *(blanks or {}).get(label, ())} for label in there}
+    if not any(name in known[label] for label in there for name in counts[label]):
         found = sorted({name for label in there for name in counts[label]} - {MISSING})
         raise LabelError(
             f"the model knows none of the classes in the shards ({', '.join(found[:8]) or 'every label is missing'}); "
@@ -198,8 +205,11 @@ def score_table(heads: Mapping[str, Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def _tally(bundle: Bundle, mapping: LabelMapping, label: str) -> HeadTally:
-    return HeadTally(label, mapping.names(label))
+def _tally(bundle: Bundle, mapping: LabelMapping, label: str) -> HeadTally | SeveralTally:
+    names, spec = mapping.names(label), bundle.specs[label]
+    if spec.kind == "sigmoid":
+        return SeveralTally(label, names, blank=spec.blanks[0])
+    return HeadTally(label, names, kind=spec.kind)
 
 
 def _model_digest(bundle: Bundle) -> str:

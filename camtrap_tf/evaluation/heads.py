@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from camtrap_tf.config.names import HeadType
 from camtrap_tf.evaluation import scores
 from camtrap_tf.prediction.scores import accuracy, class_counts, majority_baseline
 
@@ -27,10 +28,12 @@ class HeadTally:
     Args:
         label: label type.
         class_names: class names by index.
+        kind: of the head.
     """
 
-    def __init__(self, label: str, class_names: Sequence[str]) -> None:
+    def __init__(self, label: str, class_names: Sequence[str], *, kind: HeadType = "softmax") -> None:
         self.label = label
+        self.kind = kind
         self.class_names = tuple(class_names)
         self.unknown: Counter[str] = Counter()
         self._targets, self._predicted = array("l"), array("l")
@@ -57,6 +60,10 @@ class HeadTally:
         self._picture_targets.extend([target] * len(frames))
         self._picture_predicted.extend(np.argmax(frames, axis=1).tolist())
 
+    def add_unknown(self, names: Sequence[str]) -> None:
+        """Counts a record of a class that the model does not know; of several names the first."""
+        self.unknown[names[0]] += 1
+
     def report(self, locations: Sequence[str]) -> dict[str, Any]:
         """Returns everything that is measured for this head, as plain values; shares are in [0, 1], None where undefined.
 
@@ -71,6 +78,7 @@ class HeadTally:
         many = len(self.class_names) > scores.TOP_K
         unknown = sum(self.unknown.values())
         return {
+            "type": self.kind,
             "classes": list(self.class_names),
             "n_records": len(targets),
             "n_labelled": int(known.sum()),
@@ -104,7 +112,11 @@ class HeadTally:
         if order is None:
             return None
         bins = [self.class_names[i] for i in np.argsort(order, kind="stable") if order[i] >= 0]
-        return {"bins": bins, "accuracy": scores.within_one_bin(confusion, order)}
+        return {
+            "bins": bins,
+            "accuracy": scores.within_one_bin(confusion, order),
+            "mean_error": scores.mean_bin_error(confusion, order),
+        }
 
     def _pictures(self) -> dict[str, Any]:
         targets, predicted = np.asarray(self._picture_targets), np.asarray(self._picture_predicted)

@@ -46,7 +46,9 @@ def render_html(report: Mapping[str, Any]) -> str:
     template = resources.files(__package__).joinpath("report.html").read_text(encoding="utf-8")
     orders = {label: ordered_classes(head) for label, head in report["heads"].items()}
     matrices = {
-        label: shown_matrix(head["confusion"], head["classes"], bins=_bins(head)) for label, head in report["heads"].items()
+        label: shown_matrix(head["confusion"], head["classes"], bins=_bins(head))
+        for label, head in report["heads"].items()
+        if "confusion" in head
     }
     return environment.from_string(template).render(report=report, matrices=matrices, orders=orders)
 
@@ -59,7 +61,7 @@ def ordered_classes(head: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _bins(head: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(head["within_one_bin"]["bins"]) if head["within_one_bin"] else ()
+    return tuple(head["within_one_bin"]["bins"]) if head.get("within_one_bin") else ()
 
 
 def shown_matrix(

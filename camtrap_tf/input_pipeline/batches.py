@@ -18,8 +18,9 @@ from PIL import Image
 from camtrap_tf.config.names import ImageChoice
 from camtrap_tf.errors import DatasetError
 from camtrap_tf.executors import available_cores
+from camtrap_tf.input_pipeline.examples import Examples
 from camtrap_tf.input_pipeline.frames import jpeg_input, random_windows, stacked_input
-from camtrap_tf.input_pipeline.order import Sampling, epoch_order, occurrences, sampled_order
+from camtrap_tf.input_pipeline.order import Sampling, occurrences
 from camtrap_tf.input_pipeline.preprocessing import Preprocessing
 from camtrap_tf.input_pipeline.seeds import FRAME, example_seeds, uniform
 from camtrap_tf.input_pipeline.shard_set import ShardSet
@@ -83,8 +84,8 @@ def training_batches(
     """
     shards.require_labels(mapping.label_types)
     choice = frame_choice or preprocessing.image_choice_for_sets
-    examples = _Examples(shards, choice)
-    order = _order(examples, sampling, seed=seed, epoch=epoch, window=buffer_size)
+    examples = Examples(shards, choice)
+    order = examples.order(sampling, seed=seed, epoch=epoch, window=buffer_size)
     draws = occurrences(order) if sampling is not None and sampling.repeats else np.zeros_like(order)
     order, draws = order[start_step * batch_size :], draws[start_step * batch_size :]
 
@@ -134,17 +135,10 @@ def training_batches(
 
 def example_count(shards: ShardSet, preprocessing: Preprocessing, sampling: Sampling | None = None) -> int:
     """Returns the number of training examples in an epoch: records, or frames where every frame is one."""
-    examples = _Examples(shards, preprocessing.image_choice_for_sets)
+    examples = Examples(shards, preprocessing.image_choice_for_sets)
     if sampling is None or sampling.repeats:
         return examples.count
     return sampling.size(examples.records())
-
-
-def _order(examples: _Examples, sampling: Sampling | None, *, seed: int, epoch: int, window: int) -> np.ndarray:
-    """Returns the examples of an epoch in their order."""
-    if sampling is None:
-        return epoch_order(examples.block_sizes, seed=seed, epoch=epoch, window=window)
-    return sampled_order(sampling, examples.records(), block_sizes=examples.block_sizes, seed=seed, epoch=epoch, window=window)
 
 
 def evaluation_batches(
@@ -280,36 +274,6 @@ class InputErrors:
     def text(self) -> str:
         """Returns one line for logs."""
         return f"input errors: {self.failed} of {self.seen} pictures could not be decoded"
-
-
-class _Examples:
-    """What counts as one example: a record, or a frame of one.
-
-    Attributes:
-        block_sizes: number of examples in each shard.
-        count: number of examples.
-    """
-
-    def __init__(self, shards: ShardSet, choice: ImageChoice) -> None:
-        self._ends: np.ndarray | None = None
-        self.block_sizes: tuple[int, ...] = shards.shard_sizes
-        if choice == "all":
-            self._ends = np.cumsum(np.maximum(shards.frame_counts(), 1), dtype=np.int64)
-            last = self._ends[np.cumsum(shards.shard_sizes) - 1]
-            self.block_sizes = tuple(np.diff(last, prepend=0).tolist())
-        self.count = int(sum(self.block_sizes))
-
-    def records(self) -> np.ndarray:
-        """Returns the record of each example, `[N]` int64."""
-        return self.locate(np.arange(self.count))[0]
-
-    def locate(self, examples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns record (int64) and frame (int32; 0 where a record is the example) of examples."""
-        if self._ends is None:
-            return examples, np.zeros(len(examples), np.int32)
-        records = np.searchsorted(self._ends, examples, "right")
-        firsts = np.where(records > 0, self._ends[records - 1], 0)
-        return records, (examples - firsts).astype(np.int32)
 
 
 def _chunks(

@@ -12,12 +12,11 @@ import numpy as np
 import tensorflow as tf
 
 from camtrap_tf.config.names import HeadType
+from camtrap_tf.labels import PRESENT_FROM
 from camtrap_tf.models.heads import SOFTMAX, HeadSpec
 from camtrap_tf.models.losses import labelled_rows
 
 TOP_K = 5
-THRESHOLD = 0.5
-"""From this probability on a class of a sigmoid head is there."""
 COLUMNS = 6
 """Numbers per class. Of one class a row: loss, rows, right ones, right among the top `TOP_K`, steps away from the truth, at
 most one step away; each at the true class. Of sigmoid heads: loss, rows, rows right in all classes (both the same for all
@@ -42,7 +41,7 @@ def head_sums(
     if spec.kind == "sigmoid":
         truth = targets > 0
         losses = tf.nn.sigmoid_cross_entropy_with_logits(tf.cast(truth, tf.float32), logits)
-        said = tf.math.sigmoid(logits) >= THRESHOLD
+        said = tf.math.sigmoid(logits) >= PRESENT_FROM
         exact = tf.broadcast_to(tf.reduce_all(said == truth, axis=1, keepdims=True), tf.shape(truth))
         columns = [losses, tf.ones_like(losses), exact, said & truth, said, truth]
         counted = tf.stack([tf.cast(column, tf.float32) for column in columns], axis=-1)
@@ -76,7 +75,7 @@ def row_sums(targets: np.ndarray, probabilities: np.ndarray, spec: HeadSpec = SO
     classes, values = targets[rows], probabilities[rows].astype(np.float64)
     count = values.shape[1]
     if spec.kind == "sigmoid":
-        truth, said = classes > 0, values >= THRESHOLD
+        truth, said = classes > 0, values >= PRESENT_FROM
         losses = -np.log(np.clip(np.where(truth, values, 1 - values), 1e-7, 1.0))
         exact = np.broadcast_to((said == truth).all(axis=1, keepdims=True), truth.shape)
         return np.stack([losses, np.ones_like(losses), exact, said & truth, said, truth], axis=-1).sum(axis=0)

@@ -9,6 +9,7 @@ import numpy as np
 
 from camtrap_tf.config.names import Aggregation
 from camtrap_tf.errors import SettingError, suggestion
+from camtrap_tf.labels import PRESENT_FROM
 
 
 def combine(probabilities: np.ndarray, mode: Aggregation = "mean") -> np.ndarray:
@@ -56,6 +57,27 @@ def combine_frames(frames: Sequence[Mapping[str, np.ndarray]], mode: Aggregation
 def top_class(values: np.ndarray) -> int:
     """Returns the index of the largest value; of equal ones the first."""
     return int(np.argmax(values))
+
+
+def present(values: np.ndarray, names: Sequence[str]) -> list[str]:
+    """Returns the names of the classes of a sigmoid head that are there, most likely first; of equal ones the first."""
+    order = np.argsort(-np.asarray(values), kind="stable")
+    return [names[i] for i in order if values[i] >= PRESENT_FROM]
+
+
+def best_answer(values: np.ndarray, names: Sequence[str], blank: str | None = None) -> tuple[str, float]:
+    """Returns the name of the most likely class, and its probability.
+
+    Args:
+        values: `[C]`.
+        names: of the classes.
+        blank: of a sigmoid head: what to say where no class is there; its probability is then 1 minus that of the most
+            likely class.
+    """
+    index = top_class(values)
+    if blank is not None and values[index] < PRESENT_FROM:
+        return blank, 1.0 - float(values[index])
+    return names[index], float(values[index])
 
 
 def check_mode(mode: str) -> None:

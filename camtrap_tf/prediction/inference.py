@@ -29,7 +29,7 @@ from camtrap_tf.prediction.results import (
 )
 
 Probabilities = Callable[[Any], Mapping[str, np.ndarray]]
-"""From model inputs float32 `[B, H, W, 3]` in 0…255 to label type → softmax `[B, C]` (`Bundle.probabilities`)."""
+"""From model inputs float32 `[B, H, W, 3]` in 0…255 to label type → probabilities `[B, C]` (`Bundle.probabilities`)."""
 
 UNDECODABLE = ("unreadable", "decoded to nothing")
 
@@ -176,13 +176,13 @@ class RecordFrames:
 
     Attributes:
         record: its number.
-        targets: label type → class index, -1 where missing or not in the mapping.
+        targets: label type → class index, -1 where missing or not in the mapping; of sigmoid heads a row of `[C]`.
         probabilities: label type → `[frames, C]` of the frames that could be decoded, maybe none.
         undecodable: frames that could not.
     """
 
     record: int
-    targets: Mapping[str, int]
+    targets: Mapping[str, int | np.ndarray]
     probabilities: Mapping[str, np.ndarray]
     undecodable: int
 
@@ -201,7 +201,7 @@ def predict_records(probabilities: Probabilities, batches: Iterable[Mapping[str,
             of is missing everywhere.
     """
     number: int | None = None
-    targets: dict[str, int] = {}
+    targets: dict[str, int | np.ndarray] = {}
     parts: dict[str, list[np.ndarray]] = {}
     undecodable = 0
     for batch in batches:
@@ -220,11 +220,15 @@ def predict_records(probabilities: Probabilities, batches: Iterable[Mapping[str,
             undecodable += int((~here).sum())
             if here.any():  # frames that could not be decoded have no targets
                 first = start + int(np.argmax(here))
-                targets.update({label: int(values[first]) for label, values in of_batch.items() if label in targets})
+                targets.update({label: _plain(values[first]) for label, values in of_batch.items() if label in targets})
             for label, values in answers.items():
                 parts[label].append(values[start:end][here])
     if number is not None:
         yield RecordFrames(number, targets, _joined(parts), undecodable)
+
+
+def _plain(target: np.ndarray) -> int | np.ndarray:
+    return target if target.ndim else int(target)
 
 
 def _sound(answers: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:

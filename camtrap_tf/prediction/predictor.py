@@ -17,9 +17,10 @@ from camtrap_tf.config.delivery import PredictConfig
 from camtrap_tf.errors import SettingError
 from camtrap_tf.files import atomic_file, writable_folder
 from camtrap_tf.models.locating import locate_model
+from camtrap_tf.prediction.aggregation import best_answer, present
 from camtrap_tf.prediction.results import RecordPrediction
 from camtrap_tf.prediction.sources import PictureFolder, open_source
-from camtrap_tf.prediction.writers import open_table
+from camtrap_tf.prediction.writers import NO_BLANKS, open_table
 from camtrap_tf.progress import track
 from camtrap_tf.records import REJECT_COLUMNS, Reject
 
@@ -40,7 +41,7 @@ class PredictSummary:
         records: status → records.
         pictures: pictures of all records.
         unusable: reason → pictures and records that could not be used.
-        top: label type → class → records that were given it.
+        top: label type → class → records that were given it; of a sigmoid head one may be given several.
         passed_over: file name ending → files of the folder that are no pictures.
         unreadable_folders: folders that could not be looked into.
     """
@@ -60,15 +61,19 @@ class PredictSummary:
         """3 where not one record could be predicted, else 0."""
         return 0 if self.records["ok"] + self.records["partial"] else 3
 
-    def add(self, record: RecordPrediction, class_names: Mapping[str, tuple[str, ...]]) -> None:
-        """Counts one record."""
+    def add(
+        self, record: RecordPrediction, class_names: Mapping[str, tuple[str, ...]], blanks: Mapping[str, str] = NO_BLANKS
+    ) -> None:
+        """Counts one record; of a sigmoid head each class that is there."""
         self.records[record.status] += 1
         self.pictures += len(record.pictures)
         self.unusable_pictures += sum(picture.problem is not None for picture in record.pictures)
         for reject in record.rejects():
             self.unusable[reject.reason] += 1
-        for label in record.aggregated:
-            self.top.setdefault(label, Counter())[class_names[label][record.top(label)[0]]] += 1
+        for label, values in record.aggregated.items():
+            top, names = self.top.setdefault(label, Counter()), class_names[label]
+            several = present(values, names) if label in blanks else []
+            top.update(several or [best_answer(values, names, blanks.get(label))[0]])
 
     def text(self) -> str:
         """Returns what happened, for a person: what came in and went out, top classes, where the files are."""
@@ -119,6 +124,7 @@ def predict(config: PredictConfig) -> PredictSummary:
     )
     shown = track(predictions, total=len(source), description="Predicting", unit="records")
     class_names = {label: bundle.mapping.names(label) for label in bundle.labels}
+    blanks = {label: spec.blanks[0] for label, spec in bundle.specs.items() if spec.kind == "sigmoid"}
     summary = PredictSummary(config.results_file)
     with (
         open_table(
@@ -127,12 +133,13 @@ def predict(config: PredictConfig) -> PredictSummary:
             legacy=config.legacy_format,
             class_names=class_names,
             meta_fields=source.meta_fields,
+            blanks=blanks,
         ) as write,
         _reject_table(config.results_file) as reject,
     ):
         for record in shown:
             write(record)
-            summary.add(record, class_names)
+            summary.add(record, class_names, blanks)
             summary.rejects = reject(record.rejects()) or summary.rejects
     if isinstance(source, PictureFolder):
         summary.passed_over, summary.unreadable_folders = source.skipped, tuple(source.unreadable)

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from camtrap_tf.config.names import Aggregation
-from camtrap_tf.prediction.aggregation import combine_frames, top_class
+from camtrap_tf.prediction.aggregation import combine_frames
 from camtrap_tf.records import Reject
 
 Status = Literal["ok", "partial", "failed"]
@@ -59,7 +59,7 @@ class RecordPrediction:
         pictures: one per picture of the record, used or not.
         aggregated: label type → `[C]`; empty where no picture could be used.
         meta_data: as it came in.
-        ground_truth: label type → class, where it is known.
+        ground_truth: label type → class, or list of them for a sigmoid head, where it is known.
         problem: (reason code, detail) where the record itself is at fault, e.g. it has no picture.
     """
 
@@ -67,7 +67,7 @@ class RecordPrediction:
     pictures: tuple[PicturePrediction, ...]
     aggregated: Mapping[str, np.ndarray]
     meta_data: Mapping[str, str] = field(default_factory=dict)
-    ground_truth: Mapping[str, str] | None = None
+    ground_truth: Mapping[str, str | list[str]] | None = None
     problem: tuple[str, str] | None = None
 
     @property
@@ -94,12 +94,6 @@ class RecordPrediction:
         if self.problem:
             return (Reject(self.id, self.id, "record", *self.problem),)
         return tuple(Reject(self.id, one.path, "picture", *one.problem) for one in self.pictures if one.problem)
-
-    def top(self, label: str) -> tuple[int, float]:
-        """Returns index and value of the most likely class of a label type; of equal ones the first."""
-        values = self.aggregated[label]
-        index = top_class(values)
-        return index, float(values[index])
 
 
 def record_prediction(capture: Capture, pictures: Sequence[PicturePrediction], mode: Aggregation) -> RecordPrediction:

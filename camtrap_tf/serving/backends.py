@@ -43,7 +43,7 @@ class Backend(Protocol):
         ...
 
     def probabilities(self, pictures: Sequence[bytes]) -> dict[str, np.ndarray]:
-        """Returns label type → `[N, C]` float32, softmax over the classes.
+        """Returns label type → `[N, C]` float32, probabilities; of a sigmoid head they do not add up to 1.
 
         N is the number of pictures, or 1 for a model that looks at the frames of an event together.
 

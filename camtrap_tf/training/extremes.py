@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageOps
 
 from camtrap_tf.files import write_bytes, write_csv
 from camtrap_tf.input_pipeline.preview import Cell, draw_sheet, font
@@ -26,8 +26,8 @@ from camtrap_tf.training.run_folder import EXTREMES
 
 KINDS = {
     "right": "right, and surest",
-    "false": "called {name}, but are not",
-    "missed": "are {name}, but called something else",
+    "false": "called {name}, but something else",
+    "missed": "{name}, but called something else",
 }
 SIDE_PX = 200
 COLUMNS = 6
@@ -198,7 +198,7 @@ def _picture(shards: ShardSet, record: int) -> np.ndarray:
                 small = image.convert("RGB")
         except OSError:
             continue  # the model was asked about the record's other frames
-        small.thumbnail((SIDE_PX, SIDE_PX))
+        small = ImageOps.contain(small, (SIDE_PX, SIDE_PX))
         square.paste(small, ((SIDE_PX - small.width) // 2, (SIDE_PX - small.height) // 2))
         break
     return np.asarray(square)

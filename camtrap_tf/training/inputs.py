@@ -101,6 +101,7 @@ def gather(config: TrainConfig, *, labels_counted: bool = True) -> Inputs:
         inputs.full_mapping, inputs.specs = shaped or (given, {})
         full = inputs.full_mapping
         inputs.mapping = inputs.attempt(lambda: full.select(config.labels)) if shaped else None
+    inputs.warnings += _without_effect(config)
     if config.model_to_load is not None and inputs.start.copies:
         path = config.model_to_load
         inputs.source = inputs.attempt(lambda: read_source(path, with_state=inputs.start.mode == "continue"))
@@ -153,6 +154,16 @@ def _count(inputs: Inputs, mapping: LabelMapping, config: TrainConfig) -> None:
                     f"batches; give {size} or less"
                 )
             )
+
+
+def _without_effect(config: TrainConfig) -> list[str]:
+    """Returns a warning for each flag of heads and sampling that changes nothing beside the others."""
+    flags = []
+    if "blank_classes" in config.model_fields_set and "sigmoid" not in config.given_head_types().values():
+        flags.append("--blank-classes (there is no sigmoid head)")
+    if "buffer_size" in config.model_fields_set and config.draws and config.max_per_class is None:
+        flags.append("--buffer-size (examples are drawn from the whole data set)")
+    return [f"no effect: {flag}" for flag in flags]
 
 
 def shape_heads(config: TrainConfig, full: LabelMapping) -> tuple[LabelMapping, dict[str, HeadSpec]]:

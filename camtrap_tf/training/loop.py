@@ -345,9 +345,11 @@ def _train_epoch(work: Training, progress: Progress, clock: CheckpointClock, tim
     running: Running = collections.deque()
     display = EpochDisplay(f"Epoch {epoch + 1} of {work.config.max_epochs}", total=steps, done=progress.step)
     batches = epoch_batches(work, epoch, start=progress.step)
+    passed_over = np.zeros(len(work.mapping.label_types), np.int64)
     with times.counted("train_s"), display:
         for batch in display.batches(batches):
             progress.errors.add(batch)
+            passed_over += np.asarray(batch["several"]).sum(axis=0)
             loss = work.stepper.train(batch)
             sums = work.stepper.running_sums() if display.wants_scores() else None
             running.append((progress.step, loss, batch["records"], sums))
@@ -364,6 +366,16 @@ def _train_epoch(work: Training, progress: Progress, clock: CheckpointClock, tim
     progress.errors.check(work.training)
     if progress.errors.failed:
         _LOG.warning("training: %s", progress.errors.text())
+    if not progress.history:
+        _tell_passed_over(work, passed_over, times.examples)
+
+
+def _tell_passed_over(work: Training, counts: np.ndarray, examples: int) -> None:
+    """Says how many examples of the first epoch have observations that no head looks at."""
+    for label, count in zip(work.mapping.label_types, counts.tolist(), strict=True):
+        if count:
+            told = "label %r: %d of %d examples have several observations, of which the first counts"
+            _LOG.info(told, label, count, examples)
 
 
 def _check_losses(work: Training, epoch: int, running: Running, display: EpochDisplay, *, lag: int) -> None:

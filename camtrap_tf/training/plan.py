@@ -87,6 +87,8 @@ def _labels(config: TrainConfig, inputs: Inputs) -> list[str]:
         line = f"  {label}: loss weight {weight:g}"
         if inputs.mapping is not None:
             line += f", {len(inputs.mapping.names(label))} classes"
+            kind = inputs.specs[label].kind
+            line += f", {kind} head" if kind != "softmax" else ""
             line += _class_counts(label, inputs.mapping, inputs.counts.get("training", {}).get(label))
         lines.append(line)
     return lines

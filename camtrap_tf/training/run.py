@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,34 +19,28 @@ from camtrap_tf.config.names import OWN_BACKBONES, Normalisation
 from camtrap_tf.config.training import TrainConfig
 from camtrap_tf.errors import CamtrapError
 from camtrap_tf.executors import available_cores
-from camtrap_tf.files import digest_of, locked_folder, read_json, sha256_file, writable_folder, write_json
+from camtrap_tf.files import digest_of, locked_folder, read_json, sha256_file, writable_folder
 from camtrap_tf.input_pipeline.batches import example_count
 from camtrap_tf.input_pipeline.failures import plain_failures
 from camtrap_tf.input_pipeline.preprocessing import Preprocessing
 from camtrap_tf.input_pipeline.statistics import channel_statistics
 from camtrap_tf.input_pipeline.strong_augment import StrongAugmentation
-from camtrap_tf.labels import LabelMapping
 from camtrap_tf.logs import logger
 from camtrap_tf.models.backbones import backbone_scaling, default_side_px, has_weights
-from camtrap_tf.models.bundle import FORMAT_VERSION, PREPROCESSING_FILE, Bundle, describe_heads
+from camtrap_tf.models.bundle import FORMAT_VERSION, PREPROCESSING_FILE, describe_heads
 from camtrap_tf.models.classifier import build_classifier, freeze_backbone, head_layers
 from camtrap_tf.models.locating import BEST_FILE, BUNDLE_FILE
-from camtrap_tf.models.weights import fit, load_keras_file, weighted_layers, weights_of
-from camtrap_tf.prediction.writers import write_test_predictions
-from camtrap_tf.records import MISSING
 from camtrap_tf.training.checkpoints import Checkpoint, Checkpoints, listed
 from camtrap_tf.training.devices import compiles, gpu_count, one_operation_at_a_time, strategy_on
-from camtrap_tf.training.earlier import FINISHED_FILE
-from camtrap_tf.training.extremes import write_extremes
+from camtrap_tf.training.finishing import TrainResult, finish
 from camtrap_tf.training.imbalance import set_up_balance
 from camtrap_tf.training.inputs import Inputs, gather
 from camtrap_tf.training.loggers import ScoreLoggers, check_services
 from camtrap_tf.training.loop import Progress, Training, run_epochs, steps_per_epoch
-from camtrap_tf.training.measuring import Measured, majority_accuracy, measure
 from camtrap_tf.training.optimizers import rate_of
 from camtrap_tf.training.plan import Plan, make_plan
 from camtrap_tf.training.recipes import with_recipe
-from camtrap_tf.training.run_folder import EXTREMES, TEST_FILE, RunFolder
+from camtrap_tf.training.run_folder import EXTREMES, RunFolder
 from camtrap_tf.training.signals import SignalWatch, StopSignal, watched_signals
 from camtrap_tf.training.start_rule import (
     CopyReport,
@@ -58,54 +52,18 @@ from camtrap_tf.training.start_rule import (
     starting_epoch,
     starts_by_flag,
 )
-from camtrap_tf.training.state import RateState, VariablesState, restore_optimizer, state_path
+from camtrap_tf.training.state import RateState, VariablesState, restore_optimizer
 from camtrap_tf.training.step import Stepper
 from camtrap_tf.training.strategies import (
     computing_in,
     freeze_batch_norm,
     freezes_batch_norm,
     heads_from_zero,
-    in_float32,
     set_up,
     synchronise_batch_norm,
 )
 
 _LOG = logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class TrainResult:
-    """What came of a training.
-
-    Attributes:
-        ending: why it ended.
-        run: run folder.
-        bundle: folder of the bundle; None where nothing was trained.
-        best_epoch: counted from 1.
-        scores: `validation`, `test` → label type → accuracy and more; with `baseline`, the accuracy of always answering
-            the class most frequent there.
-    """
-
-    ending: str
-    run: Path
-    bundle: Path | None = None
-    best_epoch: int | None = None
-    scores: Mapping[str, Mapping[str, Mapping[str, float | None]]] = field(default_factory=dict)
-
-    def text(self) -> str:
-        """Returns the summary for people."""
-        if self.bundle is None:
-            return f"nothing trained: {self.ending}"
-        lines = [self.ending, f"best epoch: {self.best_epoch}"]
-        for part, heads in self.scores.items():
-            for label, values in heads.items():
-                accuracy, baseline = values["accuracy"], values["baseline"]
-                if accuracy is None:
-                    lines.append(f"{part} {label}: nothing labelled")
-                else:
-                    beside = "" if baseline is None else f" (always the most frequent class: {baseline:.1%})"
-                    lines.append(f"{part} {label}: accuracy {accuracy:.1%}{beside}")
-        return "\n".join([*lines, f"bundle: {self.bundle}", f"run folder: {self.run}"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +212,7 @@ def _train(config: TrainConfig, inputs: Inputs, behind: int, watch: SignalWatch)
     finally:
         folder.close()
         work.loggers.close(failed=failed)
-    return _finish(work, inputs, progress, info, ending)
+    return finish(work, inputs, progress, info, ending)
 
 
 def _begun_at(inputs: Inputs, behind: int) -> int:
@@ -338,14 +296,14 @@ def starting_model(config: TrainConfig, inputs: Inputs, preprocessing: Preproces
         _LOG.info("weights of the backbone: %s\n%s", config.weights, _table(nothing_copied(inputs.mapping), config, inputs))
     if inputs.start.frozen:
         freeze_backbone(model)
+    if config.head_epochs and not given:
+        heads_from_zero(model)
     if freezes_batch_norm(config, fresh=inputs.start.mode == "fresh"):
         freeze_batch_norm(model)
     if config.synchronised_batch_norm:
         synchronise_batch_norm(model)
     for label, head in head_layers(model).items():
         head.trainable = label in inputs.trained
-    if config.head_epochs and not given:
-        heads_from_zero(model)
     return model
 
 
@@ -438,96 +396,3 @@ def _info(config: TrainConfig, inputs: Inputs, preprocessing: Preprocessing, beh
             "python": platform.python_version(),
         },
     }
-
-
-def _finish(work: Training, inputs: Inputs, progress: Progress, info: Mapping[str, Any], ending: str) -> TrainResult:
-    """Takes the best weights, measures them on the test data, writes the bundle."""
-    assert inputs.full_mapping is not None
-    config, best = work.config, work.folder.path / BEST_FILE
-    misfits = fit(weighted_layers(work.model), weights_of(load_keras_file(best)))[1]
-    assert not misfits, misfits
-    scores = {"validation": _with_baseline(_validation(work, progress), "validation", inputs)}
-    if "test" in inputs.shards:
-        measured = measure(
-            work.stepper.predict, work.frames_of(inputs.shards["test"]), inputs.shards["test"], work.mapping.label_types,
-            specs=work.specs, keep=True, description="Test",
-        )  # fmt: skip
-        _write_test(work, inputs, measured)
-        heads = {label: score.as_dict() for label, score in measured.scores.heads.items()}
-        scores["test"] = _with_baseline(heads, "test", inputs)
-    if config.log_extreme_examples:
-        _write_extremes(work)
-    bundle_info = {
-        **info,
-        "epoch": progress.best.epoch,
-        "metrics": {"validation_loss": progress.best.loss, **scores},
-    }
-    bundle = Bundle(work.model, inputs.full_mapping, work.preprocessing, bundle_info)
-    state = state_path(best)
-    with in_float32(work.model):
-        bundle.write(config.model_save_dir, beside={state_path(Path("model.keras")).name: state} if state.is_file() else {})
-    if config.keep_epochs == "best_last":
-        work.folder.prune(keep={progress.epoch, progress.best.epoch})
-    said = {
-        "ending": ending,
-        "early": progress.ended is not None,
-        "best_epoch": progress.best.epoch,
-        "scores": scores,
-        "model_sha256": bundle.info["model_sha256"],
-    }
-    write_json(work.folder.path / FINISHED_FILE, said)
-    return TrainResult(ending, work.folder.path, config.model_save_dir, progress.best.epoch, scores)
-
-
-def _write_extremes(work: Training) -> None:
-    """Writes the validation pictures that the best model is surest and most mistaken about."""
-    labels = work.mapping.label_types
-    measured = measure(
-        work.stepper.predict, work.frames_of(work.validation), work.validation, labels,
-        specs=work.specs, keep=True, description="Extreme examples",
-    )  # fmt: skip
-    names = {label: work.mapping.names(label) for label in labels}
-    write_extremes(
-        work.folder.path, measured.rows, work.validation, names=names, specs=work.specs, k=work.config.log_extreme_examples
-    )
-
-
-def _validation(work: Training, progress: Progress) -> dict[str, dict[str, float | None]]:
-    """Returns the validation scores of the best epoch, measured again where an earlier process found it."""
-    if progress.best.epoch in progress.history:
-        return progress.history[progress.best.epoch]["val"]
-    measured = measure(
-        work.stepper.predict, work.frames_of(work.validation), work.validation, work.mapping.label_types, specs=work.specs
-    )
-    return {label: score.as_dict() for label, score in measured.scores.heads.items()}
-
-
-def _with_baseline(
-    heads: Mapping[str, Mapping[str, float | None]], part: str, inputs: Inputs
-) -> dict[str, dict[str, float | None]]:
-    mapping: LabelMapping = inputs.mapping  # type: ignore[assignment]
-    counts = inputs.counts[part]
-    return {
-        label: {**values, "baseline": majority_accuracy(counts.get(label, {}), mapping.classes[label])}
-        for label, values in heads.items()
-    }
-
-
-def _write_test(work: Training, inputs: Inputs, measured: Measured) -> None:
-    """Writes `test_preds.json`: every test record with a usable frame, with its labels as they stand in the shards."""
-    shards, labels = inputs.shards["test"], work.mapping.label_types
-    ids: list[str] = []
-    truth: dict[str, list[str]] = {label: [] for label in labels}
-    for rows in measured.rows:
-        for record in rows.records:
-            example = shards.example(int(record))
-            ids.append(example.id)
-            for label, classes in truth.items():
-                classes.append((*example.labels.get(label, ()), MISSING)[0])
-    write_test_predictions(
-        work.folder.path / TEST_FILE,
-        ids=ids,
-        probabilities={label: np.concatenate([rows.probabilities[label] for rows in measured.rows]) for label in labels},
-        ground_truth=truth,
-        class_names={label: work.mapping.names(label) for label in labels},
-    )

@@ -202,6 +202,7 @@ def test_steps_per_epoch_cross_passes(data: Path, tmp_path: Path) -> None:
     """Epochs of a given number of steps are cut out of whole passes: after three epochs of two steps all was seen twice."""
     config = make_config(data, tmp_path, n_batches_per_epoch_train=2, batch_size=4)
     work = Training.__new__(Training)
+    work.specs, work.sampling = {}, None
     work.config, work.training = config, ShardSet.open([data], ["train"])
     work.preprocessing, work.mapping = Preprocessing(output_height=24, output_width=24), LabelMapping({})
     seen = [int(record) for epoch in range(3) for batch in epoch_batches(work, epoch) for record in batch["records"]]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from camtrap_tf.errors import LabelError, SourceError
-from camtrap_tf.labels import UNKNOWN, LabelMapping, merge_mappings
+from camtrap_tf.labels import UNKNOWN, LabelMapping, bin_order, merge_mappings
 
 ANIMALS = LabelMapping({"species": {"cat": 0, "doggy": 1, "dog": 1}, "count": {"1": 0, "2": 1}})
 
@@ -93,3 +93,18 @@ def test_mappings_that_contradict_each_other_are_refused() -> None:
     """One says same, the other says different."""
     with pytest.raises(LabelError, match=r"'dog' and 'doggy'|'doggy' and 'dog'"):
         merge_mappings([ANIMALS, LabelMapping({"species": {"dog": 0, "doggy": 1}})])
+
+
+def test_order_of_bins() -> None:
+    """Count bins go by their lower bounds, whatever their order as texts."""
+    assert bin_order(("1", "10", "11-50", "2", "51+"), "count") == (0, 3, 1, 2, 4)
+    with pytest.raises(LabelError, match="count: class 'NA' is no count bin"):
+        bin_order(("1", "NA"), "count")
+    with pytest.raises(LabelError, match="'11-50' and '11\\+' begin with the same number"):
+        bin_order(("11-50", "11+"), "count")
+
+
+def test_without_classes() -> None:
+    """Classes go with all names of their index, the others are numbered again."""
+    mapping = LabelMapping({"a": {"x": 0, "blank": 1, "y": 2, "nothing": 1, "ypsilon": 2}})
+    assert mapping.without("a", ["blank", "elsewhere"]).classes["a"] == {"x": 0, "y": 1, "ypsilon": 1}

@@ -39,7 +39,8 @@ def test_report_of_a_head() -> None:
     assert (report["n_records"], report["n_labelled"], report["n_missing"], report["n_right"]) == (5, 4, 1, 2)
     assert report["accuracy"] == 0.5
     assert report["baseline"] == {"class": "1", "accuracy": 0.5}
-    assert report["within_one_bin"] == {"bins": ["1", "2", "9", "10", "11-50", "51+"], "accuracy": 0.75}
+    bins = ["1", "2", "9", "10", "11-50", "51+"]  # none, none, one and five bins off
+    assert report["within_one_bin"] == {"bins": bins, "accuracy": 0.75, "mean_error": 1.5}
     assert report["high_confidence"] == {"threshold": 0.95, "n": 2, "share": 0.5, "accuracy": 0.5}
     assert [(row["location"], row["n"], row["accuracy"]) for row in report["per_location"]] == [("A", 2, 1.0), ("B", 2, 0.0)]
     assert (report["pictures"]["n_labelled"], report["pictures"]["accuracy"]) == (8, 4 / 8)

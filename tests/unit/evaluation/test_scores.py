@@ -143,3 +143,21 @@ def test_most_confused_pairs() -> None:
     confusion = np.array([[9, 2, 0], [0, 9, 5], [1, 0, 9]])
     assert scores.most_confused(confusion, limit=2) == [(1, 2, 5), (0, 1, 2)]
     assert scores.class_order(confusion, limit=2).tolist() == [1, 2]
+
+
+def test_average_precision_equals_scikit_learn() -> None:
+    """Also where values are equal."""
+    rng = np.random.default_rng(2)
+    for decimals in (8, 1):
+        truth, values = rng.random(80) < 0.3, rng.random(80).round(decimals)
+        assert scores.average_precision(truth, values) == pytest.approx(metrics.average_precision_score(truth, values))
+    assert scores.average_precision(np.zeros(3, bool), np.ones(3)) is None
+
+
+def test_mean_bin_error() -> None:
+    """Distances are in bins, by their order; `NA` has no place and is left out."""
+    order = scores.count_order(("51+", "1", "NA", "2"))
+    confusion = np.zeros((4, 4), int)
+    confusion[0, 1], confusion[1, 1], confusion[3, 0], confusion[2, 0] = 1, 2, 1, 9  # two bins, none, one, left out
+    assert scores.mean_bin_error(confusion, order) == pytest.approx(3 / 4)
+    assert scores.mean_bin_error(np.zeros((4, 4), int), order) is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from camtrap_tf.input_pipeline.order import epoch_order
+from camtrap_tf.input_pipeline.order import Sampling, epoch_order, occurrences, sampled_order
 
 
 @pytest.mark.parametrize("window", [0, 1, 7, 40, 1000])
@@ -45,3 +45,61 @@ def test_whole_set_is_shuffled_uniformly() -> None:
     places = np.array([epoch_order([2, 3], seed=9, epoch=epoch) for epoch in range(2000)])
     counts = np.array([[np.sum(places[:, place] == example) for place in range(5)] for example in range(5)])
     assert np.abs(counts - 400).max() < 90
+
+
+GROUPS = np.repeat([0, 1, 2, -1], [60, 20, 5, 15])
+
+
+def drawn(sampling: Sampling, epoch: int = 0, **options: int) -> np.ndarray:
+    """Returns the order of an epoch of records that are one example each."""
+    records = np.arange(len(sampling.groups))
+    return sampled_order(sampling, records, block_sizes=[50, 50], seed=3, epoch=epoch, **options)
+
+
+@pytest.mark.parametrize(
+    "sampling",
+    [Sampling("weighted", GROUPS, np.ones(100)), Sampling("balanced", GROUPS), Sampling("capped", GROUPS, cap=7)],
+    ids=lambda sampling: sampling.kind,
+)
+def test_sampling_follows_from_seed_and_epoch(sampling: Sampling) -> None:
+    """Equal seeds and epochs draw the same, other epochs something else; an epoch has the size that is said."""
+    assert drawn(sampling).tolist() == drawn(sampling).tolist() != drawn(sampling, 1).tolist()
+    assert len(drawn(sampling)) == sampling.size(np.arange(100))
+
+
+def test_weighted_draws_go_by_weight() -> None:
+    """Over many draws each record comes as often as its weight says; one of weight 0 never does."""
+    weights = np.array([0.0, 1.0, 3.0, 0.0])
+    order = drawn(Sampling("weighted", np.zeros(4, int), weights))
+    many = np.concatenate([drawn(Sampling("weighted", np.zeros(4, int), weights), epoch) for epoch in range(1000)])
+    assert len(order) == 4
+    np.testing.assert_allclose(np.bincount(many, minlength=4) / len(many), weights / 4, atol=0.02)
+
+
+def test_balanced_batches_have_every_class() -> None:
+    """Rows of as many examples as there are classes have each once; a class goes through all its records before any again."""
+    order = drawn(Sampling("balanced", GROUPS))
+    groups = GROUPS[order]
+    known = groups[groups >= 0]
+    for start in range(0, len(known) - 3, 3):
+        assert sorted(known[start : start + 3]) == [0, 1, 2]
+    assert sorted(order[groups < 0]) == list(range(85, 100))
+    common = order[groups == 0]
+    assert len(set(common)) == len(common)
+    assert set(order[groups == 2]) == set(range(80, 85))
+
+
+@pytest.mark.parametrize("window", [0, 10])
+def test_cap(window: int) -> None:
+    """At most so many of a class, each once, all of the small ones and those without a class; other ones each epoch."""
+    order = drawn(Sampling("capped", GROUPS, cap=7), window=window)
+    assert len(set(order)) == len(order) == 7 + 7 + 5 + 15
+    assert [int((GROUPS[order] == group).sum()) for group in (0, 1, 2, -1)] == [7, 7, 5, 15]
+    other = drawn(Sampling("capped", GROUPS, cap=7), 1, window=window)
+    assert set(order) != set(other)
+
+
+def test_occurrences() -> None:
+    """Each value is numbered among those equal to it."""
+    assert occurrences(np.array([3, 1, 3, 3, 1, 0])).tolist() == [0, 0, 1, 2, 1, 0]
+    assert occurrences(np.zeros(0, int)).tolist() == []
