@@ -130,7 +130,8 @@ def _schedule(config: TrainConfig, inputs: Inputs) -> list[str]:
     batch = f"batch: {config.batch_size}"
     if "training" in inputs.shards:
         size, steps, _ = steps_per_epoch(config, len(inputs.shards["training"]))
-        batch = f"batch: {size}, {steps} steps an epoch"
+        most = "at most " if config.max_per_class and not config.n_batches_per_epoch_train else ""
+        batch = f"batch: {size}, {most}{steps} steps an epoch"
     epochs = f"epochs: {behind + 1} to {config.max_epochs}" if behind < config.max_epochs else (
         f"epochs: none, {behind} lie behind and --max-epochs is {config.max_epochs}"
     )  # fmt: skip
