@@ -1,7 +1,7 @@
 # Plain `make` lists what there is. Everything runs in .venv, which the first target that needs it makes.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench bench-quality docs clean
+.PHONY: help setup demo test check format bench bench-training bench-quality docs clean
 
 # The first interpreter of a version that TensorFlow 2.20 has wheels for.
 PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3; do \
@@ -40,11 +40,18 @@ format: .venv/ready ## put code into shape
 docs: .venv/ready ## write docs/settings.md anew from the settings models
 	$(BIN)/python -m camtrap_tf.cli.settings_docs
 
-bench: .venv/ready ## speed and memory, as ratios against references measured in the same run
-	@status=0; for bench in tests/bench/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || status=1; done; exit $$status
+define run_each
+@status=0; for bench in $(1); do echo "== $$bench"; $(BIN)/python $$bench || status=1; done; exit $$status
+endef
+
+bench: .venv/ready ## speed and memory of building and reading data, as ratios against references measured in the same run
+	$(call run_each,tests/bench/bench_*.py)
+
+bench-training: .venv/ready ## the training loop, augmentation and recipes against references (slow); not all goals are met yet (docs/guides/training.md)
+	$(call run_each,tests/bench/training_*.py)
 
 bench-quality: .venv/ready ## accuracy against baselines on real pictures (slow)
-	@status=0; for bench in tests/bench/quality_*.py; do echo "== $$bench"; $(BIN)/python $$bench || status=1; done; exit $$status
+	$(call run_each,tests/bench/quality_*.py)
 
 clean: ## remove .venv, caches and the demo
 	rm -rf .venv demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
