@@ -43,9 +43,8 @@ def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def messages(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
+def messages(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     """What was logged."""
-    monkeypatch.setattr(logging.getLogger("camtrap_tf"), "propagate", True)
     caplog.set_level(logging.INFO, "camtrap_tf")
     return caplog
 

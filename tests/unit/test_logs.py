@@ -3,25 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from camtrap_tf.logs import ROOT, logger, start_logging
-
-
-@pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
-    """Puts the package's logger back as it was."""
-    root = logging.getLogger(ROOT)
-    before = (list(root.handlers), root.level, root.propagate)
-    root.handlers.clear()
-    yield
-    for handler in root.handlers:
-        handler.close()
-    root.handlers[:], root.propagate = before[0], before[2]
-    root.setLevel(before[1])
+from camtrap_tf.logs import logger, start_logging
 
 
 def test_messages_go_to_stderr_and_two_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import logging
 import subprocess
 import sys
 from collections.abc import Callable
@@ -275,13 +274,3 @@ def test_reader_that_left_is_no_error(tmp_path: Path) -> None:
     )
     assert done.stderr == ""
     assert done.returncode in (0, cli.EXIT_BROKEN_PIPE)
-
-
-@pytest.fixture(autouse=True)
-def _close_logs() -> Any:
-    yield
-    root = logging.getLogger("camtrap_tf")
-    for handler in list(root.handlers):
-        root.removeHandler(handler)
-        handler.close()
-    root.propagate = True

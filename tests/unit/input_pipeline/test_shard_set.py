@@ -158,9 +158,8 @@ def test_shard_of_another_size_is_refused(write_shard: WriteShard) -> None:
         ShardSet.open([path.parent], ["train"])
 
 
-def test_merged_datasets(write_shard: WriteShard, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_merged_datasets(write_shard: WriteShard, caplog: pytest.LogCaptureFixture) -> None:
     """Folders are read as one set; where their stored forms differ the first one's counts, with a warning."""
-    monkeypatch.setattr(logging.getLogger("camtrap_tf"), "propagate", True)
     one, other = write_shard(folder="a", pictures=2), write_shard(folder="b", pictures=3)
     add_manifest(one.parent, form=StoredForm(64))
     add_manifest(other.parent, form=StoredForm(128))

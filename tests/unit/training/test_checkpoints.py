@@ -1,7 +1,6 @@
 """Checkpoints on disk: whole, verified, the last three kept."""
 
 import errno
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +51,8 @@ def test_the_last_three_are_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["byte", "cut", "empty", "gone", "about"])
-def test_damaged_newest(tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture, monkeypatch: Any) -> None:
+def test_damaged_newest(tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture) -> None:
     """Whatever is wrong with the newest, the one before is taken, with a warning; the damaged one no longer counts."""
-    monkeypatch.setattr(logging.getLogger("camtrap_tf"), "propagate", True)
     checkpoints = written(tmp_path, Position(1), Position(2))
     file = tmp_path / "checkpoints" / f"{Position(2).name}.npz"
     if damage == "byte":

@@ -1,7 +1,5 @@
 """From `--n-gpus` to devices."""
 
-import logging
-
 import pytest
 
 from camtrap_tf.errors import SettingError
@@ -23,9 +21,8 @@ def test_more_than_there_are() -> None:
         choose_devices(4, there=1)
 
 
-def test_fewer_can_be_allowed(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fewer_can_be_allowed(caplog: pytest.LogCaptureFixture) -> None:
     """Where fewer are allowed, those there are and a warning."""
-    monkeypatch.setattr(logging.getLogger("camtrap_tf"), "propagate", True)
     assert choose_devices(4, there=1, fewer_ok=True) == ["GPU:0"]
     assert choose_devices(1, there=0, fewer_ok=True) == ["CPU:0"]
     assert "there is 1" in caplog.text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -123,10 +122,9 @@ def test_wandb(modules: dict[str, Recorder], tmp_path: Path) -> None:
 
 
 def test_a_service_that_fails_is_left_out(
-    modules: dict[str, Recorder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    modules: dict[str, Recorder], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Training goes on when a service cannot be reached, and the others are still told."""
-    monkeypatch.setattr(logging.getLogger("camtrap_tf"), "propagate", True)
 
     def broken(*_: Any, **__: Any) -> None:
         raise ConnectionError("no route to host")
