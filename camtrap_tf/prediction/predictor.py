@@ -166,7 +166,8 @@ def _load(config: PredictConfig) -> tuple[Bundle, Probabilities]:
     import tensorflow as tf
 
     from camtrap_tf.models.bundle import Bundle
-    from camtrap_tf.prediction.devices import SharedOut, choose_gpus
+    from camtrap_tf.models.devices import choose_gpus
+    from camtrap_tf.prediction.sharing import SharedOut
 
     def read() -> Bundle:
         return Bundle.read(

@@ -15,9 +15,10 @@ from camtrap_tf.errors import CamtrapError, DatasetError, LabelError, SettingErr
 from camtrap_tf.input_pipeline.shard_set import ShardSet
 from camtrap_tf.labels import UNKNOWN, LabelMapping, bin_order
 from camtrap_tf.models.backbones import check_backbone
+from camtrap_tf.models.devices import choose_devices, gpu_count
 from camtrap_tf.models.heads import SOFTMAX, HeadSpec
 from camtrap_tf.records import MISSING
-from camtrap_tf.training.devices import choose_devices, compiles, gpu_count
+from camtrap_tf.training.devices import compiles
 from camtrap_tf.training.earlier import read_earlier, require_same_data
 from camtrap_tf.training.source import SourceModel, read_source
 from camtrap_tf.training.start_rule import Start, start_rule

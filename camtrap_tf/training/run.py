@@ -29,9 +29,10 @@ from camtrap_tf.logs import logger
 from camtrap_tf.models.backbones import backbone_scaling, default_side_px, has_weights
 from camtrap_tf.models.bundle import FORMAT_VERSION, PREPROCESSING_FILE, describe_heads
 from camtrap_tf.models.classifier import build_classifier, freeze_backbone, head_layers
+from camtrap_tf.models.devices import gpu_count
 from camtrap_tf.models.locating import BEST_FILE, BUNDLE_FILE
 from camtrap_tf.training.checkpoints import Checkpoint, Checkpoints, listed
-from camtrap_tf.training.devices import compiles, gpu_count, one_operation_at_a_time, strategy_on
+from camtrap_tf.training.devices import compiles, one_operation_at_a_time, strategy_on
 from camtrap_tf.training.finishing import TrainResult, finish
 from camtrap_tf.training.imbalance import set_up_balance
 from camtrap_tf.training.inputs import Inputs, gather

@@ -60,7 +60,8 @@ def parts() -> tuple[Any, Any, Any]:
     from camtrap_tf.config.training import ModelConfig
     from camtrap_tf.input_pipeline.preprocessing import Preprocessing
     from camtrap_tf.models.classifier import build_classifier
-    from camtrap_tf.training.devices import choose_devices, gpu_count, strategy_on
+    from camtrap_tf.models.devices import choose_devices, gpu_count
+    from camtrap_tf.training.devices import strategy_on
     from camtrap_tf.training.optimizers import make_optimizer
     from camtrap_tf.training.step import Stepper
 

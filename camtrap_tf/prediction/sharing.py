@@ -1,46 +1,16 @@
-"""Which devices prediction runs on: the CPU, one GPU, or batches shared out over several."""
+"""Prediction on several devices: batches are shared out over them."""
 
 from __future__ import annotations
 
 import functools
 import itertools
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from camtrap_tf.errors import SettingError
-from camtrap_tf.logs import logger
 from camtrap_tf.models.bundle import Bundle, probabilities_of
-
-LOG = logger(__name__)
-
-
-def choose_gpus(n_gpus: Literal["auto"] | int) -> int:
-    """Hides the GPUs that are not asked for and returns how many are left; to be called before anything runs on one.
-
-    Args:
-        n_gpus: how many; `auto`: all there are; 0: the CPU.
-
-    Raises:
-        SettingError: there are fewer.
-    """
-    there = tf.config.list_physical_devices("GPU")
-    wanted = len(there) if n_gpus == "auto" else n_gpus
-    if wanted > len(there):
-        raise SettingError(f"--n-gpus {wanted}: this machine has {len(there)}; give a number up to that, or auto")
-    if tf.config.get_visible_devices("GPU") != there[:wanted]:
-        try:
-            tf.config.set_visible_devices(there[:wanted], "GPU")
-        except RuntimeError:
-            LOG.warning("the GPUs are in use by this process already; taking those that it sees")
-    for gpu in there[:wanted]:
-        try:
-            tf.config.experimental.set_memory_growth(gpu, True)
-        except (RuntimeError, ValueError) as err:
-            LOG.debug("memory growth of %s stays as it is: %s", gpu.name, err)
-    return wanted
 
 
 class SharedOut:
