@@ -78,6 +78,10 @@ class ServeConfig(StageConfig):
     saved_model: Path = Field(description="export folder: <number>/ or the folder of versions (the highest is served)")
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0: a free one")
+    api_keys: Path | None = Field(None, description="text file, a key a line: who may identify; default: everybody")
+    vernacular_names: Path | None = Field(
+        None, description="CSV with the columns class, lang and name: what clients that send lang=… get as vernacularName"
+    )
     max_upload_mb: int = Field(50, ge=1, description="larger requests are refused")
     max_images: int = Field(20, ge=1, description="pictures per request at most")
     max_pixels: int = Field(100_000_000, ge=1, description="larger pictures are refused")

@@ -62,7 +62,7 @@ def test_label_number_of_results_and_info_are_obeyed(client: TestClient) -> None
 
 
 def test_query_parameters_are_understood(client: TestClient) -> None:
-    """The same settings work in the query; a form field wins; `lang` of the c4c protocol is let pass."""
+    """The same settings work in the query; a form field wins."""
     files = {"images": ("a.jpg", PICTURE)}
     reply = client.post("/identify?label=count&nb_results=2&lang=en", files=files, data={"nb_results": "1"}).json()
     assert (reply["label"], len(reply["results"])) == ("count", 1)
