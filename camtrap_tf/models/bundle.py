@@ -27,7 +27,15 @@ from camtrap_tf.labels import LabelMapping
 from camtrap_tf.logs import logger
 from camtrap_tf.models.classifier import build_classifier, head_specs, output_classes
 from camtrap_tf.models.heads import SOFTMAX, HeadSpec, head_names, probabilities_from
-from camtrap_tf.models.locating import BUNDLE_FILE, MODEL_FILE, RUN_FILE, ModelPlace, locate_model
+from camtrap_tf.models.locating import (
+    BUNDLE_FILE,
+    MAPPING_FILE,
+    MODEL_FILE,
+    PREPROCESSING_FILE,
+    RUN_FILE,
+    ModelPlace,
+    locate_model,
+)
 from camtrap_tf.models.scaling import NORMALISATION_LAYER, scaling_layer
 from camtrap_tf.models.weights import (
     LEGACY_HEAD_PREFIX,
@@ -40,8 +48,6 @@ from camtrap_tf.models.weights import (
 
 FORMAT_VERSION = 2
 """2: heads have a type. Without one they are softmax heads."""
-MAPPING_FILE = "label_mappings.json"
-PREPROCESSING_FILE = "image_processing.json"
 _OLD_MAPPING_FILES = (MAPPING_FILE, "label_mapping.json")
 _OLD_PREPROCESSING_FILES = (PREPROCESSING_FILE, "pre_processing.json")
 _CONVOLUTIONS = {3: "small_cnn", 20: "ResNet18", 36: "ResNet34", 244: "InceptionResNetV2", 40: "Xception"}

@@ -129,21 +129,6 @@ def load_backbone_weights(backbone: keras.Model, path: Path, *, name: str) -> No
         )
 
 
-def require_weights_file(path: Path) -> Path:
-    """Returns `path` if it is a file whose ending says that it holds weights.
-
-    Raises:
-        ModelError: it is not.
-    """
-    if not path.is_file():
-        raise ModelError(f"--weights {path}: no such file; give none, imagenet or the path of a .h5 or .keras file")
-    if path.suffix not in (".h5", ".hdf5", ".keras"):
-        raise ModelError(
-            f"--weights {path}: ends with {path.suffix or 'nothing'!r}; weights files end with .h5, .hdf5 or .keras"
-        )
-    return path
-
-
 def is_keras3_weights(path: Path) -> bool:
     """Returns whether a file has the layout of Keras 3's `.weights.h5`."""
     if path.suffix == ".keras" or not h5py.is_hdf5(path):

@@ -12,12 +12,13 @@ from camtrap_tf.errors import DatasetError, LabelError, SettingError
 from camtrap_tf.files import read_json
 from camtrap_tf.input_pipeline.shard_set import ShardSet
 from camtrap_tf.labels import LabelMapping
-from camtrap_tf.models.bundle import MAPPING_FILE
-from camtrap_tf.models.locating import RUN_FILE
+from camtrap_tf.models.locating import MAPPING_FILE, RUN_FILE
 from camtrap_tf.training.checkpoints import Position, listed
 
 CONFIG_FILE = "config.yaml"
 FINISHED_FILE = "finished.json"
+EXTREMES = "extreme_examples"
+SERVICES_FILE = "log_services.json"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from camtrap_tf.config.watching import LogService
 from camtrap_tf.errors import SettingError
 from camtrap_tf.files import read_json, write_json
 from camtrap_tf.logs import logger
-from camtrap_tf.training.run_folder import SERVICES_FILE
+from camtrap_tf.training.earlier import SERVICES_FILE
 
 PACKAGES: dict[LogService, tuple[str, str]] = {
     "mlflow": ("mlflow", "mlflow"),

@@ -32,6 +32,7 @@ from camtrap_tf.training.loggers import ScoreLoggers
 from camtrap_tf.training.measuring import measure
 from camtrap_tf.training.optimizers import rate_of
 from camtrap_tf.training.run_folder import RunFolder
+from camtrap_tf.training.schedules import steps_per_epoch
 from camtrap_tf.training.signals import SignalWatch, StopSignal
 from camtrap_tf.training.state import StateProvider, state_of
 from camtrap_tf.training.step import Stepper
@@ -289,16 +290,6 @@ def _prune(work: Training, progress: Progress) -> None:
     if work.config.keep_epochs == "best_last":
         best = {int(facts["best_epoch"]) for facts in work.checkpoints.facts()}
         work.folder.prune(keep={progress.epoch, progress.best.epoch, *best})
-
-
-def steps_per_epoch(config: TrainConfig, examples: int) -> tuple[int, int, int]:
-    """Returns batch size, steps of an epoch, and steps in which all examples are seen once.
-
-    A data set smaller than a batch makes the batch smaller.
-    """
-    batch_size = min(config.batch_size, examples)
-    once = examples // batch_size if config.drop_remainder else math.ceil(examples / batch_size)
-    return batch_size, config.n_batches_per_epoch_train or once, once
 
 
 def epoch_batches(work: Training, epoch: int, *, start: int = 0) -> Iterator[Mapping[str, tf.Tensor]]:

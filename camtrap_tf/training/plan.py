@@ -9,13 +9,11 @@ from camtrap_tf.config.names import OWN_BACKBONES
 from camtrap_tf.config.training import TrainConfig
 from camtrap_tf.errors import ModelError
 from camtrap_tf.labels import LabelMapping
-from camtrap_tf.models.backbones import default_side_px, has_weights
+from camtrap_tf.models.choice import default_side_px, has_weights
 from camtrap_tf.records import MISSING
 from camtrap_tf.training.inputs import SPLITS, Inputs, gather, known_records
-from camtrap_tf.training.loop import steps_per_epoch
-from camtrap_tf.training.schedules import Thaw
-from camtrap_tf.training.start_rule import check_source, starting_epoch
-from camtrap_tf.training.strategies import describe_thaw, freezes_batch_norm
+from camtrap_tf.training.schedules import Thaw, describe_thaw, freezes_batch_norm, steps_per_epoch
+from camtrap_tf.training.start_rule import starting_epoch
 
 EXIT_ABSENT = 2
 
@@ -46,9 +44,6 @@ class Plan:
 def make_plan(config: TrainConfig) -> Plan:
     """Returns the plan of a training; inputs that are absent are listed, all other parts are still there."""
     inputs = gather(config)
-    if inputs.source is not None:
-        source = inputs.source
-        inputs.attempt(lambda: check_source(config, source))
     lines = ["training plan (nothing is written)", f"mode: {inputs.start.text}"]
     lines += _inputs(config, inputs) + _labels(config, inputs) + _model(config, inputs) + _schedule(config, inputs)
     lines += [f"run folder: {config.run_outputs_dir}", f"bundle: {config.model_save_dir}"]

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from camtrap_tf.config.optimisation import RecipeConfig
 from camtrap_tf.config.training import TrainConfig
 from camtrap_tf.errors import SettingError, suggestion
-from camtrap_tf.models.backbones import has_weights
+from camtrap_tf.models.choice import has_weights
 
 _SUFFIX = ".yaml"
 _NOTHING = ("", "null", "~")

@@ -20,10 +20,9 @@ from camtrap_tf.files import write_csv, write_json, write_text
 from camtrap_tf.input_pipeline.preprocessing import Preprocessing
 from camtrap_tf.labels import LabelMapping
 from camtrap_tf.logs import logger
-from camtrap_tf.models.bundle import MAPPING_FILE, PREPROCESSING_FILE
-from camtrap_tf.models.locating import BEST_FILE, RUN_FILE, epoch_of
+from camtrap_tf.models.locating import BEST_FILE, MAPPING_FILE, PREPROCESSING_FILE, RUN_FILE, epoch_of
 from camtrap_tf.training.checkpoints import CHECKPOINTS
-from camtrap_tf.training.earlier import CONFIG_FILE, FINISHED_FILE
+from camtrap_tf.training.earlier import CONFIG_FILE, EXTREMES, FINISHED_FILE, SERVICES_FILE
 from camtrap_tf.training.state import TrainingState, read_state, state_path, write_state
 
 LOG_FILE = "training.log"
@@ -32,8 +31,6 @@ TIMING_FILE = "timing.csv"
 _TABLES = (LOG_FILE, METRICS_FILE, TIMING_FILE)
 TEST_FILE = "test_preds.json"
 TENSORBOARD = "tensorboard"
-EXTREMES = "extreme_examples"
-SERVICES_FILE = "log_services.json"
 _LOG = logger(__name__)
 
 

@@ -45,7 +45,7 @@ def drawn_sample(folder: Path, events: int) -> tuple[Path, list[Row]]:
 def train_recipe(folder: Path, train_folds: tuple[str, ...], recipe: str, seed: int, side: int) -> Path:
     """Trains with the defaults of a recipe; returns the bundle. Validation is on the training folds: no others are known."""
     from camtrap_tf.config.training import TrainConfig
-    from camtrap_tf.training.run import train
+    from camtrap_tf.training.train import train
 
     shards, out = (folder / "shards",), folder / f"{recipe}_{'_'.join(train_folds)}"
     train(

@@ -12,10 +12,8 @@ from camtrap_tf.labels import LabelMapping
 from camtrap_tf.models.backbones import (
     backbone_scaling,
     build_backbone,
-    check_backbone,
-    default_side_px,
-    has_weights,
 )
+from camtrap_tf.models.choice import check_backbone, default_side_px, has_weights
 from camtrap_tf.models.classifier import build_classifier, feature_model
 from camtrap_tf.models.scaling import scaling_layer
 from camtrap_tf.models.weights import fit, weighted_layers, weights_of

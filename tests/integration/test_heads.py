@@ -25,7 +25,7 @@ from camtrap_tf.labels import LabelMapping
 from camtrap_tf.models.bundle import Bundle
 from camtrap_tf.models.locating import BEST_FILE
 from camtrap_tf.prediction.predictor import predict
-from camtrap_tf.training.run import train
+from camtrap_tf.training.train import train
 from tests.factories import make_event
 from tests.unit.training.helpers import make_config
 

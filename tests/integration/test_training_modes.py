@@ -21,7 +21,8 @@ from camtrap_tf.models.classifier import head_layers
 from camtrap_tf.models.weights import weights_of
 from camtrap_tf.training.loop import Training, epoch_batches
 from camtrap_tf.training.plan import Plan
-from camtrap_tf.training.run import TrainResult, train
+from camtrap_tf.training.results import TrainResult
+from camtrap_tf.training.train import train
 from tests.unit.models.helpers import write_keras2_file
 from tests.unit.training.helpers import make_config, write_dataset
 

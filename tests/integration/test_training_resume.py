@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PRELUDE = """
 import os, random, signal, sys, traceback
 from pathlib import Path
-from camtrap_tf.training import run as training_run
+from camtrap_tf.training import train as training_run
 from camtrap_tf.training.step import Stepper
 from tests.unit.training.helpers import make_config
 

@@ -16,8 +16,9 @@ from camtrap_tf.errors import CamtrapError, DatasetError, LabelError, ModelError
 from camtrap_tf.models.locating import epoch_of
 from camtrap_tf.training.checkpoints import Position, listed
 from camtrap_tf.training.plan import Plan
-from camtrap_tf.training.run import TrainResult, train
+from camtrap_tf.training.results import TrainResult
 from camtrap_tf.training.step import Stepper
+from camtrap_tf.training.train import train
 from tests.unit.training.helpers import make_config, write_dataset
 
 

@@ -11,15 +11,13 @@ from camtrap_tf.labels import LabelMapping
 from camtrap_tf.models.classifier import build_classifier, freeze_backbone, head_layers
 from camtrap_tf.training.devices import strategy_on
 from camtrap_tf.training.optimizers import averaged_weights, inner, make_optimizer
-from camtrap_tf.training.schedules import BLOCKS, Thaw
+from camtrap_tf.training.schedules import BLOCKS, Thaw, describe_thaw, freezes_batch_norm
 from camtrap_tf.training.step import Stepper
 from camtrap_tf.training.strategies import (
     Unfreezing,
     batch_norms,
     computing_in,
-    describe_thaw,
     freeze_batch_norm,
-    freezes_batch_norm,
     in_float32,
     set_up,
     synchronise_batch_norm,
