@@ -27,7 +27,9 @@ class PredictConfig(LoggedConfig):
     class_mapping_json: Path | None = Field(None, description="label mapping; default: the bundle's")
     pre_processing_json: Path | None = Field(None, description="image processing; default: the bundle's")
     batch_size: int = Field(128, gt=0, description="pictures at once")
-    aggregation_mode: Aggregation = Field("mean", description="how probabilities of an event's frames become one")
+    aggregation_mode: Aggregation | None = Field(
+        None, description="how the answers to an event's frames become one; default: as the bundle says"
+    )
     legacy_format: bool = Field(False, description="write camera-trap-classifier's CSV or JSON exactly")
     n_cpus: int | None = Field(None, ge=1, description="threads that read and decode; default: one per core")
     n_gpus: Literal["auto"] | int = Field("auto", description="how many GPUs; 0: the CPU")
@@ -58,7 +60,9 @@ class EvaluateConfig(LoggedConfig):
     pattern_is_substring: bool = Field(False, description="patterns are parts of file names instead of split names")
     output_dir: Path = Field(description="folder for report.json and report.html")
     batch_size: int = Field(128, gt=0, description="pictures at once")
-    aggregation_mode: Aggregation = Field("mean", description="how probabilities of an event's frames become one")
+    aggregation_mode: Aggregation | None = Field(
+        None, description="how the answers to an event's frames become one; default: as the bundle says"
+    )
 
 
 class ExportConfig(LoggedConfig):

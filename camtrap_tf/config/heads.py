@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self, get_args
 from pydantic import BeforeValidator, Field, model_validator
 
 from camtrap_tf.config.base import StageConfig
-from camtrap_tf.config.names import ClassWeights, HeadType, Sampling
+from camtrap_tf.config.names import ClassWeights, HeadType, MeanOfFrames, Sampling
 from camtrap_tf.errors import suggestion
 
 
@@ -29,6 +29,11 @@ class HeadConfig(StageConfig):
         ("blank", "empty"),
         min_length=1,
         description="classes that mean nothing is there; in sigmoid heads they are no class of their own",
+    )
+    aggregation_mode: MeanOfFrames | None = Field(
+        None,
+        description="how the answers to an event's frames become one, in the bundle too: mean of probabilities or mean_logits; "
+        "default: that of the model that is continued, else mean",
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of each target that is spread over all classes")
     focal_gamma: float = Field(0.0, ge=0, description="focal loss: how little well recognised examples count; 0: as all others")

@@ -54,7 +54,8 @@ HUB_PREFIX = "hub:"
 
 ColorAugmentation = Literal["none", "little", "full_fast", "full_randomized"]
 ImageChoice = Literal["random", "first", "all", "grayscale_stacking"]
-Aggregation = Literal["mean", "max", "min"]
+MeanOfFrames = Literal["mean", "mean_logits"]
+Aggregation = Literal["mean", "mean_logits", "max", "min"]
 TransferType = Literal["last_layer", "all_layers"]
 Optimizer = Literal["sgd", "rmsprop", "adam", "adamw"]
 Normalisation = Literal["dataset", "backbone"]

@@ -22,6 +22,7 @@ from camtrap_tf.files import sha256_file, writable_folder
 from camtrap_tf.input_pipeline.shard_set import ShardSet
 from camtrap_tf.labels import LabelMapping
 from camtrap_tf.models.locating import locate_model
+from camtrap_tf.prediction.aggregation import Combining
 from camtrap_tf.progress import track
 from camtrap_tf.records import MISSING
 
@@ -96,7 +97,7 @@ def evaluate_bundle(
     shards: ShardSet,
     *,
     batch_size: int = 128,
-    mode: Aggregation = "mean",
+    mode: Aggregation | None = None,
     patterns: Sequence[str] = (),
     name: str = "model",
     threads: int | None = None,
@@ -107,7 +108,7 @@ def evaluate_bundle(
         bundle: the model.
         shards: labelled records; of several observations the first counts, for sigmoid heads all.
         batch_size: pictures at once.
-        mode: how the frames of a record become one answer.
+        mode: how the frames of a record become one answer; default: as the bundle says.
         patterns: the splits, for the report.
         name: of the model, for the report.
         threads: threads that decode; one per core where not given.
@@ -126,17 +127,18 @@ def evaluate_bundle(
     locations: dict[str, int] = {}
     unreadable_pictures = unreadable_records = 0
     batches = evaluation_batches(shards, bundle.preprocessing, mapping, batch_size=batch_size, threads=threads, blanks=blanks)
-    records = predict_records(bundle.probabilities, batches)
+    combining = Combining.of(mode or bundle.aggregation_mode, bundle.specs)
+    records = predict_records(bundle.logits if combining.of_logits else bundle.probabilities, batches, combining)
     for record in track(records, total=len(shards), description="Evaluating", unit="records"):
         unreadable_pictures += record.undecodable
-        if record.combined(bundle.labels[0], mode) is None:
+        if record.event[bundle.labels[0]] is None:
             unreadable_records += 1
             continue
         example = shards.example(record.record)
         place = next((example.meta_data[field] for field in LOCATION_FIELDS if example.meta_data.get(field)), None)
         location = locations.setdefault(place, len(locations)) if place else -1
         for label, tally in tallies.items():
-            combined = record.combined(label, mode)
+            combined = record.event[label]
             assert combined is not None  # all heads answer the same frames
             tally.add(record.targets[label], combined, record.probabilities[label], location)
             observed = example.labels.get(label) or (MISSING,)
@@ -152,7 +154,7 @@ def evaluate_bundle(
         "schema_version": SCHEMA_VERSION,
         "kind": "evaluation",
         "camtrap_tf": __version__,
-        "aggregation_mode": mode,
+        "aggregation_mode": combining.mode,
         "model": {"name": name, "digest": _model_digest(bundle), "stacked": bundle.preprocessing.stacked},
         "data": {
             "patterns": list(patterns),

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from camtrap_tf.config.names import BACKBONES
+from camtrap_tf.config.names import BACKBONES, MeanOfFrames
 from camtrap_tf.config.training import ModelConfig
 from camtrap_tf.errors import ModelError, SourceError
 from camtrap_tf.files import PARTIAL, read_json, sha256_file, write_json
@@ -133,14 +133,38 @@ class Bundle:
         """Label type → what its head is."""
         return head_specs(self.model)
 
+    @property
+    def aggregation_mode(self) -> MeanOfFrames:
+        """How the answers to the frames of an event become one.
+
+        Raises:
+            ModelError: `bundle.json` says something that this version does not know.
+        """
+        mode: MeanOfFrames = self.info.get("aggregation_mode") or "mean"
+        if mode not in get_args(MeanOfFrames):
+            raise ModelError(f"the bundle's aggregation_mode {mode!r} is none of {', '.join(get_args(MeanOfFrames))}; update")
+        return mode
+
     @cached_property
     def graph(self) -> Any:
         """The compiled function from pictures `[B, H, W, 3]` to label type → probabilities `[B, C]`."""
+        return self._compiled(probabilities_of)
+
+    @cached_property
+    def logit_graph(self) -> Any:
+        """The compiled function from pictures `[B, H, W, 3]` to label type → logits `[B, C]`."""
+        return self._compiled(logits_of)
+
+    def _compiled(self, answers: Callable[[keras.Model, tf.Tensor], dict[str, tf.Tensor]]) -> Any:
         return tf.function(
-            lambda images: probabilities_of(self.model, images),
+            lambda images: answers(self.model, images),
             input_signature=[tf.TensorSpec([None, *self.model.input.shape[1:]], tf.float32)],
             autograph=False,
         )
+
+    def logits(self, images: Any) -> dict[str, np.ndarray]:
+        """Returns label type → logits, float32 `[B, C]`, of pictures float32 `[B, H, W, 3]` in 0 … 255."""
+        return {label: values.numpy() for label, values in self.logit_graph(tf.convert_to_tensor(images, tf.float32)).items()}
 
     def probabilities(self, images: Any) -> dict[str, np.ndarray]:
         """Returns the probabilities of every head.
@@ -190,6 +214,11 @@ def probabilities_of(model: keras.Model, images: tf.Tensor) -> dict[str, tf.Tens
     """Returns label type → probabilities `[B, C]` of a classifier in inference mode."""
     specs = head_specs(model)
     return {label: probabilities_from(logits, specs[label]) for label, logits in model(images, training=False).items()}
+
+
+def logits_of(model: keras.Model, images: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Returns label type → logits `[B, C]` of a classifier in inference mode, float32."""
+    return {label: tf.cast(logits, tf.float32) for label, logits in model(images, training=False).items()}
 
 
 def describe_heads(

@@ -17,7 +17,7 @@ from camtrap_tf.config.delivery import PredictConfig
 from camtrap_tf.errors import SettingError
 from camtrap_tf.files import atomic_file, writable_folder
 from camtrap_tf.models.locating import locate_model
-from camtrap_tf.prediction.aggregation import best_answer, present
+from camtrap_tf.prediction.aggregation import Combining, best_answer, present
 from camtrap_tf.prediction.results import RecordPrediction
 from camtrap_tf.prediction.sources import PictureFolder, open_source
 from camtrap_tf.prediction.writers import NO_BLANKS, open_table
@@ -26,7 +26,7 @@ from camtrap_tf.records import REJECT_COLUMNS, Reject
 
 if TYPE_CHECKING:
     from camtrap_tf.models.bundle import Bundle
-    from camtrap_tf.prediction.inference import Probabilities
+    from camtrap_tf.prediction.inference import Answers
 
 CLASSES_SHOWN = 5
 
@@ -111,15 +111,15 @@ def predict(config: PredictConfig) -> PredictSummary:
     source = open_source(config)
     writable_folder(config.results_file.parent, "--results-file")
 
-    bundle, probabilities = _load(config)
+    bundle, combining, model = _load(config)
     from camtrap_tf.prediction.inference import predict_captures
 
     predictions = predict_captures(
-        probabilities,
+        model,
         bundle.preprocessing,
         source.captures(),
         batch_size=config.batch_size,
-        mode=config.aggregation_mode,
+        combining=combining,
         threads=config.n_cpus,
     )
     shown = track(predictions, total=len(source), description="Predicting", unit="records")
@@ -162,7 +162,7 @@ def _check_paths(config: PredictConfig) -> None:
         raise SettingError(f"--results-file {config.results_file}: is a folder; give a file name in it")
 
 
-def _load(config: PredictConfig) -> tuple[Bundle, Probabilities]:
+def _load(config: PredictConfig) -> tuple[Bundle, Combining, Answers]:
     import tensorflow as tf
 
     from camtrap_tf.models.bundle import Bundle
@@ -178,11 +178,13 @@ def _load(config: PredictConfig) -> tuple[Bundle, Probabilities]:
 
     if choose_gpus(config.n_gpus) < 2:
         bundle = read()
-        return bundle, bundle.probabilities
+        combining = Combining.of(config.aggregation_mode or bundle.aggregation_mode, bundle.specs)
+        return bundle, combining, bundle.logits if combining.of_logits else bundle.probabilities
     strategy = tf.distribute.MirroredStrategy()
     with strategy.scope():
         bundle = read()
-    return bundle, SharedOut(bundle, strategy)
+    combining = Combining.of(config.aggregation_mode or bundle.aggregation_mode, bundle.specs)
+    return bundle, combining, SharedOut(bundle, strategy, logits=combining.of_logits)
 
 
 @contextmanager

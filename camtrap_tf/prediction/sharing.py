@@ -10,20 +10,21 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from camtrap_tf.models.bundle import Bundle, probabilities_of
+from camtrap_tf.models.bundle import Bundle, logits_of, probabilities_of
 
 
 class SharedOut:
-    """The probabilities of a bundle, each batch shared out over several devices.
+    """The answers of a bundle, each batch shared out over several devices.
 
     Args:
         bundle: read inside `strategy.scope()`, so that every device has its copy.
         strategy: the devices.
+        logits: answer with logits instead of probabilities.
     """
 
-    def __init__(self, bundle: Bundle, strategy: tf.distribute.Strategy) -> None:
+    def __init__(self, bundle: Bundle, strategy: tf.distribute.Strategy, *, logits: bool = False) -> None:
         self._strategy = strategy
-        answer = functools.partial(probabilities_of, bundle.model)
+        answer = functools.partial(logits_of if logits else probabilities_of, bundle.model)
         self._step = tf.function(lambda shares: strategy.run(answer, args=(shares,)), reduce_retracing=True)
 
     def __call__(self, images: Any) -> Mapping[str, np.ndarray]:

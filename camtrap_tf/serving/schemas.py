@@ -11,7 +11,7 @@ class Score(BaseModel):
     """A class and how likely it is."""
 
     name: str = Field(description="class")
-    score: float = Field(ge=0, le=1, description="probability; of several frames their mean")
+    score: float = Field(ge=0, le=1, description="probability; of several frames the mean over them")
 
 
 class Result(Score):

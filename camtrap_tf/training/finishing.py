@@ -37,7 +37,7 @@ def finish(work: Training, inputs: Inputs, progress: Progress, info: Mapping[str
     if "test" in inputs.shards:
         measured = measure(
             work.stepper.predict, work.frames_of(inputs.shards["test"]), inputs.shards["test"], work.mapping.label_types,
-            specs=work.specs, keep=True, description="Test",
+            specs=work.specs, combining=work.combining, keep=True, description="Test",
         )  # fmt: skip
         _write_test(work, inputs, measured)
         heads = {label: score.as_dict() for label, score in measured.scores.heads.items()}
@@ -71,7 +71,7 @@ def _write_extremes(work: Training) -> None:
     labels = work.mapping.label_types
     measured = measure(
         work.stepper.predict, work.frames_of(work.validation), work.validation, labels,
-        specs=work.specs, keep=True, description="Extreme examples",
+        specs=work.specs, combining=work.combining, keep=True, description="Extreme examples",
     )  # fmt: skip
     names = {label: work.mapping.names(label) for label in labels}
     write_extremes(
@@ -84,8 +84,9 @@ def _validation(work: Training, progress: Progress) -> dict[str, dict[str, float
     if progress.best.epoch in progress.history:
         return progress.history[progress.best.epoch]["val"]
     measured = measure(
-        work.stepper.predict, work.frames_of(work.validation), work.validation, work.mapping.label_types, specs=work.specs
-    )
+        work.stepper.predict, work.frames_of(work.validation), work.validation, work.mapping.label_types,
+        specs=work.specs, combining=work.combining,
+    )  # fmt: skip
     return {label: score.as_dict() for label, score in measured.scores.heads.items()}
 
 

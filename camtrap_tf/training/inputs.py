@@ -214,6 +214,8 @@ def _without_effect(config: TrainConfig) -> list[str]:
         flags.append("--blank-classes (there is no sigmoid head)")
     if "buffer_size" in config.model_fields_set and config.draws and config.max_per_class is None:
         flags.append("--buffer-size (examples are drawn from the whole data set)")
+    if config.aggregation_mode == "mean_logits" and config.image_choice_for_sets == "grayscale_stacking":
+        flags.append("--aggregation-mode (the model sees the frames of an event together)")
     return [f"no effect: {flag}" for flag in flags]
 
 

@@ -25,6 +25,7 @@ from camtrap_tf.labels import LabelMapping
 from camtrap_tf.logs import logger
 from camtrap_tf.models.heads import HeadSpec, blanks_of
 from camtrap_tf.models.metrics import HeadScore, Scores
+from camtrap_tf.prediction.aggregation import MEAN, Combining
 from camtrap_tf.training.callbacks import Best, EarlyStopping, Plateau, monitored
 from camtrap_tf.training.checkpoints import CheckpointClock, Checkpoints, Position
 from camtrap_tf.training.live import EpochDisplay
@@ -123,6 +124,7 @@ class Training:
         environment: versions of libraries and the like, kept with every checkpoint.
         specs: label type → what its head is.
         sampling: which examples an epoch is made of; None: each once.
+        combining: how the answers to the frames of a record become one.
         loggers: services that are told the scores.
         providers: name → what a checkpoint holds the state of and a resumed training restores, in this order.
     """
@@ -143,6 +145,7 @@ class Training:
     providers: dict[str, StateProvider] = field(default_factory=dict)
     specs: Mapping[str, HeadSpec] = field(default_factory=dict)
     sampling: Sampling | None = None
+    combining: Combining = MEAN
     loggers: ScoreLoggers | None = None
 
     @property
@@ -254,6 +257,7 @@ def _end_epoch(work: Training, progress: Progress, validation: tf.data.Dataset, 
             work.validation,
             work.mapping.label_types,
             specs=work.specs,
+            combining=work.combining,
             regularisation=work.stepper.regularisation(),
         )
     trained = work.stepper.epoch_scores()

@@ -144,6 +144,8 @@ def _rates(config: TrainConfig, inputs: Inputs) -> list[str]:
         lines += describe_thaw(Thaw.from_config(config), epochs=config.max_epochs)
     if freezes_batch_norm(config, fresh=inputs.start.mode == "fresh"):
         lines.append("batch normalisation of the backbone: as it comes with the weights (--no-freeze-bn trains it)")
+    if config.aggregation_mode is not None:
+        lines.append(f"frames of an event: {config.aggregation_mode}")
     if config.precision != "float32":
         lines.append(f"precision: {config.precision}")
     return lines

@@ -30,6 +30,7 @@ from camtrap_tf.models.bundle import FORMAT_VERSION, describe_heads
 from camtrap_tf.models.choice import default_side_px, has_weights
 from camtrap_tf.models.classifier import build_classifier, freeze_backbone, head_layers
 from camtrap_tf.models.locating import BEST_FILE, PREPROCESSING_FILE
+from camtrap_tf.prediction.aggregation import Combining
 from camtrap_tf.training.checkpoints import Checkpoint, Checkpoints
 from camtrap_tf.training.copying import CopyReport, copy_weights, nothing_copied, require_complete
 from camtrap_tf.training.devices import compiles, order_operations, strategy_on
@@ -97,19 +98,20 @@ def run_training(config: TrainConfig, inputs: Inputs, behind: int, watch: Signal
     if restored is None:
         same_run = _take_over_state(config, inputs, optimizer, progress, facts)
         folder.clear_way(epoch=behind if inputs.start.continues else 0, keep_best=same_run)
-    info = _info(config, inputs, preprocessing, behind)
+    combining = frames_combined(config, inputs)
+    info = {**_info(config, inputs, preprocessing, behind), "aggregation_mode": combining.mode}
     folder.write_setup(config, inputs.full_mapping, preprocessing, info)
     stepper = Stepper(
         model, optimizer, strategy=strategy, preprocessing=preprocessing, loss_weights=loss_weights(config, inputs),
         strong=StrongAugmentation.from_config(config), unfreezing=unfreezing, accumulate_steps=config.accumulate_steps,
-        objectives=objectives,
+        objectives=objectives, predicts_logits=combining.of_logits,
         jit_compile=compiles(config.jit_compile, inputs.devices),
     )  # fmt: skip
     work = Training(
         config, model, optimizer, stepper, preprocessing, inputs.mapping,
         inputs.shards["training"], inputs.shards["validation"], folder, facts, checkpoints, watch,
         {**info["versions"], "cores": available_cores(), "devices": list(inputs.devices)},
-        specs=inputs.specs, sampling=sampling,
+        specs=inputs.specs, sampling=sampling, combining=combining,
     )  # fmt: skip
     work.providers |= {
         "model": VariablesState(lambda: model.variables, "model"),
@@ -132,6 +134,13 @@ def run_training(config: TrainConfig, inputs: Inputs, behind: int, watch: Signal
         folder.close()
         work.loggers.close(failed=failed)
     return finish(work, inputs, progress, info, ending)
+
+
+def frames_combined(config: TrainConfig, inputs: Inputs) -> Combining:
+    """Returns how the answers to the frames of an event become one: as told, else as in the model that is continued."""
+    earlier = inputs.start.earlier.info.get("aggregation_mode") if inputs.start.earlier is not None else None
+    known = earlier or (inputs.source.aggregation_mode if inputs.source is not None else "mean")
+    return Combining.of(config.aggregation_mode or known, inputs.specs)
 
 
 def _begun_at(inputs: Inputs, behind: int) -> int:

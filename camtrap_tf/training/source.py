@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from camtrap_tf.config.names import MeanOfFrames
 from camtrap_tf.errors import ModelError
 from camtrap_tf.input_pipeline.preprocessing import Preprocessing
 from camtrap_tf.labels import LabelMapping
@@ -59,6 +60,7 @@ class SourceModel:
         epoch: epochs that it was trained for, where known.
         state: of the optimiser and the counters, where it was kept.
         digest: sha256 of the model file, where a bundle says it.
+        aggregation_mode: how the answers to the frames of an event become one.
     """
 
     file: Path
@@ -70,6 +72,7 @@ class SourceModel:
     epoch: int | None
     state: TrainingState | None
     digest: str | None = None
+    aggregation_mode: MeanOfFrames = "mean"
 
 
 def read_source(path: Path, *, with_state: bool = False) -> SourceModel:
@@ -113,4 +116,5 @@ def read_source(path: Path, *, with_state: bool = False) -> SourceModel:
         bundle.info.get("epoch") or (state.facts.get("epoch") if state else None),
         state,
         bundle.info.get("model_sha256"),
+        bundle.aggregation_mode,
     )

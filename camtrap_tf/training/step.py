@@ -18,7 +18,7 @@ import tensorflow as tf
 from camtrap_tf.input_pipeline.augment import augment_batch
 from camtrap_tf.input_pipeline.preprocessing import Preprocessing
 from camtrap_tf.input_pipeline.strong_augment import Mixture, StrongAugmentation, mix_batch, strengthen_batch
-from camtrap_tf.models.bundle import probabilities_of
+from camtrap_tf.models.bundle import logits_of, probabilities_of
 from camtrap_tf.models.classifier import head_specs
 from camtrap_tf.models.heads import HeadSpec
 from camtrap_tf.models.losses import Objective, masked_mean
@@ -50,6 +50,7 @@ class Stepper:
         jit_compile: bool = False,
         accumulate_steps: int = 1,
         unfreezing: Unfreezing | None = None,
+        predicts_logits: bool = False,
     ) -> None:
         """Model and optimiser have to be made in the scope of the strategy.
 
@@ -64,6 +65,7 @@ class Stepper:
             jit_compile: compile the step with XLA.
             accumulate_steps: pieces that a device works its part of the batch off in, one after the other.
             unfreezing: which variables are trained when; by default all of them, always.
+            predicts_logits: `predict` gives logits instead of probabilities.
         """
         self.loss_weights = dict(loss_weights)
         self._model = model
@@ -77,6 +79,7 @@ class Stepper:
         }
         self._classes = [int(model.output[label].shape[-1]) for label in self.loss_weights]
         self._pieces = accumulate_steps
+        self._answers = logits_of if predicts_logits else probabilities_of
         self._unfreezing = unfreezing or Unfreezing(model, Thaw())
         with strategy.scope():
             self._sums = tf.Variable(
@@ -133,7 +136,7 @@ class Stepper:
         return self._train(self._spread(part, self._pieces))
 
     def predict(self, images: tf.Tensor) -> dict[str, np.ndarray]:
-        """Returns label type → probabilities `[B, C]` of pictures `[B, H, W, 3]` in 0 … 255."""
+        """Returns label type → probabilities (or logits) `[B, C]` of pictures `[B, H, W, 3]` in 0 … 255."""
         parts = self._predict(self._spread({"images": images, "targets": {}}))
         count = int(images.shape[0])
         return {
@@ -283,7 +286,7 @@ class Stepper:
             return self._predict_parts(batch)
 
     def _predict_parts(self, batch: Batch) -> Any:
-        return self._strategy.run(lambda part: probabilities_of(self._model, part["images"]), args=(batch,))
+        return self._strategy.run(lambda part: self._answers(self._model, part["images"]), args=(batch,))
 
     def _spread(self, batch: Batch, pieces: int = 1) -> Any:
         """Gives each device its part; equal parts, filled up with unlabelled rows where the batch does not divide."""

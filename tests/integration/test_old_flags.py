@@ -137,7 +137,7 @@ FLAGS: list[tuple[str, str, dict[str, Any]]] = [
         {"class_mapping_json": Path("o.json"), "pre_processing_json": Path("q.json")},
     ),
     ("predict", "-batch_size 7", {"batch_size": 7}),
-    ("predict", "", {"batch_size": 128, "aggregation_mode": "mean", "legacy_format": False}),
+    ("predict", "", {"batch_size": 128, "aggregation_mode": None, "legacy_format": False}),
     *(("predict", f"-aggregation_mode {mode}", {"aggregation_mode": mode}) for mode in ("mean", "max", "min")),
     ("export", "-model o -output_dir p", {"model": Path("o"), "output_dir": Path("p")}),
     (

@@ -11,6 +11,7 @@ import pytest
 
 from camtrap_tf.errors import ModelError
 from camtrap_tf.input_pipeline.preprocessing import Preprocessing
+from camtrap_tf.prediction.aggregation import Combining
 from camtrap_tf.prediction.inference import predict_captures, predict_records
 from camtrap_tf.prediction.results import Capture, RecordPrediction
 from tests.factories import make_jpeg
@@ -94,7 +95,7 @@ def test_modes_reach_the_answer(tmp_path: Path) -> None:
     paths = write_coloured(tmp_path, red=RED, green=GREEN)
     capture = Capture("e", (paths["red"], paths["green"]))
     for mode, wanted in (("mean", [0.49, 0.49, 0]), ("max", [0.98, 0.98, 0]), ("min", [0, 0, 0])):
-        (record,) = predicted([capture], mode=mode)
+        (record,) = predicted([capture], combining=Combining(mode))
         np.testing.assert_allclose(record.aggregated["colour"], wanted, atol=0.02)
 
 
@@ -160,7 +161,7 @@ def test_frames_are_put_together_by_record() -> None:
     assert [(one.record, len(one.probabilities["colour"]), one.targets["colour"]) for one in found] == [
         (0, 2, 0), (1, 3, 1), (2, 1, 2)
     ]  # fmt: skip
-    np.testing.assert_allclose(found[1].combined("colour"), np.full(3, 10 / 255), atol=1e-6)
+    np.testing.assert_allclose(found[1].event["colour"], np.full(3, 10 / 255), atol=1e-6)
 
 
 def test_undecodable_frames_are_counted_and_left_out() -> None:
@@ -171,7 +172,7 @@ def test_undecodable_frames_are_counted_and_left_out() -> None:
         (7, 1, 1),
         (-1, 0, 1),
     ]
-    assert found[1].combined("colour") is None
+    assert found[1].event["colour"] is None
 
 
 def test_no_batch_gives_no_record() -> None:

@@ -22,12 +22,12 @@ def predicted(record_id: str = "e1", **meta: str) -> RecordPrediction:
     values = {"species": np.array([0.87654321, 0.12345679]), "count": np.array([0.2, 0.5, 0.3])}
     other = {"species": np.array([0.5, 0.5]), "count": np.array([0.2, 0.5, 0.3])}
     capture = Capture(record_id, ("a.jpg", "b.jpg"), meta_data=meta)
-    return record_prediction(capture, [PicturePrediction("a.jpg", values), PicturePrediction("b.jpg", other)], "mean")
+    return record_prediction(capture, [PicturePrediction("a.jpg", values), PicturePrediction("b.jpg", other)])
 
 
 def failed(record_id: str = "e2") -> RecordPrediction:
     """Returns a record whose only picture is truncated."""
-    return record_prediction(Capture(record_id, ("c.jpg",)), [PicturePrediction("c.jpg", problem=("truncated", "cut"))], "mean")
+    return record_prediction(Capture(record_id, ("c.jpg",)), [PicturePrediction("c.jpg", problem=("truncated", "cut"))])
 
 
 def written(path: Path, *records: RecordPrediction, legacy: bool = False, meta_fields: tuple[str, ...] = ()) -> Path:
