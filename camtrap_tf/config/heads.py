@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Self, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -44,6 +45,15 @@ class HeadConfig(StageConfig):
     label_weighted: bool = Field(
         False, description="draw training examples with replacement so that all classes come equally often"
     )
+    weight_by_detection_conf: bool = Field(
+        False,
+        description="draw training examples with replacement by how sure the detector was of them; with --label-weighted "
+        "within each class",
+    )
+    detection_conf_field: str = Field("detection_conf", min_length=1, description="meta data field with that confidence")
+    detection_conf_calibration: Path | None = Field(
+        None, description=".npz with the arrays x and y: the share of right detections y at confidence x, to draw by"
+    )
     sampling: Sampling = Field(
         "all",
         description="examples of an epoch; all: each once, square_root: drawn, classes by the root of their number, "
@@ -65,7 +75,7 @@ class HeadConfig(StageConfig):
     @property
     def draws(self) -> bool:
         """Whether an epoch is something else than every training example once."""
-        return self.label_weighted or self.sampling != "all" or self.max_per_class is not None
+        return self.label_weighted or self.weight_by_detection_conf or self.sampling != "all" or self.max_per_class is not None
 
     @model_validator(mode="after")
     def _check_heads(self) -> Self:
@@ -88,6 +98,7 @@ class HeadConfig(StageConfig):
             flag
             for flag, on in (
                 ("--label-weighted", self.label_weighted),
+                ("--weight-by-detection-conf", self.weight_by_detection_conf and not self.label_weighted),
                 ("--sampling", self.sampling != "all"),
                 ("--max-per-class", self.max_per_class is not None),
             )
@@ -95,6 +106,10 @@ class HeadConfig(StageConfig):
         ]
         if len(chosen) > 1:
             raise ValueError(f"{' and '.join(chosen)} exclude each other; give one")
-        if self.sampling_label is not None and not chosen:
+        if not self.weight_by_detection_conf:
+            for key in ("detection_conf_field", "detection_conf_calibration"):
+                if getattr(self, key) != type(self).model_fields[key].default:
+                    raise ValueError(f"--{key.replace('_', '-')} goes with --weight-by-detection-conf")
+        if self.sampling_label is not None and chosen in ([], ["--weight-by-detection-conf"]):
             raise ValueError("--sampling-label goes with --label-weighted, --sampling or --max-per-class")
         return self

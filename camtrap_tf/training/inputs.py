@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
+
 from camtrap_tf.config.names import BACKBONES
 from camtrap_tf.config.training import TrainConfig
 from camtrap_tf.errors import CamtrapError, DatasetError, LabelError, SettingError, suggestion
@@ -21,6 +23,7 @@ from camtrap_tf.models.devices import choose_devices, gpu_count
 from camtrap_tf.models.head_specs import SOFTMAX, HeadSpec
 from camtrap_tf.models.locating import locate_model
 from camtrap_tf.records import MISSING
+from camtrap_tf.training.confidences import read_confidences
 from camtrap_tf.training.devices import compiles, order_operations
 from camtrap_tf.training.earlier import read_earlier, require_same_data
 from camtrap_tf.training.start_rule import Start, check_source, start_rule
@@ -46,6 +49,7 @@ class Inputs:
         mapping: of the label types to learn.
         specs: label type → what its head is.
         trained: label types that take part in the loss.
+        confidences: `[records]` of training, how sure the detector was, where examples are drawn by that.
         source: model to start from.
         devices: to train on.
         problems: errors that stop the training.
@@ -59,6 +63,7 @@ class Inputs:
     mapping: LabelMapping | None = None
     specs: Mapping[str, HeadSpec] = field(default_factory=dict)
     trained: tuple[str, ...] = ()
+    confidences: np.ndarray | None = None
     source: SourceModel | None = None
     devices: list[str] = field(default_factory=list)
     problems: list[CamtrapError] = field(default_factory=list)
@@ -93,6 +98,9 @@ def gather(config: TrainConfig, *, labels_counted: bool = True, to_the_end: bool
     inputs.warnings += _without_effect(config)
     if inputs.mapping is not None and labels_counted:
         _count(inputs, inputs.mapping, config)
+    if config.weight_by_detection_conf and labels_counted and "training" in inputs.shards:
+        field, curve, training = config.detection_conf_field, config.detection_conf_calibration, inputs.shards["training"]
+        inputs.confidences = inputs.attempt(lambda: read_confidences(training, field, curve))
     earlier, full = inputs.start.earlier, inputs.full_mapping
     if earlier is not None and full is not None:
         inputs.attempt(lambda: require_same_data(earlier, inputs.shards, full))
