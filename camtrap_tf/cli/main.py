@@ -5,6 +5,7 @@ Results go to stdout, messages to stderr and, for commands that keep logs, into 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
@@ -23,7 +24,8 @@ from camtrap_tf.cli.flags import CONFIG_FLAG, flags_of, is_flag, options_of, val
 from camtrap_tf.cli.settings import make_config, read_yaml
 from camtrap_tf.config.base import StageConfig
 from camtrap_tf.errors import CamtrapError, SettingError
-from camtrap_tf.logs import ROOT, logger, start_logging
+from camtrap_tf.files import check_writable
+from camtrap_tf.logs import LOG_FILES, ROOT, keep_logs, logger, start_logging
 
 log = logger(__name__)
 
@@ -154,6 +156,7 @@ def run(call: Call) -> int:
         log.info("note: %s", notice)
     log.info("camtrap %s %s with %r", __version__, call.command.name, call.config, extra={"file_only": True})
     result = _stage(call)(call.config)
+    keep_logs()
     if result is not None:
         print(result.text())
     return int(getattr(result, "exit_code", 0))
@@ -169,7 +172,13 @@ def _stage(call: Call) -> Callable[[Any], Any]:
 
 
 def _open_logs(call: Call) -> None:
-    """Opens the log files where the command keeps any; a plan (`--dry-run`) writes nothing."""
+    """Makes sure that log files can be made where the command keeps any; a plan (`--dry-run`) writes nothing.
+
+    They are made when its work begins, so that a command that was refused leaves none.
+
+    Raises:
+        SettingError: they cannot be written there.
+    """
     flag = "--log-outdir"
     folder: Path | None = getattr(call.config, "log_outdir", None)
     if (call.command.logs_to is None and folder is None) or getattr(call.config, "dry_run", False):
@@ -178,10 +187,9 @@ def _open_logs(call: Call) -> None:
         flag = "--" + call.command.logs_to.replace("_", "-")
         folder = getattr(call.config, call.command.logs_to)
         folder = folder.parent if call.command.logs_to in ("export_path", "results_file") else folder
-    try:
-        start_logging(folder)
-    except OSError as err:
-        raise SettingError(f"{flag} {folder}: cannot write there ({err.strerror}); choose another folder") from err
+    assert folder is not None  # one of the two settings has said it
+    check_writable(folder, flag, names=LOG_FILES)
+    start_logging(folder, waits=True)
 
 
 def _fail(message: str, code: int) -> int:
@@ -196,6 +204,8 @@ def _fail_on(err: Exception) -> int:
         return _fail(f"{err.filename or 'a file'}: the disk is full; make room and run the same command again", EXIT_MISUSE)
     if isinstance(err, PermissionError) or (isinstance(err, OSError) and err.errno == errno.EROFS):
         return _fail(f"{err.filename}: not permitted ({err.strerror}); choose another place or mend its rights", EXIT_MISUSE)
+    with contextlib.suppress(SettingError):
+        keep_logs()
     where = _debug_log()
     if where is None:
         with tempfile.NamedTemporaryFile("w", prefix="camtrap-", suffix=".log", delete=False, encoding="utf-8") as file:

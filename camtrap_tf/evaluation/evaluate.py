@@ -18,9 +18,10 @@ from camtrap_tf.errors import DatasetError, LabelError
 from camtrap_tf.evaluation.heads import LOCATION_FIELDS, HeadTally
 from camtrap_tf.evaluation.report import NONE, fixed, percent, write_report
 from camtrap_tf.evaluation.several import SeveralTally
-from camtrap_tf.files import sha256_file, writable_folder
+from camtrap_tf.files import check_writable, sha256_file, writable_folder
 from camtrap_tf.input_pipeline.shard_set import ShardSet
 from camtrap_tf.labels import LabelMapping
+from camtrap_tf.logs import keep_logs
 from camtrap_tf.models.locating import locate_model
 from camtrap_tf.prediction.aggregation import Combining
 from camtrap_tf.progress import track
@@ -74,7 +75,7 @@ def evaluate(config: EvaluateConfig) -> EvaluationResult:
     """
     place = locate_model(config.model_path)
     shards = ShardSet.open(config.tfr_path, config.tfr_pattern, substring=config.pattern_is_substring, flag="--tfr-path")
-    writable_folder(config.output_dir, "--output-dir")
+    check_writable(config.output_dir, "--output-dir")
 
     from camtrap_tf.input_pipeline.failures import plain_failures
     from camtrap_tf.models.bundle import Bundle
@@ -89,6 +90,7 @@ def evaluate(config: EvaluateConfig) -> EvaluationResult:
             patterns=config.tfr_pattern,
             name=place.folder.resolve().name if place.kind == "bundle" else place.file.name,
         )
+    writable_folder(config.output_dir, "--output-dir")
     return EvaluationResult(report, *write_report(report, config.output_dir))
 
 
@@ -122,6 +124,7 @@ def evaluate_bundle(
 
     blanks = {label: spec.blanks for label, spec in bundle.specs.items() if spec.kind == "sigmoid"}
     require_known_classes(shards, bundle.mapping, bundle.labels, blanks)
+    keep_logs()
     mapping = bundle.mapping.select(bundle.labels)
     tallies: dict[str, Any] = {label: _tally(bundle, mapping, label) for label in bundle.labels}
     locations: dict[str, int] = {}

@@ -28,9 +28,10 @@ from camtrap_tf.export.layout import (
     output_names,
     versions,
 )
-from camtrap_tf.files import finished_folder, locked_folder, sha256_file, writable_folder, write_json
+from camtrap_tf.files import check_writable, finished_folder, locked_folder, sha256_file, writable_folder, write_json
 from camtrap_tf.images.stored_form import StoredForm, to_stored_form
 from camtrap_tf.input_pipeline.frames import pictures_to_inputs
+from camtrap_tf.logs import keep_logs
 from camtrap_tf.models.bundle import Bundle, logits_of, probabilities_of
 from camtrap_tf.models.heads import probabilities_from
 from camtrap_tf.models.locating import locate_model
@@ -94,13 +95,15 @@ def export(config: ExportConfig) -> Exported:
     """
     _free_version(config)
     locate_model(config.model, flag="--model")
-    writable_folder(config.output_dir, "--output-dir")
+    check_writable(config.output_dir, "--output-dir")
     bundle = Bundle.read(
         config.model,
         class_mapping_json=config.class_mapping_json,
         pre_processing_json=config.pre_processing_json,
         flag="--model",
     )
+    writable_folder(config.output_dir, "--output-dir")
+    keep_logs()
     with locked_folder(config.output_dir):
         target = config.output_dir / str(_free_version(config))
         with finished_folder(target) as folder:

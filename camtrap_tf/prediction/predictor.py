@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 
 from camtrap_tf.config.delivery import PredictConfig
 from camtrap_tf.errors import SettingError
-from camtrap_tf.files import atomic_file, writable_folder
+from camtrap_tf.files import atomic_file, check_writable, writable_folder
+from camtrap_tf.logs import keep_logs
+from camtrap_tf.models.devices import choose_gpus
 from camtrap_tf.models.locating import locate_model
 from camtrap_tf.prediction.aggregation import Combining, best_answer, present
 from camtrap_tf.prediction.results import RecordPrediction
@@ -109,9 +111,11 @@ def predict(config: PredictConfig) -> PredictSummary:
     file_type = _file_type(config)
     _check_paths(config)
     source = open_source(config)
-    writable_folder(config.results_file.parent, "--results-file")
+    check_writable(config.results_file.parent, "--results-file")
 
     bundle, combining, model = _load(config)
+    writable_folder(config.results_file.parent, "--results-file")
+    keep_logs()
     from camtrap_tf.prediction.inference import predict_captures
 
     predictions = predict_captures(
@@ -163,10 +167,10 @@ def _check_paths(config: PredictConfig) -> None:
 
 
 def _load(config: PredictConfig) -> tuple[Bundle, Combining, Answers]:
+    gpus = choose_gpus(config.n_gpus)
     import tensorflow as tf
 
     from camtrap_tf.models.bundle import Bundle
-    from camtrap_tf.models.devices import choose_gpus
     from camtrap_tf.prediction.sharing import SharedOut
 
     def read() -> Bundle:
@@ -176,7 +180,7 @@ def _load(config: PredictConfig) -> tuple[Bundle, Combining, Answers]:
             pre_processing_json=config.pre_processing_json,
         )
 
-    if choose_gpus(config.n_gpus) < 2:
+    if gpus < 2:
         bundle = read()
         combining = Combining.of(config.aggregation_mode or bundle.aggregation_mode, bundle.specs)
         return bundle, combining, bundle.logits if combining.of_logits else bundle.probabilities

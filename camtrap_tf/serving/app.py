@@ -19,6 +19,7 @@ import camtrap_tf
 from camtrap_tf.config.delivery import ServeConfig
 from camtrap_tf.errors import CamtrapError, suggestion
 from camtrap_tf.executors import available_cores
+from camtrap_tf.logs import keep_logs
 from camtrap_tf.serving.access import KEY_PARAMETER, ApiKeys
 from camtrap_tf.serving.backends import Backend, Embedded
 from camtrap_tf.serving.identification import Question, identify
@@ -68,6 +69,7 @@ def serve(config: ServeConfig) -> Served:
         card = model.card
         names = VernacularNames.read(config.vernacular_names, card.classes)
         app = create_app(model, Limits.from_config(config), keys=keys, names=names)
+        keep_logs()
         run_server(app, listening, f"Serving {card.name} version {card.version} on {address}")
     return Served(address=address, pictures=app.state.metrics.pictures_identified)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from camtrap_tf.config.training import TrainConfig
-from camtrap_tf.files import locked_folder, read_json, writable_folder
-from camtrap_tf.logs import logger
+from camtrap_tf.files import check_writable, locked_folder, read_json, writable_folder
+from camtrap_tf.logs import keep_logs, logger
 from camtrap_tf.models.locating import BUNDLE_FILE
 from camtrap_tf.training.checkpoints import listed
 from camtrap_tf.training.earlier import EXTREMES
@@ -62,11 +62,15 @@ def _begin(config: TrainConfig, watch: SignalWatch) -> TrainResult:
     if behind >= config.max_epochs and not inputs.start.resumes:
         reason = f"{behind} epochs lie behind and --max-epochs is {config.max_epochs}; give a higher one to go on"
         return TrainResult(reason, config.run_outputs_dir)
-    writable_folder(config.run_outputs_dir, "--run-outputs-dir")
-    writable_folder(config.model_save_dir, "--model-save-dir")
+    folders = {"--run-outputs-dir": config.run_outputs_dir, "--model-save-dir": config.model_save_dir}
+    for flag, folder in folders.items():
+        check_writable(folder, flag)
     from camtrap_tf.input_pipeline.failures import plain_failures
     from camtrap_tf.training.run import run_training
 
+    for flag, folder in folders.items():
+        writable_folder(folder, flag)
+    keep_logs()
     with locked_folder(config.run_outputs_dir), plain_failures():
         return run_training(config, inputs, behind, watch)
 

@@ -16,6 +16,7 @@ from camtrap_tf import __version__
 from camtrap_tf.cli import main as cli
 from camtrap_tf.cli.commands import COMMANDS, Command
 from camtrap_tf.errors import CamtrapError, TooManyRejectsError
+from camtrap_tf.logs import keep_logs
 
 
 @dataclass
@@ -168,6 +169,22 @@ def test_plan_writes_nothing(stage: Any, tmp_path: Path) -> None:
     stage(lambda config: Result())
     assert cli.main(["dataset", "--inventory", "i", "--output-dir", str(tmp_path / "o"), "--dry-run"]) == 0
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("begun", "left"), [(False, []), (True, ["o"])])
+def test_logs_are_kept_once_work_begins(stage: Any, tmp_path: Path, begun: bool, left: list[str]) -> None:
+    """A stage that is refused leaves no folder and no log; one that had begun leaves its log, with the error."""
+
+    def work(config: Any) -> Any:
+        """Fails, before or after its work began."""
+        if begun:
+            keep_logs()
+        raise CamtrapError("no good")
+
+    stage(work)
+    assert cli.main(["dataset", "--inventory", "i", "--output-dir", str(tmp_path / "o")]) == 2
+    assert [path.name for path in tmp_path.iterdir()] == left
+    assert not begun or "no good" in (tmp_path / "o" / "run_debug.log").read_text()
 
 
 def test_log_folder_that_cannot_be_made(stage: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
