@@ -21,7 +21,7 @@ from camtrap_tf.config.names import BACKBONES, HUB_PREFIX
 from camtrap_tf.errors import ModelError, SettingError, suggestion
 from camtrap_tf.logs import logger
 from camtrap_tf.models.choice import check_backbone, require_side
-from camtrap_tf.models.own_networks import BASIC_BLOCKS, small_cnn, small_resnet
+from camtrap_tf.models.own_networks import RESNET_BLOCKS, preactivation_resnet, small_cnn
 from camtrap_tf.models.scaling import Scaling, expected_scaling
 from camtrap_tf.models.weights import fit, load_backbone_weights, weighted_layers, weights_of
 
@@ -66,8 +66,8 @@ def _build(name: str, *, height: int, width: int, imagenet: bool) -> keras.Model
         return _hub_backbone(name, height=height, width=width)
     if name == "small_cnn":
         return small_cnn(height=height, width=width)
-    if name in BASIC_BLOCKS:
-        return small_resnet(name, height=height, width=width, blocks=BASIC_BLOCKS[name])
+    if name in RESNET_BLOCKS:
+        return preactivation_resnet(name, height=height, width=width)
     if not imagenet:
         return _application(name, height=height, width=width, weights=None)
     side = BACKBONES[name]
@@ -83,7 +83,7 @@ def _build(name: str, *, height: int, width: int, imagenet: bool) -> keras.Model
 
 def _application(name: str, *, height: int, width: int, weights: str | None) -> keras.Model:
     """Builds a keras.applications network with average pooling and without scaling inside."""
-    function = getattr(keras.applications, name + ("V2" if name in ("ResNet50", "ResNet101", "ResNet152") else ""))
+    function = getattr(keras.applications, name)
     options: dict[str, Any] = {}
     if name.startswith(("EfficientNetV2", "MobileNetV3", "ConvNeXt")):
         options["include_preprocessing"] = False

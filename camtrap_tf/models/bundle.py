@@ -18,7 +18,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from camtrap_tf.config.names import BACKBONES, MeanOfFrames
+from camtrap_tf.config.names import MeanOfFrames
 from camtrap_tf.config.training import ModelConfig
 from camtrap_tf.errors import ModelError, SourceError
 from camtrap_tf.files import PARTIAL, read_json, sha256_file, write_json
@@ -36,21 +36,24 @@ from camtrap_tf.models.locating import (
     ModelPlace,
     locate_model,
 )
+from camtrap_tf.models.old_files import LEGACY_HEAD_PREFIX, NamedWeights, read_old_file
 from camtrap_tf.models.scaling import NORMALISATION_LAYER, scaling_layer
-from camtrap_tf.models.weights import (
-    LEGACY_HEAD_PREFIX,
-    NamedWeights,
-    fit,
-    load_keras_file,
-    read_legacy_weights,
-    weighted_layers,
-)
+from camtrap_tf.models.weights import fit, load_keras_file, unlike, weighted_layers
 
 FORMAT_VERSION = 2
 """2: heads have a type. Without one they are softmax heads."""
 _OLD_MAPPING_FILES = (MAPPING_FILE, "label_mapping.json")
 _OLD_PREPROCESSING_FILES = (PREPROCESSING_FILE, "pre_processing.json")
-_CONVOLUTIONS = {3: "small_cnn", 20: "ResNet18", 36: "ResNet34", 244: "InceptionResNetV2", 40: "Xception"}
+_CONVOLUTIONS = {
+    3: "small_cnn",
+    20: "ResNet18",
+    36: "ResNet34",
+    40: "Xception",
+    53: "ResNet50",
+    104: "ResNet101",
+    155: "ResNet152",
+    244: "InceptionResNetV2",
+}
 """How many convolutions the backbones of camera-trap-classifier have, which tells them apart."""
 _LOG = logger(__name__)
 
@@ -324,24 +327,29 @@ def _warn_of_other_scaling(model: keras.Model, preprocessing: Preprocessing, fil
 
 def _legacy_model(file: Path, mapping: LabelMapping, preprocessing: Preprocessing) -> tuple[keras.Model, LabelMapping]:
     """Builds the network that an old file was made with, and fills it by layer name."""
-    weights = read_legacy_weights(file)
-    labels = legacy_labels(weights)
+    old = read_old_file(file)
+    labels = legacy_labels(old.weights)
     if not labels:
         raise ModelError(
             f"{file}: has no layer {LEGACY_HEAD_PREFIX}<label type>; only camera-trap-classifier's files can be read"
         )
     mapping = mapping.select(labels)
-    backbone = legacy_backbone(weights, file)
+    backbone = legacy_backbone(old.weights)
+    if backbone is None:
+        raise ModelError(
+            f"{file}: its network is not one of {', '.join(sorted(_CONVOLUTIONS.values()))}; "
+            "give it to camtrap train as --weights with the right --model"
+        )
     model = build_classifier(ModelConfig(model=backbone), mapping, preprocessing)
     heads = head_names(labels)
-    source = {heads[label]: weights[LEGACY_HEAD_PREFIX + label] for label in labels} | dict(weights)
-    misfits = fit(weighted_layers(model), source)[1]
+    source = {heads[label]: old.weights[LEGACY_HEAD_PREFIX + label] for label in labels} | dict(old.weights)
+    misfits = fit(weighted_layers(model), source, other=unlike(model, old.graph))[1]
     if misfits:
         raise ModelError(
             f"{file}: looks like {backbone}, but {len(misfits)} layers do not fit ({misfits[0].layer}: {misfits[0].reason}); "
             "label mapping and image processing have to be those it was trained with"
         )
-    _LOG.info("%s: weights of %s taken by layer name", file, backbone)
+    _LOG.info("%s: weights of %s taken by layer name%s", file, backbone, "" if old.graph else " (it describes no network)")
     return model, mapping
 
 
@@ -350,17 +358,6 @@ def legacy_labels(weights: NamedWeights) -> list[str]:
     return [name.removeprefix(LEGACY_HEAD_PREFIX) for name in weights if name.startswith(LEGACY_HEAD_PREFIX)]
 
 
-def legacy_backbone(weights: NamedWeights, file: Path) -> str:
-    """Returns the backbone that an old file was made with, told by its convolutions.
-
-    Raises:
-        ModelError: none of camera-trap-classifier's that is known here.
-    """
-    count = sum(any(array.ndim == 4 for array in arrays) for name, arrays in weights.items())
-    name = _CONVOLUTIONS.get(count)
-    if name is None or name not in BACKBONES:
-        raise ModelError(
-            f"{file}: its network ({count} convolutions) is not one of {', '.join(sorted(_CONVOLUTIONS.values()))}; "
-            "give it to camtrap train as --weights with the right --model"
-        )
-    return name
+def legacy_backbone(weights: NamedWeights) -> str | None:
+    """Returns the backbone of camera-trap-classifier that an old file was made with, told by its convolutions; else None."""
+    return _CONVOLUTIONS.get(sum(any(array.ndim == 4 for array in arrays) for arrays in weights.values()))

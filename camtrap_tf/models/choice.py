@@ -20,7 +20,8 @@ def check_backbone(name: str, weights: str = "none") -> None:
     if not name.startswith(HUB_PREFIX) and name not in BACKBONES:
         raise SettingError(f"--model {name}: no such backbone{suggestion(name, [*BACKBONES, HUB_PREFIX + '<preset>'])}")
     if weights == "imagenet" and name in OWN_BACKBONES:
-        raise SettingError(f"--weights imagenet: there are none for {name}; give --weights none, or a file")
+        twin = f"--model {name}V2, which has them" if f"{name}V2" in BACKBONES else "--weights none, or a file"
+        raise SettingError(f"--weights imagenet: there are none for {name}; give {twin}")
     if weights not in ("none", "imagenet"):
         require_weights_file(Path(weights))
 

@@ -14,7 +14,7 @@ from camtrap_tf.errors import ModelError
 from camtrap_tf.labels import LabelMapping
 from camtrap_tf.models.classifier import head_layers
 from camtrap_tf.models.heads import HEAD_PREFIX, spec_of
-from camtrap_tf.models.weights import Misfit, fit, weighted_layers
+from camtrap_tf.models.weights import Misfit, fit, unlike, weighted_layers
 from camtrap_tf.training.source import SourceModel
 from camtrap_tf.training.start_rule import Start
 
@@ -101,7 +101,7 @@ def copy_weights(model: keras.Model, mapping: LabelMapping, source: SourceModel)
         source: the trained model.
     """
     layers = {name: layer for name, layer in weighted_layers(model).items() if not layer.name.startswith(HEAD_PREFIX)}
-    filled, misfits = fit(layers, source.weights)
+    filled, misfits = fit(layers, source.weights, other=unlike(model, source.graph))
     heads = [_copy_head(head, label, mapping, source) for label, head in head_layers(model).items()]
     dropped = tuple(label for label in source.heads if label not in mapping.label_types)
     return CopyReport(len(filled), tuple(misfits), tuple(heads), dropped)

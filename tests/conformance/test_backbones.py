@@ -83,6 +83,8 @@ def test_unknown_name_and_weights() -> None:
         check_backbone("mobilenet_v2")
     with pytest.raises(SettingError, match="there are none for ResNet18"):
         check_backbone("ResNet18", "imagenet")
+    with pytest.raises(SettingError, match="there are none for ResNet50; give --model ResNet50V2, which has them"):
+        check_backbone("ResNet50", "imagenet")
     with pytest.raises(ModelError, match="no such file"):
         check_backbone("ResNet18", "absent.h5")
     with pytest.raises(SettingError, match="too small"):
