@@ -11,6 +11,7 @@ from camtrap_tf.errors import ModelError
 from camtrap_tf.labels import LabelMapping
 from camtrap_tf.models.choice import default_side_px, has_weights
 from camtrap_tf.records import MISSING
+from camtrap_tf.training.earlier import nothing_to_do
 from camtrap_tf.training.inputs import SPLITS, Inputs, gather, known_records
 from camtrap_tf.training.schedules import Thaw, describe_thaw, freezes_batch_norm, steps_per_epoch
 from camtrap_tf.training.start_rule import starting_epoch
@@ -25,10 +26,12 @@ class Plan:
     Attributes:
         lines: of the text.
         problems: what stands in the way.
+        finished: whether there is nothing left to do.
     """
 
     lines: tuple[str, ...]
     problems: tuple[str, ...]
+    finished: bool = False
 
     @property
     def exit_code(self) -> int:
@@ -37,7 +40,8 @@ class Plan:
 
     def text(self) -> str:
         """Returns the plan."""
-        ending = ["cannot start:", *(f"  {problem}" for problem in self.problems)] if self.problems else ["ready to start"]
+        ready = [] if self.finished else ["ready to start"]
+        ending = ["cannot start:", *(f"  {problem}" for problem in self.problems)] if self.problems else ready
         return "\n".join([*self.lines, *ending])
 
 
@@ -48,6 +52,10 @@ def make_plan(config: TrainConfig) -> Plan:
     lines += _inputs(config, inputs) + _labels(config, inputs) + _model(config, inputs) + _schedule(config, inputs)
     lines += [f"run folder: {config.run_outputs_dir}", f"bundle: {config.model_save_dir}"]
     lines += [f"warning: {warning}" for warning in inputs.warnings]
+    earlier = inputs.start.earlier
+    finished = nothing_to_do(earlier, config) if earlier is not None and not inputs.problems else None
+    if finished is not None:
+        return Plan((lines[0], finished), (), finished=True)
     return Plan(tuple(lines), tuple(dict.fromkeys(str(problem) for problem in inputs.problems)))
 
 

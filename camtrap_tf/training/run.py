@@ -275,6 +275,9 @@ def _take_over_state(
         _LOG.info("patience and best model begin anew: another run folder, other validation data or other labels")
         return False
     progress.restore_counters(source.state.facts)
+    if 0 < config.early_stopping_patience <= progress.stopping.wait:
+        progress.stopping.wait = 0
+        _LOG.info("patience is counted anew, since the earlier training ended for want of it; its best model still counts")
     return True
 
 

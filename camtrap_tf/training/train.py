@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from camtrap_tf.config.training import TrainConfig
-from camtrap_tf.files import check_writable, locked_folder, read_json, writable_folder
+from camtrap_tf.files import check_writable, locked_folder, writable_folder
 from camtrap_tf.logs import keep_logs, logger
-from camtrap_tf.models.locating import BUNDLE_FILE
 from camtrap_tf.training.checkpoints import listed
-from camtrap_tf.training.earlier import EXTREMES
+from camtrap_tf.training.earlier import nothing_to_do
 from camtrap_tf.training.inputs import Inputs, gather
 from camtrap_tf.training.loggers import check_services
 from camtrap_tf.training.plan import Plan, make_plan
@@ -80,11 +79,7 @@ def _already_finished(config: TrainConfig, inputs: Inputs) -> TrainResult | None
     earlier = inputs.start.earlier
     if earlier is None or earlier.finished is None:
         return None
-    said, bundle = earlier.finished, config.model_save_dir / BUNDLE_FILE
-    more = earlier.position.epoch < config.max_epochs and not said["early"]
-    more |= bool(config.log_extreme_examples) and not (config.run_outputs_dir / EXTREMES).is_dir()
-    there = bundle.is_file() and read_json(bundle, what="bundle").get("model_sha256") == said["model_sha256"]
-    if more or not there:
+    ending, said = nothing_to_do(earlier, config), earlier.finished
+    if ending is None:
         return None
-    ending = f"finished already, nothing to do: {said['ending']}"
     return TrainResult(ending, config.run_outputs_dir, config.model_save_dir, said["best_epoch"], said["scores"])

@@ -175,3 +175,25 @@ def test_foreign_model_with_code(data: Path, once: Path, tmp_path: Path) -> None
         shutil.copyfile(once / "save" / name, tmp_path / name)
     with pytest.raises(ModelError, match="holds code"):
         train(make_config(data, tmp_path, transfer_learning=True, model_to_load=tmp_path / "foreign.keras"))
+
+
+def test_going_on_after_stopping_early(data: Path, tmp_path: Path, messages: pytest.LogCaptureFixture) -> None:
+    """A training that stopped early stays so under more epochs, says how to go on, and goes on that way for its patience."""
+    settings: dict[str, Any] = {
+        "early_stopping_patience": 2, "reduce_lr_on_plateau_patience": 0, "initial_learning_rate": 1e-12, "test_tfr_path": [],
+        "monitor": "accuracy/species",
+    }  # fmt: skip
+    run(make_config(data, tmp_path, **settings, max_epochs=9))  # at that rate nothing changes
+    before = json.loads((tmp_path / "run" / "finished.json").read_text())
+    assert before["early"]
+    assert epochs(tmp_path) == ["1", "2", "3"]
+    again = run(make_config(data, tmp_path, **settings, max_epochs=12))
+    assert f"add --continue-training --model-to-load {tmp_path / 'run'}, with --max-epochs above 3" in again.text()
+    plan = train(make_config(data, tmp_path, **settings, max_epochs=12, dry_run=True))
+    assert "stopped after epoch 3" in plan.text()
+    assert "ready to start" not in plan.text()
+    told = {"continue_training": True, "model_to_load": tmp_path / "run", "max_epochs": 12}
+    run(make_config(data, tmp_path, **settings, **told))
+    assert "patience is counted anew" in messages.text
+    assert epochs(tmp_path) == ["1", "2", "3", "4", "5"]
+    assert json.loads((tmp_path / "run" / "finished.json").read_text())["best_epoch"] == 1
