@@ -152,6 +152,7 @@ def _rates(config: TrainConfig, inputs: Inputs) -> list[str]:
         lines += describe_thaw(Thaw.from_config(config), epochs=config.max_epochs)
     if freezes_batch_norm(config, fresh=inputs.start.mode == "fresh"):
         lines.append("batch normalisation of the backbone: as it comes with the weights (--no-freeze-bn trains it)")
+    lines.append(f"best epoch: by validation {config.monitor}")
     if config.aggregation_mode is not None:
         lines.append(f"frames of an event: {config.aggregation_mode}")
     if config.precision != "float32":

@@ -6,6 +6,8 @@ import keras
 import numpy as np
 import pytest
 
+from camtrap_tf.config.optimisation import MONITORED, SCORES_OF
+from camtrap_tf.models.heads import HeadSpec
 from camtrap_tf.models.metrics import HeadScore, Scores
 from camtrap_tf.training.callbacks import Best, EarlyStopping, Plateau, monitored
 
@@ -92,3 +94,14 @@ def test_best_remembers_its_loss() -> None:
     assert not best.update(-0.4, epoch=2, loss=1.0)
     assert (best.epoch, best.loss) == (1, 2.0)
     assert Best().restore(best.state()) == best
+
+
+@pytest.mark.parametrize("kind", ["softmax", "ordinal", "sigmoid"])
+def test_every_score_that_may_be_monitored_is_there(kind: str) -> None:
+    """The table of scores per kind of head names just what heads of that kind report."""
+    spec = HeadSpec(kind, order=(0, 1, 2) if kind == "ordinal" else ())
+    score = HeadScore(spec)
+    targets = np.eye(3, dtype=int) if kind == "sigmoid" else np.arange(3)
+    score.add_rows(targets, np.full((3, 3), 1 / 3))
+    assert set(score.as_dict()) == SCORES_OF[kind]
+    assert set(MONITORED) == set().union(*SCORES_OF.values())

@@ -94,3 +94,27 @@ def test_unknown_recipe() -> None:
         with_recipe(config_with(recipe="finetun"))
     with pytest.raises(SettingError, match="cannot be read"):
         with_recipe(config_with(recipe="absent.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "monitor"),
+    [
+        ({}, "weighted_loss"),
+        ({"recipe": "animl-efficientnet"}, "weighted_accuracy"),
+        ({"recipe": "animl-efficientnet", "head_types": ["species=sigmoid"]}, "macro_f1"),
+        ({"head_types": ["species=sigmoid"]}, "loss"),
+        ({"head_types": ["species=sigmoid"], "labels": ["species", "count"]}, "weighted_loss"),
+        ({"monitor": "accuracy/species"}, "accuracy/species"),
+        ({"monitor": "loss"}, "loss"),
+    ],
+)
+def test_best_epoch_under_equal_classes(changes: dict, monitor: str) -> None:
+    """With `--label-weighted` the best epoch goes by the weighted score that the heads have, unless the user says another."""
+    config = with_recipe(config_with(label_weighted=True, **changes))
+    assert config.monitor == monitor
+    assert with_recipe(config).monitor == monitor
+
+
+def test_without_equal_classes_the_recipe_says_what_is_best() -> None:
+    """Other ways to draw examples leave it at the recipe's score."""
+    assert with_recipe(config_with(sampling="balanced", recipe="animl-efficientnet")).monitor == "accuracy"
