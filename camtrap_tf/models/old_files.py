@@ -80,7 +80,7 @@ def read_old_file(path: Path) -> OldFile:
             if group is None:
                 raise ModelError(f"{path}: holds no layers in Keras' HDF5 layout; is it a weights file?")
             network = _network(file)
-            found = _read_layers(group, nested_names(network) if network else None)
+            found = _read_layers(group, nested_names(network) if network else None, home=file.filename)
             names = stable_names(found)
             graph = renamed(main_graph(network, found.keys()), names)
     except (OSError, KeyError, TypeError, AttributeError, ValueError, RecursionError) as err:
@@ -106,8 +106,8 @@ def _network(file: h5py.File) -> Mapping[str, Any]:
     return config if isinstance(config, Mapping) else {}
 
 
-def _read_layers(group: h5py.Group, nested: Mapping[str, frozenset[str]] | None) -> dict[str, list[np.ndarray]]:
-    """Collects arrays per layer, and per part of a nested model.
+def _read_layers(group: h5py.Group, nested: Mapping[str, frozenset[str]] | None, *, home: str) -> dict[str, list[np.ndarray]]:
+    """Collects arrays per layer, and per part of a nested model; they have to lie in the file `home`.
 
     The group of a layer says whose weights they are, not the names of the arrays: a model that was built beside
     another in one process has layer `conv2d` with `conv2d_1/kernel:0`.
@@ -116,7 +116,7 @@ def _read_layers(group: h5py.Group, nested: Mapping[str, frozenset[str]] | None)
     parts: dict[str, list[np.ndarray]] = {}
     room = LARGEST_FILE_BYTES
     for name in _texts(group, "layer_names"):
-        arrays = {one: _array(group[name], one) for one in _texts(group[name], "weight_names")}
+        arrays = {one: _array(group[name], one, home=home) for one in _texts(group[name], "weight_names")}
         room -= sum(array.nbytes for array in arrays.values())
         if room < 0:
             raise ValueError(f"more than {LARGEST_FILE_BYTES >> 30} GiB of weights")
@@ -136,9 +136,9 @@ def _read_layers(group: h5py.Group, nested: Mapping[str, frozenset[str]] | None)
     return found | parts
 
 
-def _array(layer: h5py.Group, name: str) -> np.ndarray:
+def _array(layer: h5py.Group, name: str, *, home: str) -> np.ndarray:
     data = layer[name]
-    if data.file.filename != layer.file.filename or data.external or data.is_virtual:
+    if data.file.filename != home or data.external or data.is_virtual:
         raise ValueError(f"{name} lies in another file")
     if data.nbytes > LARGEST_FILE_BYTES:
         raise ValueError(f"more than {LARGEST_FILE_BYTES >> 30} GiB of weights")

@@ -155,11 +155,12 @@ def spoil(file: h5py.File, how: str) -> None:
     group = file["model_weights"]
     if how == "absent":
         del group["conv2d/conv2d/kernel:0"]
-    elif how == "link":
-        del group["conv2d/conv2d/kernel:0"]
+    elif how in ("conv2d/conv2d/kernel:0", "conv2d"):
         with h5py.File(f"{file.filename}.other", "w") as other:
-            other["x"] = np.zeros((3, 3, 3, 32), np.float32)
-        group["conv2d/conv2d/kernel:0"] = h5py.ExternalLink(f"{file.filename}.other", "x")
+            group.copy(how, other, "x")
+            other["x"].attrs.update(group[how].attrs)
+        del group[how]
+        group[how] = h5py.ExternalLink(f"{file.filename}.other", "x")
     elif how == "description":
         file.attrs["model_config"] = b"{"
     elif how == "deep":
@@ -171,8 +172,8 @@ def spoil(file: h5py.File, how: str) -> None:
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ("absent", "cannot be read"), ("link", "lies in another file"), ("description", "cannot be read"),
-        ("deep", "cannot be read"), ("network", "its network is not one of .*ResNet152"),
+        ("absent", "cannot be read"), ("conv2d/conv2d/kernel:0", "lies in another file"), ("conv2d", "lies in another file"),
+        ("description", "cannot be read"), ("deep", "cannot be read"), ("network", "its network is not one of .*ResNet152"),
     ],
 )  # fmt: skip
 def test_damaged_files(folder: Path, how: str, message: str) -> None:
