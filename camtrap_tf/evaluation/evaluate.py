@@ -29,6 +29,7 @@ from camtrap_tf.records import MISSING
 
 if TYPE_CHECKING:
     from camtrap_tf.models.bundle import Bundle
+    from camtrap_tf.prediction.inference import RecordFrames
 
 SCHEMA_VERSION = 1
 
@@ -126,30 +127,13 @@ def evaluate_bundle(
     require_known_classes(shards, bundle.mapping, bundle.labels, blanks)
     keep_logs()
     mapping = bundle.mapping.select(bundle.labels)
-    tallies: dict[str, Any] = {label: _tally(bundle, mapping, label) for label in bundle.labels}
-    locations: dict[str, int] = {}
-    unreadable_pictures = unreadable_records = 0
     batches = evaluation_batches(shards, bundle.preprocessing, mapping, batch_size=batch_size, threads=threads, blanks=blanks)
     combining = Combining.of(mode or bundle.aggregation_mode, bundle.specs)
     records = predict_records(bundle.logits if combining.of_logits else bundle.probabilities, batches, combining)
+    count = _Count(bundle, mapping, blanks)
     for record in track(records, total=len(shards), description="Evaluating", unit="records"):
-        unreadable_pictures += record.undecodable
-        if record.event[bundle.labels[0]] is None:
-            unreadable_records += 1
-            continue
-        example = shards.example(record.record)
-        place = next((example.meta_data[field] for field in LOCATION_FIELDS if example.meta_data.get(field)), None)
-        location = locations.setdefault(place, len(locations)) if place else -1
-        for label, tally in tallies.items():
-            combined = record.event[label]
-            assert combined is not None  # all heads answer the same frames
-            tally.add(record.targets[label], combined, record.probabilities[label], location)
-            observed = example.labels.get(label) or (MISSING,)
-            counted = observed if label in blanks else observed[:1]
-            known = {MISSING, *mapping.classes[label], *blanks.get(label, ())}
-            if strange := [name for name in counted if name not in known]:
-                tally.add_unknown(strange)
-    if unreadable_records == len(shards):
+        count.add(record, shards)
+    if count.unreadable_records == len(shards):
         raise DatasetError(
             f"none of the {len(shards)} records below {shards.shards[0].parent} has a picture that can be decoded"
         )
@@ -164,12 +148,47 @@ def evaluate_bundle(
             "digest": shards.digest,
             "records": len(shards),
             "pictures": shards.image_count,
-            "records_unreadable": unreadable_records,
-            "pictures_unreadable": unreadable_pictures,
-            "locations": len(locations),
+            "records_unreadable": count.unreadable_records,
+            "pictures_unreadable": count.unreadable_pictures,
+            "locations": len(count.locations),
         },
-        "heads": {label: tally.report(list(locations)) for label, tally in tallies.items()},
+        "heads": {label: tally.report(list(count.locations)) for label, tally in count.tallies.items()},
     }
+
+
+class _Count:
+    """What the answers to the records of an evaluation come to.
+
+    Attributes:
+        tallies: label type → its tally.
+        locations: place → number, in the order in which they came.
+        unreadable_records: records without a picture that can be decoded.
+        unreadable_pictures: pictures that cannot.
+    """
+
+    def __init__(self, bundle: Bundle, mapping: LabelMapping, blanks: Mapping[str, Sequence[str]]) -> None:
+        """Begins with nothing, for the heads of a bundle."""
+        self.tallies: dict[str, Any] = {label: _tally(bundle, mapping, label) for label in bundle.labels}
+        self.locations: dict[str, int] = {}
+        self.unreadable_records = self.unreadable_pictures = 0
+        self._blanks = blanks
+        self._known = {label: {MISSING, *mapping.classes[label], *blanks.get(label, ())} for label in bundle.labels}
+
+    def add(self, record: RecordFrames, shards: ShardSet) -> None:
+        """Adds the answers to a record, which lies in these shards."""
+        self.unreadable_pictures += record.undecodable
+        if any(answer is None for answer in record.event.values()):  # all heads answer the same frames
+            self.unreadable_records += 1
+            return
+        example = shards.example(record.record)
+        place = next((example.meta_data[field] for field in LOCATION_FIELDS if example.meta_data.get(field)), None)
+        location = self.locations.setdefault(place, len(self.locations)) if place else -1
+        for label, tally in self.tallies.items():
+            tally.add(record.targets[label], record.event[label], record.probabilities[label], location)
+            observed = example.labels.get(label) or (MISSING,)
+            counted = observed if label in self._blanks else observed[:1]
+            if strange := [name for name in counted if name not in self._known[label]]:
+                tally.add_unknown(strange)
 
 
 def require_known_classes(

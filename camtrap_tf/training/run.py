@@ -45,7 +45,7 @@ from camtrap_tf.training.run_folder import RunFolder
 from camtrap_tf.training.schedules import freezes_batch_norm, steps_per_epoch
 from camtrap_tf.training.signals import SignalWatch
 from camtrap_tf.training.start_rule import settings_that_count
-from camtrap_tf.training.state import RateState, VariablesState, restore_optimizer
+from camtrap_tf.training.state import RateState, StateProvider, VariablesState, restore_optimizer
 from camtrap_tf.training.step import Stepper
 from camtrap_tf.training.strategies import (
     computing_in,
@@ -72,12 +72,49 @@ def run_training(config: TrainConfig, inputs: Inputs, behind: int, watch: Signal
         StopSignal: a signal came.
     """
     order_operations(inputs.devices)
-    assert inputs.mapping is not None  # without one there would have been a problem
-    assert inputs.full_mapping is not None
     folder, checkpoints = RunFolder(config.run_outputs_dir), Checkpoints(config.run_outputs_dir)
     folder.tidy()
     checkpoints.tidy()
     restored = checkpoints.newest() if inputs.start.resumes else None
+    progress = Progress(behind)
+    work, info = _set_up(config, inputs, progress, folder, checkpoints, watch, fresh=restored is None)
+    if restored is not None:
+        _restore(work, progress, restored)
+    work.loggers = ScoreLoggers(
+        config.log_to, folder=folder.path, project=config.log_project, settings=settings_that_count(config),
+        resumed=restored is not None,
+    )  # fmt: skip
+    failed = True
+    try:
+        ending = run_epochs(work, progress)
+        failed = False
+    finally:
+        folder.close()
+        work.loggers.close(failed=failed)
+    return finish(work, inputs, progress, info, ending)
+
+
+def _set_up(
+    config: TrainConfig, inputs: Inputs, progress: Progress, folder: RunFolder, checkpoints: Checkpoints, watch: SignalWatch,
+    *, fresh: bool,
+) -> tuple[Training, dict[str, Any]]:  # fmt: skip
+    """Makes everything that a training works with, as it is before its first step, and writes what is known by then.
+
+    Args:
+        config: the settings.
+        inputs: what `gather` found.
+        progress: at the epochs that lie behind; takes over counters of the training that is continued.
+        folder: run folder.
+        checkpoints: of the run folder.
+        watch: the signals that may stop it.
+        fresh: whether it begins now; else it will be put where a checkpoint was.
+
+    Returns:
+        The training, and what `run.json` says of it.
+    """
+    assert inputs.mapping is not None  # without one there would have been a problem
+    assert inputs.full_mapping is not None
+    behind = progress.epoch
     keras.utils.set_random_seed(seed_for(config.seed, "weights"))
     preprocessing = choose_preprocessing(config, inputs)
     strategy = strategy_on(inputs.devices, synchronised=config.synchronised_batch_norm)
@@ -94,8 +131,7 @@ def run_training(config: TrainConfig, inputs: Inputs, behind: int, watch: Signal
         "labels": list(inputs.trained),
         "weights": list(config.labels_loss_weights),
     }
-    progress = Progress(behind)
-    if restored is None:
+    if fresh:
         same_run = _take_over_state(config, inputs, optimizer, progress, facts)
         folder.clear_way(epoch=behind if inputs.start.continues else 0, keep_best=same_run)
     combining = frames_combined(config, inputs)
@@ -113,27 +149,19 @@ def run_training(config: TrainConfig, inputs: Inputs, behind: int, watch: Signal
         {**info["versions"], "cores": available_cores(), "devices": list(inputs.devices)},
         specs=inputs.specs, sampling=sampling, combining=combining,
     )  # fmt: skip
-    work.providers |= {
-        "model": VariablesState(lambda: model.variables, "model"),
-        "optimizer": VariablesState(lambda: optimizer.variables, "optimiser"),
-        "rate": RateState(rate_of(optimizer)),
-        "sums": stepper,
+    work.providers |= _providers(work, progress)
+    return work, info
+
+
+def _providers(work: Training, progress: Progress) -> dict[str, StateProvider]:
+    """Returns what a checkpoint keeps of a training, by name."""
+    return {
+        "model": VariablesState(lambda: work.model.variables, "model"),
+        "optimizer": VariablesState(lambda: work.optimizer.variables, "optimiser"),
+        "rate": RateState(rate_of(work.optimizer)),
+        "sums": work.stepper,
         "progress": progress,
     }
-    if restored is not None:
-        _restore(work, progress, restored)
-    work.loggers = ScoreLoggers(
-        config.log_to, folder=folder.path, project=config.log_project, settings=settings_that_count(config),
-        resumed=restored is not None,
-    )  # fmt: skip
-    failed = True
-    try:
-        ending = run_epochs(work, progress)
-        failed = False
-    finally:
-        folder.close()
-        work.loggers.close(failed=failed)
-    return finish(work, inputs, progress, info, ending)
 
 
 def frames_combined(config: TrainConfig, inputs: Inputs) -> Combining:

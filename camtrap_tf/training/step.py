@@ -82,15 +82,14 @@ class Stepper:
         self._answers = logits_of if predicts_logits else probabilities_of
         self._unfreezing = unfreezing or Unfreezing(model, Thaw())
         with strategy.scope():
-            self._sums = tf.Variable(
-                tf.zeros([sum(self._classes), COLUMNS], tf.float64),
-                trainable=False,
-                synchronization=tf.VariableSynchronization.ON_READ,
-                aggregation=tf.VariableAggregation.SUM,
-            )
+            self._sums = _summed_over_devices([sum(self._classes), COLUMNS])
+        self._prepare_graphs(jit_compile)
+
+    def _prepare_graphs(self, jit_compile: bool) -> None:
+        """Says what the graphs of training and prediction take; they are traced when they are first asked for."""
         # One trace for batches of every size. Parts on several devices have no such signature; they are traced per size.
-        single = strategy.num_replicas_in_sync == 1
-        images = tf.TensorSpec([None, *model.input.shape[1:]], tf.float32)
+        single = self._strategy.num_replicas_in_sync == 1
+        images = tf.TensorSpec([None, *self._model.input.shape[1:]], tf.float32)
         part = {
             "images": images,
             "seeds": tf.TensorSpec([None, 2], tf.int32),
@@ -309,6 +308,16 @@ def split_batch(batch: Batch, pieces: int) -> list[dict[str, Any]]:
         return [dict(batch)]
     flat = [tf.split(tensor, pieces) for tensor in tf.nest.flatten(dict(batch))]
     return [tf.nest.pack_sequence_as(dict(batch), [parts[number] for parts in flat]) for number in range(pieces)]
+
+
+def _summed_over_devices(shape: Sequence[int]) -> tf.Variable:
+    """Returns float64 zeros that every device adds to by itself; read, they are the sum."""
+    return tf.Variable(
+        tf.zeros(shape, tf.float64),
+        trainable=False,
+        synchronization=tf.VariableSynchronization.ON_READ,
+        aggregation=tf.VariableAggregation.SUM,
+    )
 
 
 def _plus(one: Any, other: Any) -> Any:
