@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
@@ -106,6 +106,7 @@ class Export:
             of an event together (input `frames`), others single pictures (`image`).
         model_sha256: digest of the model file it was made from; None if it is not known.
         aggregation_mode: how the answers to the frames of an event become one, in the signature `event` too.
+        blanks: label types with a sigmoid head → name for nothing being there.
     """
 
     folder: Path
@@ -116,6 +117,7 @@ class Export:
     preprocessing: Preprocessing
     model_sha256: str | None
     aggregation_mode: MeanOfFrames = "mean"
+    blanks: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, folder: Path) -> Export:
@@ -157,6 +159,7 @@ class Export:
             preprocessing=Preprocessing.read(assets / IMAGE_PROCESSING_JSON),
             model_sha256=facts["model_sha256"],
             aggregation_mode=_mode(facts.get("aggregation_mode", "mean")),
+            blanks={label: str(name) for label, name in facts.get("blanks", {}).items()},
         )
 
 
@@ -173,6 +176,7 @@ def export_facts(
     input_name: str,
     model_sha256: str | None,
     aggregation_mode: MeanOfFrames = "mean",
+    blanks: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Returns the content of `export.json`."""
     return {
@@ -182,4 +186,5 @@ def export_facts(
         "outputs": {label: {"scores": names.scores, "classes": names.classes} for label, names in outputs.items()},
         "model_sha256": model_sha256,
         "aggregation_mode": aggregation_mode,
+        "blanks": dict(blanks or {}),
     }

@@ -170,6 +170,7 @@ def write_saved_model(bundle: Bundle, folder: Path) -> dict[str, OutputNames]:
         input_name=_input_name(bundle),
         model_sha256=digest,
         aggregation_mode=bundle.aggregation_mode,
+        blanks=bundle.blanks,
     )
     write_json(assets / EXPORT_JSON, facts)
     return outputs

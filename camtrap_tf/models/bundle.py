@@ -26,7 +26,7 @@ from camtrap_tf.input_pipeline.preprocessing import Preprocessing
 from camtrap_tf.labels import LabelMapping
 from camtrap_tf.logs import logger
 from camtrap_tf.models.classifier import build_classifier, head_specs, output_classes
-from camtrap_tf.models.heads import SOFTMAX, HeadSpec, head_names, probabilities_from
+from camtrap_tf.models.heads import SOFTMAX, HeadSpec, blanks_of, head_names, probabilities_from
 from camtrap_tf.models.locating import (
     BUNDLE_FILE,
     MAPPING_FILE,
@@ -147,6 +147,11 @@ class Bundle:
         if mode not in get_args(MeanOfFrames):
             raise ModelError(f"the bundle's aggregation_mode {mode!r} is none of {', '.join(get_args(MeanOfFrames))}; update")
         return mode
+
+    @cached_property
+    def blanks(self) -> dict[str, str]:
+        """Label types with a sigmoid head → what to say where none of its classes is there."""
+        return {label: names[0] for label, names in blanks_of(self.specs).items()}
 
     @cached_property
     def graph(self) -> Any:

@@ -128,7 +128,7 @@ def predict(config: PredictConfig) -> PredictSummary:
     )
     shown = track(predictions, total=len(source), description="Predicting", unit="records")
     class_names = {label: bundle.mapping.names(label) for label in bundle.labels}
-    blanks = {label: spec.blanks[0] for label, spec in bundle.specs.items() if spec.kind == "sigmoid"}
+    blanks = bundle.blanks
     summary = PredictSummary(config.results_file)
     with (
         open_table(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,6 +25,7 @@ class ModelCard:
         model_sha256: digest of the model file that was exported; None if it is not known.
         classes: label type → class names in index order; the first label type is the default one.
         stored_form: what pictures are brought to before the model sees them.
+        blanks: label types with a sigmoid head → name for nothing being there.
     """
 
     name: str
@@ -32,6 +33,7 @@ class ModelCard:
     model_sha256: str | None
     classes: Mapping[str, tuple[str, ...]]
     stored_form: StoredForm
+    blanks: Mapping[str, str] = field(default_factory=dict)
 
 
 class Backend(Protocol):
@@ -67,6 +69,7 @@ class Embedded:
             model_sha256=export.model_sha256,
             classes=export.classes,
             stored_form=export.preprocessing.stored_form or StoredForm(),
+            blanks=export.blanks,
         )
 
     @classmethod

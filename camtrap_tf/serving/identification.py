@@ -10,7 +10,7 @@ import numpy as np
 
 from camtrap_tf.errors import PictureError, suggestion
 from camtrap_tf.images.stored_form import StoredForm, to_stored_form
-from camtrap_tf.prediction.aggregation import combine
+from camtrap_tf.prediction.aggregation import best_answer, combine
 from camtrap_tf.serving.backends import Backend
 from camtrap_tf.serving.names import OTHERWISE, VernacularNames, language
 from camtrap_tf.serving.refusals import RefusedError
@@ -87,7 +87,10 @@ def identify(
     probabilities = {label: combine(values, "mean") for label, values in backend.probabilities(stored).items()}
     if not all(np.isfinite(values).all() for values in probabilities.values()):
         raise RefusedError(500, "no_number", "the model answered with something that is not a number")
-    ranked = {label: _ranked(card.classes[label], values, question.nb_results) for label, values in probabilities.items()}
+    ranked = {
+        label: _ranked(card.classes[label], values, question.nb_results, blank=card.blanks.get(label))
+        for label, values in probabilities.items()
+    }
     results = [
         Result(name=score.name, score=score.score, vernacularName=names.of(score.name, question.lang))
         for score in ranked[question.label]
@@ -105,7 +108,13 @@ def _stored(data: bytes, form: StoredForm, image: int) -> bytes:
         raise RefusedError.of_picture(err, image) from err
 
 
-def _ranked(names: Sequence[str], values: np.ndarray, count: int) -> list[Score]:
+def _ranked(names: Sequence[str], values: np.ndarray, count: int, *, blank: str | None = None) -> list[Score]:
+    """Returns classes and scores, likeliest first; before them the blank of a sigmoid head none of whose classes is there."""
+    if blank is not None:
+        top, score = best_answer(values, names, blank)
+        if top == blank:
+            first = Score(name=blank, score=round(score, DECIMALS))
+            return [first, *_ranked(names, values, count - 1)]
     # A stable sort keeps equal scores in the order of the classes.
     order = np.argsort(-values, kind="stable")[:count]
     return [Score(name=names[i], score=round(float(values[i]), DECIMALS)) for i in order]

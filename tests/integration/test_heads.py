@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from fastapi.testclient import TestClient
 from PIL import Image
 
 from camtrap_tf.config.delivery import EvaluateConfig, ExportConfig, PredictConfig
@@ -25,6 +26,8 @@ from camtrap_tf.labels import LabelMapping
 from camtrap_tf.models.bundle import Bundle
 from camtrap_tf.models.locating import BEST_FILE
 from camtrap_tf.prediction.predictor import predict
+from camtrap_tf.serving.app import create_app
+from camtrap_tf.serving.backends import Embedded
 from camtrap_tf.training.train import train
 from tests.factories import make_event
 from tests.unit.training.helpers import make_config
@@ -166,6 +169,25 @@ def test_export(trained: Path, tmp_path: Path) -> None:
     assert answer["count"].shape == (1, 4)
     assert [name.decode() for name in answer["species_classes"].numpy()[0]] == ["lion", "zebra"]
     assert (answer["species"].numpy() > 0.5).all()
+
+
+def test_service_says_blank(trained: Path, tmp_path: Path) -> None:
+    """Where no class of a sigmoid head is there, the service says so first, with the confidence that `predict` gives."""
+    export(ExportConfig(model=trained / "save", output_dir=tmp_path / "net"))
+    client = TestClient(create_app(Embedded.load(tmp_path / "net")))
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number, species in enumerate(SETS):
+        (folder / f"{number}.jpg").write_bytes(picture(species, 3, 900 + number))
+    predict(PredictConfig(model_path=trained / "save", image_dir=folder, n_gpus=0, results_file=tmp_path / "out.json"))
+    for path, record in json.loads((tmp_path / "out.json").read_text()).items():
+        reply = client.post("/identify", files=[("image", ("a.jpg", (folder / Path(path).name).read_bytes()))]).json()
+        first = reply["labels"]["species"][0]
+        assert first["name"] == record["predictions_top"]["species"]
+        assert first["score"] == pytest.approx(record["confidences_top"]["species"], abs=1.1e-5)
+        blank = first["name"] == "blank"
+        assert len(reply["labels"]["species"]) == 2 + blank
+        assert blank == path.endswith("0.jpg")
 
 
 def test_test_predictions_hold_all_observations(trained: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import threading
 from collections.abc import Iterator
@@ -48,6 +49,19 @@ def test_identify_ranks_the_classes_of_the_first_label(client: TestClient) -> No
     assert reply["label"] == "species"
     assert reply["labels"]["count"] == [{"name": "1", "score": 0.75}, {"name": "2", "score": 0.25}]
     assert reply["model"] == {"name": "fake", "version": "7", "model_sha256": "d" * 64}
+
+
+def test_blank_of_a_sigmoid_head_counts_among_the_results(backend: FakeBackend) -> None:
+    """It comes first where no class reaches one half, under its name, and is one of `nb_results`; else it is absent."""
+    backend.card = dataclasses.replace(backend.card, blanks={"count": "nothing"})
+    backend.answers = {"species": np.float32([[0.2, 0.3, 0.1]]), "count": np.float32([[0.2, 0.4]])}
+    with TestClient(create_app(backend, LIMITS)) as client:
+        reply = send(client, PICTURE, label="count").json()
+        assert [(one["name"], one["score"]) for one in reply["results"]] == [("nothing", 0.6), ("2", 0.4), ("1", 0.2)]
+        assert len(reply["labels"]["species"]) == 3
+        assert [one["name"] for one in send(client, PICTURE, label="count", nb_results="1").json()["results"]] == ["nothing"]
+        backend.answers = {**backend.answers, "count": np.float32([[0.2, 0.5]])}
+        assert [one["name"] for one in send(client, PICTURE, label="count").json()["results"]] == ["2", "1"]
 
 
 def test_results_have_the_lists_that_the_c4c_client_reads(client: TestClient) -> None:
