@@ -127,21 +127,6 @@ def mean_bin_error(confusion: np.ndarray, order: np.ndarray) -> float | None:
     return float((counts * np.abs(ranks[:, None] - ranks[None, :])).sum() / total) if total else None
 
 
-def average_precision(truth: np.ndarray, values: np.ndarray) -> float | None:
-    """Returns the sum over thresholds of precision times the recall that each adds; None where nothing is true.
-
-    Args:
-        truth: `[N]` bool.
-        values: `[N]`, higher for what is likelier true; equal ones share a threshold.
-    """
-    if not truth.any():
-        return None
-    order = np.argsort(-values, kind="stable")
-    found = np.cumsum(truth[order])
-    last = np.flatnonzero(np.append(np.diff(values[order]) != 0, True))  # of each run of equal values
-    return float((np.diff(found[last], prepend=0) * found[last] / (last + 1)).sum() / truth.sum())
-
-
 def bootstrap_interval(
     right: np.ndarray, groups: np.ndarray, *, draws: int = 2000, seed: int = 0
 ) -> tuple[float, float] | None:
