@@ -240,7 +240,7 @@ def _run(program: str, argv: Sequence[str] | None) -> int:
 
     from camtrap_tf.cli.main import main
 
-    return main(["legacy", program, *(sys.argv[1:] if argv is None else argv)])
+    return main(["legacy", program, *(sys.argv[1:] if argv is None else argv)], is_process=argv is None)
 
 
 def create_dataset_inventory(argv: Sequence[str] | None = None) -> int:

@@ -187,6 +187,16 @@ def test_logs_are_kept_once_work_begins(stage: Any, tmp_path: Path, begun: bool,
     assert not begun or "no good" in (tmp_path / "o" / "run_debug.log").read_text()
 
 
+def test_a_signal_ends_the_process_at_once(tmp_path: Path) -> None:
+    """Where the process is there for the command alone, nothing is taken down in order: no exit function runs."""
+    code = (
+        "import atexit, sys; from camtrap_tf.cli import main; atexit.register(print, 'in order'); "
+        "main._main = lambda argv: print('told') or 75; sys.exit(main.main())"
+    )
+    done = subprocess.run([sys.executable, "-c", code, "env"], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (75, "told\n", "")
+
+
 def test_log_folder_that_cannot_be_made(stage: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """An output folder that cannot be written to is a mistake that is found first."""
     (tmp_path / "file").write_text("")
