@@ -70,7 +70,7 @@ class HeadConfig(StageConfig):
 
     def given_head_types(self) -> dict[str, HeadType]:
         """Returns label type → kind of head, as far as given."""
-        return {label: kind for label, _, kind in (pair.rpartition("=") for pair in self.head_types)}  # type: ignore[misc]
+        return {label: kind for label, _, kind in (pair.rpartition("=") for pair in self.head_types)}  # type: ignore[misc]  # the pairs were checked when the settings were made
 
     @property
     def draws(self) -> bool:

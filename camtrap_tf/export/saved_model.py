@@ -182,6 +182,7 @@ def _signatures(bundle: Bundle, outputs: dict[str, OutputNames]) -> dict[str, An
     class_names = {label: list(bundle.mapping.names(label)) for label in bundle.labels}
 
     def named(probabilities: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Puts probabilities under the names of the outputs, classes beside them."""
         answers: dict[str, tf.Tensor] = {}
         for label, names in outputs.items():
             answers[names.scores] = probabilities[label]
@@ -189,12 +190,15 @@ def _signatures(bundle: Bundle, outputs: dict[str, OutputNames]) -> dict[str, An
         return answers
 
     def from_pixels(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Answers model inputs `[B, H, W, 3]`."""
         return named(probabilities_of(bundle.model, images))
 
     def from_encoded(encoded: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Answers picture files `[B]`."""
         return from_pixels(pictures_to_inputs(encoded, preprocessing))
 
     def from_frames(frames: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Answers the frames `[B, F]` of events."""
         return named(event_probabilities(bundle, frames))
 
     shape = [None, FRAMES_PER_STACK] if preprocessing.stacked else [None]

@@ -151,6 +151,7 @@ def _in_orders(
     """
 
     def only(orders: tuple[int, ...], value: tf.Tensor, idle: float) -> tf.Tensor:
+        """Returns `value` where the order that was drawn is one of these, else `idle`, which changes nothing."""
         active = tf.reduce_any([order == one for one in orders], axis=0)
         return tf.where(active, value, idle)
 

@@ -241,6 +241,7 @@ def stored_batches(
     """
 
     def rows() -> Iterable[Any]:
+        """Yields the JPEG of each picture, of stacked ones all frames."""
         for picture in pictures:
             frames = [picture] if isinstance(picture, bytes) else list(picture)
             yield [*frames, *[b""] * STACKED_FRAMES][:STACKED_FRAMES] if preprocessing.stacked else frames[0]
@@ -306,11 +307,13 @@ def _chunks(
     """
 
     def read(start: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Reads the chunk that begins at `start`."""
         records, frames, seeds = numbers(int(start))
         return np.array(shards.read_many(records), dtype=object), records.astype(np.int64), frames, seeds
 
     @_as_written
     def chunk(start: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """Reads the chunk that begins at `start`, as tensors of known shape."""
         types = (tf.string, tf.int64, tf.int32, tf.int32)
         serialised, records, frames, seeds = tf.numpy_function(read, [start], types, stateful=False)
         return (
@@ -374,6 +377,7 @@ def _guarded(jpegs: tf.Tensor, preprocessing: Preprocessing, window: tf.Tensor |
     whole = (tf.strings.substr(jpegs, 0 * size, 3 * tf.ones_like(size)) == b"\xff\xd8\xff") & (end == b"\xff\xd9")
 
     def decoded() -> tf.Tensor:
+        """Returns the model input `[H, W, 3]`."""
         if preprocessing.stacked:
             return stacked_input(jpegs, preprocessing, window=window)
         return jpeg_input(jpegs, preprocessing, window=window)

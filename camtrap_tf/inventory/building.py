@@ -216,6 +216,7 @@ def _build(source: Source, config: InventoryConfig) -> BuiltInventory:
     rejects: list[Reject] = []
 
     def records() -> Iterator[CaptureEvent]:
+        """Yields the records and puts rejects aside."""
         for entry in track(source.records(), total=None, description="Making records", unit="records"):
             if isinstance(entry, Reject):
                 rejects.append(entry)

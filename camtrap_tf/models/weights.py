@@ -19,6 +19,7 @@ def weighted_layers(model: keras.Model) -> dict[str, keras.layers.Layer]:
     found: list[keras.layers.Layer] = []
 
     def collect(container: keras.Model) -> None:
+        """Adds the layers with weights of a model."""
         for layer in container.layers:
             if isinstance(layer, keras.Model):
                 collect(layer)

@@ -174,6 +174,7 @@ def _load(config: PredictConfig) -> tuple[Bundle, Combining, Answers]:
     from camtrap_tf.prediction.sharing import SharedOut
 
     def read() -> Bundle:
+        """Reads the bundle as the settings say."""
         return Bundle.read(
             config.model_path,
             class_mapping_json=config.class_mapping_json,
@@ -199,6 +200,7 @@ def _reject_table(results: Path) -> Iterator[Callable[[Iterable[Reject]], Path |
         rows = None
 
         def add(rejects: Iterable[Reject]) -> Path | None:
+            """Adds rows; returns the table where it has any."""
             nonlocal rows
             for reject in rejects:
                 if rows is None:

@@ -185,16 +185,19 @@ def _add_error_replies(app: FastAPI) -> None:
 
     @app.exception_handler(RefusedError)
     async def refused(_: Request, err: RefusedError) -> JSONResponse:
+        """Replies to a request that is refused."""
         headers = {"Retry-After": "2"} if err.status == 503 else None
         return JSONResponse(err.as_json(), err.status, headers=headers)
 
     @app.exception_handler(CamtrapError)
     async def foreseen(_: Request, err: CamtrapError) -> JSONResponse:
+        """Replies where the model cannot answer."""
         log.error("%s", err)
         return JSONResponse(error_body("model_error", " ".join(str(err).split())), 500)
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, err: HTTPException) -> JSONResponse:
+        """Replies where there is no such page or method."""
         if err.status_code == 404:
             body = error_body(
                 "no_such_page",
@@ -206,5 +209,6 @@ def _add_error_replies(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def unforeseen(_: Request, err: Exception) -> JSONResponse:
+        """Replies to a bug; its traceback goes into the log alone."""
         log.error("Internal error: %s", type(err).__name__, exc_info=err)
         return JSONResponse(error_body("internal", "internal error; the log of the service says more"), 500)

@@ -238,6 +238,7 @@ def _joined(batches: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     valid = np.concatenate([batch["valid"].numpy() for batch in batches])
 
     def join(*parts: Any) -> np.ndarray:
+        """Joins parts and keeps the rows that could be decoded."""
         return np.concatenate([np.asarray(part) for part in parts])[valid]
 
     picked = [{key: batch[key] for key in ("images", "seeds", "records", "targets")} for batch in batches]

@@ -93,7 +93,7 @@ def _validation(work: Training, progress: Progress) -> dict[str, dict[str, float
 def _with_baseline(
     heads: Mapping[str, Mapping[str, float | None]], part: str, inputs: Inputs
 ) -> dict[str, dict[str, float | None]]:
-    mapping: LabelMapping = inputs.mapping  # type: ignore[assignment]
+    mapping: LabelMapping = inputs.mapping  # type: ignore[assignment]  # without one there would have been a problem
     counts = inputs.counts[part]
     return {
         label: {

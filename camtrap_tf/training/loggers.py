@@ -200,6 +200,7 @@ class _Wandb:
 
 def _started(kind: Callable[..., Any]) -> Callable[..., tuple[ScoreLogger, str]]:
     def start(folder: Path, project: str, settings: Mapping[str, str], known: str | None) -> tuple[ScoreLogger, str]:
+        """Begins or goes on with a run; returns it and its id."""
         made = kind(folder, project, settings, known)
         return made, made.id
 

@@ -63,6 +63,7 @@ def by_record(frames: Iterable[Frames], combining: Combining = MEAN) -> Iterator
 
 def _joined(one: Any, other: Any) -> Any:
     def join(left: dict[str, np.ndarray], right: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Joins rows of two batches."""
         return {label: np.concatenate([left[label], right[label]]) for label in left}
 
     return np.concatenate([one[0], other[0]]), join(one[1], other[1]), join(one[2], other[2])
@@ -133,6 +134,7 @@ def measure(
     measured = Measured(Scores({label: HeadScore((specs or {}).get(label, SOFTMAX)) for label in labels}, regularisation))
 
     def frames() -> Iterator[Frames]:
+        """Yields records, answers and targets of the pictures that could be decoded."""
         for batch in track(batches, total=None, description=description, unit="batches"):
             measured.errors.add(batch)
             usable = batch["valid"].numpy()

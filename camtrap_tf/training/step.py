@@ -237,6 +237,7 @@ class Stepper:
         """Returns what the loss of each head is divided by, for the part of one device."""
 
         def count(label: str, targets: tf.Tensor, mixture: Mixture | None) -> tf.Tensor:
+            """Returns what the loss of a head is divided by."""
             # What a head's loss is divided by does not depend on what the model answers.
             logits = tf.zeros([tf.shape(targets)[0], *self._model.output[label].shape[1:]])
             return self._head_loss(label, targets, logits, mixture)[1]
@@ -296,6 +297,7 @@ class Stepper:
         size = int(padded["images"].shape[0]) // replicas
 
         def part(context: tf.distribute.distribute_lib.ValueContext) -> Any:
+            """Returns the part of one device."""
             start = context.replica_id_in_sync_group * size
             return tf.nest.map_structure(lambda tensor: tensor[start : start + size], padded)
 

@@ -38,6 +38,7 @@ def train_step(targets: Any) -> Callable[[Any], Any]:
     optimizer.build(model.trainable_variables)
 
     def step(images: Any) -> Any:
+        """Takes a training step; returns the loss."""
         with tf.GradientTape() as tape:
             losses = keras.losses.sparse_categorical_crossentropy(targets, model(images, training=True))
             loss = tf.reduce_mean(losses)
@@ -59,6 +60,7 @@ def legacy_ways(seeds: Any) -> dict[str, Callable[[Any], Any]]:
         preprocessing = Preprocessing(output_height=SIDE, output_width=SIDE, rotate_by_angle=5, color_augmentation=colours)
 
         def vary(images: Any, preprocessing: Preprocessing = preprocessing) -> Any:
+            """Varies a batch."""
             return augment_batch(images, seeds, preprocessing)
 
         found[f"colours {colours}"] = tf.function(vary, autograph=False)
@@ -73,9 +75,11 @@ def strong_ways(seeds: Any) -> dict[str, Callable[[Any], Any]]:
     from camtrap_tf.input_pipeline.strong_augment import StrongAugmentation, mix_batch, strengthen_batch
 
     def ours(**settings: float) -> Callable[[Any], Any]:
+        """Returns the augmentation with these settings."""
         strong = StrongAugmentation(**settings)
 
         def vary(images: Any) -> Any:
+            """Varies a batch."""
             images = strengthen_batch(images, seeds, strong)
             return mix_batch(images, seeds, strong)[0] if strong.mixes else images
 

@@ -75,6 +75,7 @@ def decode_only(paths: list[Path]) -> Iterable[object]:
     import tensorflow as tf
 
     def decode(record: tf.Tensor) -> tf.Tensor:
+        """Returns the shape of the first picture."""
         _, lists = tf.io.parse_single_sequence_example(
             record, sequence_features={"images": tf.io.FixedLenSequenceFeature([], tf.string)}
         )

@@ -120,7 +120,7 @@ def answers_and_features(
         predicted.append(np.asarray(logits).argmax(axis=1))
         true.append(np.asarray(batch["targets"]["species"]))
         records.append(np.asarray(batch["records"]))
-    return tuple(map(np.concatenate, (predicted, true, features, records)))  # type: ignore[return-value]
+    return tuple(map(np.concatenate, (predicted, true, features, records)))  # type: ignore[return-value]  # four arrays, which map does not say
 
 
 def compare(name: str, root: Path, rows: list[Row]) -> bool:

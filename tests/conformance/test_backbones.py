@@ -95,6 +95,7 @@ def test_imagenet_out_of_reach(monkeypatch: pytest.MonkeyPatch, tmp_path: object
     """Where ImageNet weights cannot be fetched, the message names the file to place and the folder."""
 
     def offline(*_: object, **__: object) -> None:
+        """Fails like a download without a network."""
         raise OSError("no route")
 
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))

@@ -31,7 +31,7 @@ broken
 def csv_table(folder: Path, *, rows_are: str) -> CsvSource:
     """Returns the source of a table with good and bad rows."""
     (folder / "t.csv").write_text(TABLE, encoding="utf-8")
-    columns = CsvColumns(id="image", images=["dir"], labels=["species", "count"], meta=["location"], rows_are=rows_are)  # type: ignore[arg-type]
+    columns = CsvColumns(id="image", images=["dir"], labels=["species", "count"], meta=["location"], rows_are=rows_are)  # type: ignore[arg-type]  # parametrize gives plain texts
     return CsvSource(folder / "t.csv", columns)
 
 

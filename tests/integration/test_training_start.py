@@ -130,6 +130,7 @@ def test_disk_full_at_the_end_of_an_epoch(data: Path, used: Path, monkeypatch: p
     """Where a model cannot be written, one line says so; the checkpoint before stays, and the same command goes on."""
 
     def full(*_: Any, **__: Any) -> None:
+        """Fails like a full disk."""
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
@@ -146,6 +147,7 @@ def test_not_a_number_leaves_the_last_checkpoint(data: Path, used: Path, message
     true_step = Stepper.train
 
     def spoilt(self: Stepper, batch: Any) -> Any:
+        """Takes a step whose loss is not a number."""
         return true_step(self, batch) * float("nan")
 
     with pytest.MonkeyPatch.context() as patched:

@@ -25,6 +25,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     calls: list[Any] = []
 
     def init(**options: Any) -> Any:
+        """Begins a run that remembers what it is told."""
         calls.append(("init", options["project"]))
         return SimpleNamespace(
             id="w1",

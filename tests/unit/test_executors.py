@@ -43,6 +43,7 @@ def test_results_keep_the_order_and_look_ahead_is_bounded() -> None:
     drawn = []
 
     def tasks() -> Iterator[int]:
+        """Yields tasks and remembers which."""
         for number in range(12):
             drawn.append(number)
             yield number

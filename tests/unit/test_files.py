@@ -52,6 +52,7 @@ def test_an_error_leaves_nothing_behind(tmp_path: Path) -> None:
     write_bytes(tmp_path / "a", b"old")
 
     def fail() -> None:
+        """Fails half way."""
         with atomic_file(tmp_path / "a") as file:
             file.write(b"new")
             raise RuntimeError("power cut")
@@ -169,6 +170,7 @@ def test_a_folder_gets_its_name_when_it_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "out"
 
     def fail() -> None:
+        """Fails half way."""
         with finished_folder(path) as folder:
             (folder / "a").write_text("a")
             raise RuntimeError("power cut")

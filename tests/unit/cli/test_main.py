@@ -33,6 +33,7 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Any], Any]], l
     """Puts a function in the place of every stage; the configs that it gets are collected."""
 
     def put(function: Callable[[Any], Any]) -> list[Any]:
+        """Puts the function in place."""
         seen: list[Any] = []
         monkeypatch.setattr(Command, "function", lambda self: lambda config: (seen.append(config), function(config))[1])
         return seen
@@ -44,6 +45,7 @@ def fail(error: BaseException) -> Callable[[Any], Any]:
     """Returns a stage that raises."""
 
     def stage(config: Any) -> Any:
+        """Raises."""
         raise error
 
     return stage

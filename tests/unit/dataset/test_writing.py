@@ -408,6 +408,7 @@ def test_stopped_anywhere_and_run_again_gives_the_same_bytes(
     calls = 0
 
     def stopping(self: writing.Workplace, name: str) -> None:
+        """Puts a file in place, and is interrupted after some."""
         nonlocal calls
         calls += 1
         place(self, name)

@@ -121,6 +121,7 @@ def test_no_room_for_the_values(monkeypatch: pytest.MonkeyPatch) -> None:
     collected = AveragePrecisions(2)
 
     def full(*_: object) -> None:
+        """Fails like a full disk."""
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(collected, "_file", type("Full", (), {"seek": full, "write": full})())

@@ -30,7 +30,7 @@ def seeds(count: int) -> tf.Tensor:
 def make(**settings: object) -> Preprocessing:
     """Returns a preprocessing that varies nothing but what is said."""
     plain = {"rotate_by_angle": 0.0, "randomly_flip_horizontally": False, "color_augmentation": "none"}
-    return Preprocessing(output_height=HEIGHT, output_width=WIDTH, **(plain | settings))  # type: ignore[arg-type]
+    return Preprocessing(output_height=HEIGHT, output_width=WIDTH, **(plain | settings))  # type: ignore[arg-type]  # settings of several types
 
 
 FULL = make(rotate_by_angle=30.0, randomly_flip_horizontally=True, color_augmentation="full_randomized")
@@ -101,6 +101,7 @@ def in_hsv(change: Callable[[float, float, float], tuple[float, float, float]]) 
     """Returns a function that changes hue, saturation and value of every pixel."""
 
     def apply(image: np.ndarray) -> np.ndarray:
+        """Changes an image pixel by pixel."""
         flat = [colorsys.hsv_to_rgb(*change(*colorsys.rgb_to_hsv(*pixel))) for pixel in image.reshape(-1, 3).tolist()]
         return np.array(flat).reshape(image.shape)
 

@@ -270,6 +270,7 @@ def _xception(net: OldNetwork) -> Node:
         x = net.relu(net.norm(x, name=f"block1_conv{number}_bn"))
 
     def separable(x: Node, filters: int, name: str) -> Node:
+        """Adds a separable convolution and its normalisation."""
         return net.norm(net.separable(x, filters, name), name=f"{name}_bn")
 
     sizes = {2: (128, 128), 3: (256, 256), 4: (728, 728), **dict.fromkeys(range(5, 13), (728,) * 3), 13: (728, 1024)}
@@ -285,15 +286,18 @@ def _xception(net: OldNetwork) -> Node:
 
 def _inception_resnet(net: OldNetwork) -> Node:
     def unit(x: Node, filters: int, side: Any, stride: int = 1, padding: str = "same", name: str | None = None) -> Node:
+        """Adds a convolution, normalised and rectified."""
         x = net.conv(x, filters, side, stride, padding=padding, name=name)
         return net.relu(net.norm(x, scale=False, name=name and f"{name}_bn"))
 
     def branch(x: Node, *units: tuple[Any, ...]) -> Node:
+        """Adds units, one after the other."""
         for one in units:
             x = unit(x, *one)
         return x
 
     def residual(x: Node, scale: float, kind: str, number: int, *branches: tuple[tuple[Any, ...], ...]) -> Node:
+        """Adds branches to their input, scaled."""
         mixed = net.joined([branch(x, *units) for units in branches], f"{kind}_{number}_mixed")
         up = net.conv(mixed, x.value.shape[-1], 1, bias=True, name=f"{kind}_{number}_conv")
         x = net.add("Lambda", [x, up], x.value + scale * up.value, name=f"{kind}_{number}", arguments={"scale": scale})

@@ -47,7 +47,7 @@ def test_a_tie_goes_to_the_first_class() -> None:
 def test_unknown_mode_names_the_nearest() -> None:
     """A misspelt mode is refused with the one that was meant."""
     with pytest.raises(SettingError, match="did you mean 'mean'"):
-        combine(np.ones((1, 2)), "meen")  # type: ignore[arg-type]
+        combine(np.ones((1, 2)), "meen")  # type: ignore[arg-type]  # the mistake is the test
 
 
 def test_mean_of_logits_is_the_geometric_mean() -> None:

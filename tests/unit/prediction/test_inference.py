@@ -123,6 +123,7 @@ def test_an_error_in_the_source_is_raised() -> None:
     """An error while captures are listed reaches the caller as itself."""
 
     def broken() -> Iterator[Capture]:
+        """Ends in an error, or answers with what is no number."""
         yield Capture("e", ("absent.jpg",))
         raise LookupError("table ended")
 
@@ -136,6 +137,7 @@ def test_captures_are_read_as_they_are_needed(tmp_path: Path) -> None:
     read = 0
 
     def endless() -> Iterator[Capture]:
+        """Yields captures and counts them."""
         nonlocal read
         while read < 5000:
             read += 1
@@ -184,6 +186,7 @@ def test_a_broken_model_is_an_error(tmp_path: Path) -> None:
     """A model whose answers are NaN ends prediction and evaluation with one line, not with a table of NaN."""
 
     def broken(images: Any) -> Mapping[str, np.ndarray]:
+        """Ends in an error, or answers with what is no number."""
         return {"colour": np.full((len(images), 3), np.nan)}
 
     capture = Capture("e", tuple(write_coloured(tmp_path, red=RED).values()))

@@ -125,6 +125,7 @@ def test_nothing_appears_before_the_end(tmp_path: Path) -> None:
     """While records are written there is no table under its name, and after an error there is none at all."""
 
     def write_and_fail() -> None:
+        """Fails after the first record."""
         with open_table(tmp_path / "p.csv", file_type="csv", legacy=False, class_names=NAMES) as write:
             write(predicted())
             assert not (tmp_path / "p.csv").exists()

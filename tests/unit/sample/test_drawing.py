@@ -64,6 +64,7 @@ def test_an_interrupted_sample_is_finished_the_same(tiny: Path, tmp_path: Path, 
     real, drawn = drawing.draw_piece, []
 
     def stops(piece: drawing.Piece) -> int:
+        """Draws a piece; is interrupted at the sixth."""
         if len(drawn) == 5:
             raise KeyboardInterrupt
         drawn.append(piece)

@@ -111,6 +111,7 @@ def test_inference_runs_in_a_worker_thread(client: TestClient, backend: FakeBack
 
     @client.app.get("/loop")
     async def loop() -> None:
+        """Remembers the thread of the event loop."""
         loops.append(threading.current_thread())
 
     client.get("/loop")
@@ -192,6 +193,7 @@ def test_too_many_bytes_without_content_length(client: TestClient, backend: Fake
     """The limit holds while streaming, for a client that does not say how much it will send."""
 
     def endless() -> Iterator[bytes]:
+        """Yields an upload, piece by piece."""
         yield part("image", b"", filename="a.jpg")[:-2]
         for _ in range(40):
             yield b"x" * 10_000
@@ -233,6 +235,7 @@ def test_errors_of_the_model_are_one_line(
     """An exception while computing is a 500 in the same form, and says nothing of the inside."""
 
     def broken(_: object) -> None:
+        """Fails."""
         raise error
 
     monkeypatch.setattr(backend, "probabilities", broken)
