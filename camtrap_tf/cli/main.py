@@ -154,8 +154,12 @@ def parse(argv: Sequence[str]) -> Call:
         notices.insert(0, f"these are camera-trap-classifier's spellings; this command is now `camtrap {name}`")
     given = values_of(options, flags, command=name)
     yaml_path = given.pop(CONFIG_FLAG, None)
+    written: dict[str, Any] = {}
     if yaml_path is not None:
-        values |= read_yaml(Path(str(yaml_path)), flags)
+        written = read_yaml(Path(str(yaml_path)), flags)
+    if notice := legacy.leave_recipe(values, {**written, **given}):
+        notices.append(notice)
+    values |= written
     return Call(command, make_config(model, values | given, command=name), tuple(notices))
 
 

@@ -69,6 +69,20 @@ class Inputs:
     problems: list[CamtrapError] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
+    @property
+    def unseen(self) -> dict[str, np.ndarray]:
+        """Label type → `[C]` bool: classes without a training record. Sigmoid heads are left out."""
+        found = {}
+        for label in self.mapping.label_types if self.mapping is not None else ():
+            if self.specs[label].kind == "sigmoid":
+                continue
+            indices, counts = self.mapping.classes[label], self.counts["training"][label]
+            seen = {indices[name] for name, count in counts.items() if count and name in indices}
+            absent = np.array([index not in seen for index in range(len(self.mapping.names(label)))])
+            if absent.any():
+                found[label] = absent
+        return found
+
     def attempt(self, function: Callable[[], Value]) -> Value | None:
         """Returns what the function returns, or keeps its error."""
         try:

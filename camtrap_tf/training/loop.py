@@ -26,7 +26,7 @@ from camtrap_tf.logs import logger
 from camtrap_tf.models.heads import HeadSpec, blanks_of
 from camtrap_tf.models.metrics import HeadScore, Scores
 from camtrap_tf.prediction.aggregation import MEAN, Combining
-from camtrap_tf.training.callbacks import Best, EarlyStopping, Plateau, monitored
+from camtrap_tf.training.callbacks import Best, EarlyStopping, Plateau, judged, monitored
 from camtrap_tf.training.checkpoints import CheckpointClock, Checkpoints, Position
 from camtrap_tf.training.live import EpochDisplay
 from camtrap_tf.training.loggers import ScoreLoggers
@@ -125,6 +125,7 @@ class Training:
         specs: label type → what its head is.
         sampling: which examples an epoch is made of; None: each once.
         combining: how the answers to the frames of a record become one.
+        unseen: label type → `[C]` bool, classes without a training record, by which no epoch is judged.
         loggers: services that are told the scores.
         providers: name → what a checkpoint holds the state of and a resumed training restores, in this order.
     """
@@ -146,6 +147,7 @@ class Training:
     specs: Mapping[str, HeadSpec] = field(default_factory=dict)
     sampling: Sampling | None = None
     combining: Combining = MEAN
+    unseen: Mapping[str, np.ndarray] = field(default_factory=dict)
     loggers: ScoreLoggers | None = None
 
     @property
@@ -269,7 +271,8 @@ def _end_epoch(work: Training, progress: Progress, validation: tf.data.Dataset, 
     rate = rate_of(work.optimizer).base
     _report(work, number, trained, validated.scores, rate, progress)
     progress.epoch, progress.step, progress.errors = number, 0, InputErrors()
-    value = monitored(config.monitor, validated.scores, loss)
+    fair = judged(validated.scores, work.unseen)
+    value = monitored(config.monitor, fair, fair.total_loss(work.stepper.loss_weights))
     is_best = progress.best.update(value, epoch=number, loss=loss)
     if progress.stopping.update(value, patience=config.early_stopping_patience):
         patience = config.early_stopping_patience

@@ -42,7 +42,7 @@ from camtrap_tf.training.loop import Progress, Training, run_epochs
 from camtrap_tf.training.optimizers import rate_of
 from camtrap_tf.training.results import TrainResult
 from camtrap_tf.training.run_folder import RunFolder
-from camtrap_tf.training.schedules import freezes_batch_norm, steps_per_epoch
+from camtrap_tf.training.schedules import Thaw, freezes_batch_norm, steps_per_epoch
 from camtrap_tf.training.signals import SignalWatch
 from camtrap_tf.training.start_rule import settings_that_count
 from camtrap_tf.training.state import RateState, StateProvider, VariablesState, restore_optimizer
@@ -147,7 +147,7 @@ def _set_up(
         config, model, optimizer, stepper, preprocessing, inputs.mapping,
         inputs.shards["training"], inputs.shards["validation"], folder, facts, checkpoints, watch,
         {**info["versions"], "cores": available_cores(), "devices": list(inputs.devices)},
-        specs=inputs.specs, sampling=sampling, combining=combining,
+        specs=inputs.specs, sampling=sampling, combining=combining, unseen=inputs.unseen,
     )  # fmt: skip
     work.providers |= _providers(work, progress)
     return work, info
@@ -265,7 +265,8 @@ def starting_model(config: TrainConfig, inputs: Inputs, preprocessing: Preproces
 
 def _table(report: CopyReport, config: TrainConfig, inputs: Inputs) -> str:
     """Returns the table of what was taken over and what is trained."""
-    notes = [f"from epoch {config.head_epochs + 1} on"] if config.head_epochs else []
+    head_epochs = Thaw.from_config(config).head_epochs
+    notes = [f"from epoch {head_epochs + 1} on"] if head_epochs else []
     if freezes_batch_norm(config, fresh=inputs.start.mode == "fresh"):
         notes.append("batch normalisation frozen")
     note = "".join(f", {one}" for one in notes)

@@ -67,6 +67,18 @@ def ramp(step: Any, steps: int, *, start: int = 0) -> Any:
     return ops.clip((step - start + 1.0) / max(1, steps), 0.0, 1.0)
 
 
+def stage_scale(config: RatesConfig) -> float:
+    """Returns what the stages of a recipe (and its warm-up) are multiplied by: they take half of all epochs at most.
+
+    A recipe knows nothing of `--max-epochs`; without this, a short training would be over before all of the backbone thaws.
+    Stages that the user asks for by themselves stay as they are.
+    """
+    total = config.head_epochs + config.unfreeze_epochs
+    if not isinstance(config, TrainConfig) or not total or {"head_epochs", "unfreeze_epochs"} & config.model_fields_set:
+        return 1.0
+    return min(1.0, config.max_epochs / (2 * total))
+
+
 def rate_shape(config: RatesConfig, optimizer: Optimizer, *, epochs: int, epoch_steps: int) -> RateShape:
     """Returns the shape that the settings ask for.
 
@@ -77,9 +89,10 @@ def rate_shape(config: RatesConfig, optimizer: Optimizer, *, epochs: int, epoch_
         epoch_steps: steps in an epoch.
     """
     schedule = config.learning_rate_schedule
+    warmup = config.warmup_epochs * (1.0 if "warmup_epochs" in config.model_fields_set else stage_scale(config))
     return RateShape(
         schedule=("inverse" if optimizer == "sgd" else "constant") if schedule == "legacy" else schedule,
-        warmup_steps=round(config.warmup_epochs * epoch_steps),
+        warmup_steps=round(warmup * epoch_steps),
         total_steps=max(1, epochs * epoch_steps),
         every_steps=max(1, round(config.learning_rate_step_epochs * epoch_steps)),
         factor=config.learning_rate_step_factor,
@@ -111,10 +124,11 @@ class Thaw:
 
     @classmethod
     def from_config(cls, config: RatesConfig) -> Thaw:
-        """Returns what the settings ask for."""
+        """Returns what the settings ask for, in a short training less of each stage."""
+        scale = stage_scale(config)
         return cls(
-            head_epochs=config.head_epochs,
-            unfreeze_epochs=config.unfreeze_epochs,
+            head_epochs=round(scale * config.head_epochs),
+            unfreeze_epochs=round(scale * config.unfreeze_epochs),
             backbone_rate=config.backbone_rate,
             layer_decay=config.layer_decay,
         )
