@@ -99,6 +99,7 @@ def test_everything_read_is_used_or_rejected(make_source: Callable[[], Source]) 
 def test_rejects_say_why(make_source: Callable[[], Source]) -> None:
     """A reject has a place or an id, a unit, a reason code and a sentence, all of them writable."""
     _, rejects = split(make_source())
+    assert rejects
     for reject in rejects:
         assert reject.item or reject.id
         assert reject.unit in ("record", "picture")

@@ -19,7 +19,7 @@ from PIL import Image
 from camtrap_tf.config.delivery import EvaluateConfig, ExportConfig, PredictConfig
 from camtrap_tf.dataset.framing import frame
 from camtrap_tf.dataset.schema import encode_example
-from camtrap_tf.errors import LabelError, SettingError
+from camtrap_tf.errors import LabelError, ModelError, SettingError
 from camtrap_tf.evaluation.evaluate import evaluate
 from camtrap_tf.export.saved_model import export
 from camtrap_tf.labels import LabelMapping
@@ -180,7 +180,9 @@ def test_service_says_blank(trained: Path, tmp_path: Path) -> None:
     for number, species in enumerate(SETS):
         (folder / f"{number}.jpg").write_bytes(picture(species, 3, 900 + number))
     predict(PredictConfig(model_path=trained / "save", image_dir=folder, n_gpus=0, results_file=tmp_path / "out.json"))
-    for path, record in json.loads((tmp_path / "out.json").read_text()).items():
+    records = json.loads((tmp_path / "out.json").read_text())
+    assert len(records) == len(SETS)
+    for path, record in records.items():
         reply = client.post("/identify", files=[("image", ("a.jpg", (folder / Path(path).name).read_bytes()))]).json()
         first = reply["labels"]["species"][0]
         assert first["name"] == record["predictions_top"]["species"]
@@ -212,7 +214,7 @@ def test_other_kind_of_head_begins_anew(trained: Path, data: Path, tmp_path: Pat
         train(make_config(data, tmp_path, **changed, transfer_learning=True, max_epochs=1))
     assert "head species begins anew: sigmoid → softmax" in caplog.text
     assert re.search(r"head count +4 \(11-50, 2, 3, 51\+\) +yes", caplog.text)
-    with pytest.raises(Exception, match="'species' was a sigmoid head, not a softmax one"):
+    with pytest.raises(ModelError, match="'species' was a sigmoid head, not a softmax one"):
         train(make_config(data, tmp_path / "2", **changed, continue_training=True, max_epochs=20))
 
 
