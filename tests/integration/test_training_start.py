@@ -3,7 +3,6 @@
 import csv
 import errno
 import json
-import logging
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,21 +10,13 @@ from typing import Any
 import keras
 import pytest
 
-from camtrap_tf.config.training import TrainConfig
 from camtrap_tf.errors import CamtrapError, DatasetError, LabelError, ModelError, SettingError
 from camtrap_tf.models.locating import epoch_of
 from camtrap_tf.training.checkpoints import Position, listed
 from camtrap_tf.training.plan import Plan
-from camtrap_tf.training.results import TrainResult
 from camtrap_tf.training.step import Stepper
 from camtrap_tf.training.train import train
-from tests.unit.training.helpers import make_config, write_dataset
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Shards of lions and zebras."""
-    return write_dataset(tmp_path_factory.mktemp("data") / "tfr")
+from tests.unit.training.helpers import make_config, run, write_dataset
 
 
 @pytest.fixture(scope="module")
@@ -40,20 +31,6 @@ def once(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def used(once: Path, tmp_path: Path) -> Path:
     """A copy of it."""
     return Path(shutil.copytree(once, tmp_path / "used"))
-
-
-@pytest.fixture
-def messages(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    """What was logged."""
-    caplog.set_level(logging.INFO, "camtrap_tf")
-    return caplog
-
-
-def run(config: TrainConfig) -> TrainResult:
-    """Trains, and returns the result."""
-    result = train(config)
-    assert isinstance(result, TrainResult)
-    return result
 
 
 def epochs(folder: Path) -> list[str]:
