@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -191,3 +192,24 @@ def class_order(confusion: np.ndarray, *, limit: int | None = None) -> np.ndarra
 def _mean(values: np.ndarray) -> float | None:
     known = values[~np.isnan(values)]
     return float(known.mean()) if len(known) else None
+
+
+def class_row(name: str, of_class: ClassScores, index: int) -> dict[str, Any]:
+    """Returns the scores of a class as plain values, None where one is not defined."""
+    return {
+        "class": name,
+        "support": int(of_class.support[index]),
+        "predicted": int(of_class.predicted[index]),
+        "precision": _share(of_class.precision[index]),
+        "recall": _share(of_class.recall[index]),
+        "f1": _share(of_class.f1[index]),
+    }
+
+
+def as_list(interval: tuple[float, float] | None) -> list[float] | None:
+    """Returns an interval as JSON has it."""
+    return None if interval is None else list(interval)
+
+
+def _share(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

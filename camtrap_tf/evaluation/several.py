@@ -100,7 +100,7 @@ class SeveralTally:
             "unknown_classes": dict(self.unknown.most_common()),
             "accuracy": float(right.mean()) if labelled else None,
             "n_right": int(right.sum()),
-            "interval_95": _list(scores.wilson_interval(int(right.sum()), labelled)),
+            "interval_95": scores.as_list(scores.wilson_interval(int(right.sum()), labelled)),
             "interval_95_over_locations": _over_locations(right, numbers),
             "baseline": self._baseline(),
             "macro_f1": scores.macro_f1(of_class),
@@ -112,7 +112,8 @@ class SeveralTally:
             "blank": blank,
             "pictures": {"n_labelled": self._pictures, "accuracy": _ratio(self._pictures_right, self._pictures)},
             "per_class": [
-                {**_class_row(name, of_class, i), "average_precision": precision[i]} for i, name in enumerate(self.class_names)
+                {**scores.class_row(name, of_class, i), "average_precision": precision[i]}
+                for i, name in enumerate(self.class_names)
             ],
             "per_location": _per_location(right, numbers, locations),
         }
@@ -120,7 +121,7 @@ class SeveralTally:
     def _blank_row(self) -> dict[str, Any]:
         """Returns how records are done in which nothing is there; the answer is that where no class reaches one half."""
         columns = (self._blanks[i : i + 1] for i in range(3))
-        return _class_row(self._blank, scores.ClassScores(*_per_class(*columns)), 0)
+        return scores.class_row(self._blank, scores.ClassScores(*_per_class(*columns)), 0)
 
     def _baseline(self) -> dict[str, Any] | None:
         """Returns what always giving the most frequent set of classes would achieve; of equally frequent ones the least."""
@@ -135,7 +136,7 @@ class SeveralTally:
 
 
 def _over_locations(right: np.ndarray, numbers: np.ndarray) -> list[float] | None:
-    return _list(scores.bootstrap_interval(right, numbers)) if len(numbers) and (numbers >= 0).all() else None
+    return scores.as_list(scores.bootstrap_interval(right, numbers)) if len(numbers) and (numbers >= 0).all() else None
 
 
 def _per_location(right: np.ndarray, numbers: np.ndarray, names: Sequence[str]) -> list[dict[str, Any]]:
@@ -143,20 +144,9 @@ def _per_location(right: np.ndarray, numbers: np.ndarray, names: Sequence[str]) 
     for number in np.unique(numbers[numbers >= 0]):
         here = numbers == number
         n, n_right = int(here.sum()), int(right[here].sum())
-        interval = _list(scores.wilson_interval(n_right, n))
+        interval = scores.as_list(scores.wilson_interval(n_right, n))
         rows.append({"location": names[number], "n": n, "accuracy": n_right / n, "interval_95": interval})
     return sorted(rows, key=lambda row: (-row["n"], row["location"]))
-
-
-def _class_row(name: str, of_class: scores.ClassScores, index: int) -> dict[str, Any]:
-    return {
-        "class": name,
-        "support": int(of_class.support[index]),
-        "predicted": int(of_class.predicted[index]),
-        "precision": _share(of_class.precision[index]),
-        "recall": _share(of_class.recall[index]),
-        "f1": _share(of_class.f1[index]),
-    }
 
 
 def _per_class(support: np.ndarray, predicted: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -167,11 +157,3 @@ def _per_class(support: np.ndarray, predicted: np.ndarray, right: np.ndarray) ->
 
 def _ratio(part: float, whole: float) -> float | None:
     return float(part / whole) if whole else None
-
-
-def _share(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
-
-
-def _list(pair: tuple[float, float] | None) -> list[float] | None:
-    return None if pair is None else list(pair)
