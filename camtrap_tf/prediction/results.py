@@ -11,7 +11,7 @@ import numpy as np
 from camtrap_tf.prediction.aggregation import MEAN, Combining, combine_frames
 from camtrap_tf.records import Reject
 
-Status = Literal["ok", "partial", "failed"]
+Status = Literal["ok", "partial", "failed", "passed_over"]
 
 ERRORS_SHOWN = 3
 """Pictures of one record whose errors are spelt out in its row; the others are counted there."""
@@ -26,12 +26,14 @@ class Capture:
         paths: pictures in order, as they can be opened.
         problems: path → (reason, detail) for paths that are known to be unusable without opening them.
         meta_data: further columns of the table.
+        passed_over: (reason, detail) where it is a file of a folder that is no picture by its name; it has no paths.
     """
 
     id: str
     paths: tuple[str, ...]
     problems: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     meta_data: Mapping[str, str] = field(default_factory=dict)
+    passed_over: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class RecordPrediction:
         meta_data: as it came in.
         ground_truth: label type → class, or list of them for a sigmoid head, where it is known.
         problem: (reason code, detail) where the record itself is at fault, e.g. it has no picture.
+        passed_over: whether that is because it is a file that is no picture by its name.
     """
 
     id: str
@@ -70,10 +73,13 @@ class RecordPrediction:
     meta_data: Mapping[str, str] = field(default_factory=dict)
     ground_truth: Mapping[str, str | list[str]] | None = None
     problem: tuple[str, str] | None = None
+    passed_over: bool = False
 
     @property
     def status(self) -> Status:
-        """`ok`; `partial` where some pictures could not be used; `failed` where there is no prediction."""
+        """`ok`; `partial` where some pictures could not be used; `failed` where there is no prediction; `passed_over`."""
+        if self.passed_over:
+            return "passed_over"
         if not self.aggregated:
             return "failed"
         return "partial" if any(picture.problem for picture in self.pictures) else "ok"
@@ -91,7 +97,9 @@ class RecordPrediction:
         return "; ".join(said)
 
     def rejects(self) -> tuple[Reject, ...]:
-        """Returns a row of the rejects table for everything in this record that could not be used."""
+        """Returns a row of the rejects table for everything in this record that could not be used; none if passed over."""
+        if self.passed_over:
+            return ()
         if self.problem:
             return (Reject(self.id, self.id, "record", *self.problem),)
         return tuple(Reject(self.id, one.path, "picture", *one.problem) for one in self.pictures if one.problem)
@@ -99,6 +107,8 @@ class RecordPrediction:
 
 def record_prediction(capture: Capture, pictures: Sequence[PicturePrediction], combining: Combining = MEAN) -> RecordPrediction:
     """Returns the prediction of a capture whose pictures are judged one by one; unusable ones are left out of it."""
+    if capture.passed_over:
+        return _passed_over(capture)
     answers = [picture.logits if combining.of_logits else picture.probabilities for picture in pictures]
     aggregated = combine_frames(answers, combining)
     return RecordPrediction(capture.id, tuple(pictures), aggregated, capture.meta_data, problem=_without_picture(capture))
@@ -114,8 +124,14 @@ def stacked_prediction(
         pictures: one per picture; those in use have no probabilities of their own.
         probabilities: label type → `[C]` of the whole capture; empty where no picture could be used.
     """
+    if capture.passed_over:
+        return _passed_over(capture)
     shared = tuple(PicturePrediction(one.path, {} if one.problem else probabilities, one.problem) for one in pictures)
     return RecordPrediction(capture.id, shared, dict(probabilities), capture.meta_data, problem=_without_picture(capture))
+
+
+def _passed_over(capture: Capture) -> RecordPrediction:
+    return RecordPrediction(capture.id, (), {}, capture.meta_data, problem=capture.passed_over, passed_over=True)
 
 
 def _without_picture(capture: Capture) -> tuple[str, str] | None:
