@@ -17,6 +17,9 @@ from camtrap_tf.errors import LabelError, SettingError, suggestion
 from camtrap_tf.inventory.table import Inventory
 from camtrap_tf.labels import LabelMapping
 
+_ABSENT_NAMED = 3
+"""Classes that a warning names for each split and label type."""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -62,7 +65,7 @@ def curate(inventory: Inventory, config: DatasetConfig) -> Curated:
     warnings = leakage_warnings(selected, splits, group_field=group_field, split_field=config.split_by_meta)
     if config.balanced_sampling_min:
         selected, splits = _balance(selected, splits, config, steps)
-    warnings += _empty_splits(splits, config)
+    warnings += _empty_splits(splits, config) + _absent_classes(selected, splits, mapping)
     return Curated(selected, tuple(splits), mapping, tuple(steps), group_field, tuple(warnings))
 
 
@@ -127,3 +130,16 @@ def _empty_splits(splits: list[str], config: DatasetConfig) -> list[str]:
         name for name, share in zip(config.split_names, config.split_percent, strict=True) if share > 0 and not counts[name]
     ]
     return [f"split {name!r} has no record; there are too few records or groups for its share" for name in empty]
+
+
+def _absent_classes(inventory: Inventory, splits: list[str], mapping: LabelMapping) -> list[str]:
+    """Returns one line that names the first classes that a split with records has none of; none where all are everywhere."""
+    said = []
+    for split in sorted(set(splits)):
+        counts = inventory.take(np.flatnonzero(np.array(splits) == split)).label_counts()
+        for label in mapping.label_types:
+            absent = [name for name in mapping.names(label) if not counts.get(label, {}).get(name)]
+            if absent:
+                more = f" and {len(absent) - _ABSENT_NAMED} more" if len(absent) > _ABSENT_NAMED else ""
+                said.append(f"{split} has no {label} {', '.join(absent[:_ABSENT_NAMED])}{more}")
+    return [f"classes without a record in a split: {'; '.join(said)}"] if said else []
