@@ -18,7 +18,7 @@ from camtrap_tf.config.inventory import (
     JsonInventoryConfig,
     PantheraInventoryConfig,
 )
-from camtrap_tf.errors import SettingError, SourceError
+from camtrap_tf.errors import SettingError, SourceError, counted
 from camtrap_tf.files import check_writable, writable_folder, write_csv
 from camtrap_tf.inventory.columns import table_of
 from camtrap_tf.inventory.merging import merge
@@ -71,7 +71,7 @@ class BuiltInventory:
         if self.dropped:
             lines.append(f"{records} records = {len(self.inventory)} kept + {len(self.dropped)} dropped for a missing label")
         pictures, labels = self.inventory.picture_count(), ", ".join(self.inventory.label_types)
-        lines.append(f"{self.path}: {len(self.inventory)} records, {pictures} pictures, labels: {labels}")
+        lines.append(f"{self.path}: {counted(len(self.inventory), 'record')}, {counted(pictures, 'picture')}, labels: {labels}")
         if self.rejects or self.dropped:
             lines.append(f"{rejects_path(self.path)}: what is not in it, and why")
         return "\n".join(lines)
@@ -151,7 +151,7 @@ class MergedInventory:
 
     def text(self) -> str:
         """Returns the summary for a person."""
-        lines = [f"{path}: {records} records, {rejects} rejected" for path, records, rejects in self.sizes]
+        lines = [f"{path}: {counted(records, 'record')}, {rejects} rejected" for path, records, rejects in self.sizes]
         total = sum(records for _, records, _ in self.sizes)
         again = total - len(self.inventory)
         lines.append(f"{self.path}: {total} records = {len(self.inventory)} kept + {again} that were there already")
@@ -180,7 +180,7 @@ class InspectedInventory:
         inventory = self.inventory
         several = int(np.sum(inventory.observation_counts() > 1))
         lines = [
-            f"{self.path}: {len(inventory)} records, {inventory.picture_count()} pictures, "
+            f"{self.path}: {counted(len(inventory), 'record')}, {counted(inventory.picture_count(), 'picture')}, "
             f"{several} records with several observations, {len(inventory.rejects)} entries rejected"
             + reasons_text(inventory.rejects)
         ]
