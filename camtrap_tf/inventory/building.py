@@ -64,12 +64,14 @@ class BuiltInventory:
         records = len(self.inventory) + len(self.dropped)
         used = self.read - len(self.rejects)
         lines = [
-            f"{self.source}: {self.read} {self.unit} read = {used} in {records} records + {len(self.rejects)} rejected"
-            + reasons_text(self.rejects)
+            f"{self.source}: {self.read} {self.unit} read = {used} in {counted(records, 'record')} + "
+            f"{len(self.rejects)} rejected" + reasons_text(self.rejects)
         ]
         lines.extend(self.notes)
         if self.dropped:
-            lines.append(f"{records} records = {len(self.inventory)} kept + {len(self.dropped)} dropped for a missing label")
+            lines.append(
+                f"{counted(records, 'record')} = {len(self.inventory)} kept + {len(self.dropped)} dropped for a missing label"
+            )
         pictures, labels = self.inventory.picture_count(), ", ".join(self.inventory.label_types)
         lines.append(f"{self.path}: {counted(len(self.inventory), 'record')}, {counted(pictures, 'picture')}, labels: {labels}")
         if self.rejects or self.dropped:
@@ -186,7 +188,7 @@ class InspectedInventory:
         ]
         for field in inventory.meta_fields:
             values = [value for value in inventory.meta(field) if value]
-            lines.append(f"meta data {field}: {len(set(values))} values in {len(values)} records")
+            lines.append(f"meta data {field}: {counted(len(set(values)), 'value')} in {counted(len(values), 'record')}")
         return "\n".join([*lines, *label_lines(inventory)])
 
 
@@ -195,7 +197,8 @@ def label_lines(inventory: Inventory) -> Iterator[str]:
     observations = int(inventory.observation_counts().sum())
     for label, counts in inventory.label_counts().items():
         known = sum(counts.values())
-        yield f"label {label}: {len(counts)} classes in {known} observations, {observations - known} missing"
+        classes = counted(len(counts), "class", "es")
+        yield f"label {label}: {classes} in {counted(known, 'observation')}, {observations - known} missing"
         for name, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
             yield f"  {count:>9} {100 * count / known:6.2f} %  {name}"
 
