@@ -166,7 +166,7 @@ def find(verb: str, following: str | None) -> tuple[Command, int]:
     members = group(verb)
     if verb.startswith("-"):
         wanted = suggestion(verb, OWN_FLAGS).replace("choose from: ", "before the command there are ")
-        raise SettingError(f"camtrap: no flag {verb!r}{wanted} (`camtrap --help` lists the commands)")
+        raise SettingError(f"no flag {verb!r}{wanted} (`camtrap --help` lists the commands)")
     if not members:
         raise SettingError(f"no command {verb!r}{suggestion(verb, (*verbs(), 'legacy'))} (`camtrap --help` lists them)")
     if following is None or following.startswith("-"):
