@@ -80,9 +80,12 @@ def test_work_that_is_given_up_ends_at_once() -> None:
 
 
 INTERRUPTED = """
+import signal
+
 from camtrap_tf.executors import map_in_processes
 from tests.unit.test_executors import nap
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start background work deaf to it, tests among it
 print("begun", flush=True)
 try:
     list(map_in_processes(nap, [60.0] * 4, workers=2))
