@@ -83,12 +83,16 @@ def read_json(path: Path, *, what: str = "JSON file", object_hook: Callable[[dic
     Raises:
         SourceError: it is absent, not UTF-8, or not JSON.
     """
+    text = ""
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"), object_hook=object_hook)
+        text = path.read_text(encoding="utf-8-sig")
+        return json.loads(text, object_hook=object_hook)
     except FileNotFoundError as err:
         raise SourceError(f"{path}: no such {what}; check the path") from err
     except json.JSONDecodeError as err:
-        raise SourceError(f"{path}: not a {what}: {err.msg} in line {err.lineno}, column {err.colno}") from err
+        cut_off = err.msg.startswith("Unterminated string") or err.pos >= len(text.rstrip()) - 1
+        cut = "; the file seems to be cut off" if cut_off else ""
+        raise SourceError(f"{path}: not a {what}: {err.msg} in line {err.lineno}, column {err.colno}{cut}") from err
     except (OSError, ValueError, RecursionError) as err:
         raise SourceError(f"{path}: cannot be read as a {what}: {err}") from err
 

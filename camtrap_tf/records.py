@@ -127,7 +127,7 @@ class Reject:
     Attributes:
         id: record it belongs to (empty where it never became one).
         item: the row, picture path or file.
-        unit: `record` or `picture`.
+        unit: `record`, `picture` or `observation`.
         reason: short code, e.g. `no_picture`, `truncated`.
         detail: one sentence for a person.
     """
