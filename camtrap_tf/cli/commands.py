@@ -86,6 +86,47 @@ COMMANDS: tuple[Command, ...] = (
         stage="inventory.building:inspect_inventory",
     ),
     Command(
+        words=("cct", "validate"), config="config.cct:CctValidateConfig", stage="cct.validating:validate_file", first="path"
+    ),
+    Command(words=("cct", "clean"), config="config.cct:CctCleanConfig", stage="cct.cleaning:clean_file", first="path"),
+    Command(words=("cct", "combine"), config="config.cct:CctCombineConfig", stage="cct.combining:combine_files"),
+    Command(words=("cct", "counts"), config="config.cct:CctCountsConfig", stage="cct.counting:count_file", first="path"),
+    Command(
+        words=("cct", "categories"),
+        config="config.cct:CctCategoriesConfig",
+        stage="cct.categories:change_categories",
+        first="path",
+    ),
+    Command(
+        words=("cct", "category-map"),
+        config="config.cct:CctCategoryMapConfig",
+        stage="cct.categories:write_category_map",
+        first="path",
+    ),
+    Command(
+        words=("cct", "subsample"), config="config.cct:CctSubsampleConfig", stage="cct.sampling:subsample_file", first="path"
+    ),
+    Command(words=("cct", "drop"), config="config.cct:CctDropConfig", stage="cct.sampling:drop_from_file", first="path"),
+    Command(words=("cct", "split"), config="config.cct:CctSplitConfig", stage="cct.splitting:split_file", first="path"),
+    Command(
+        words=("cct", "locations-with"),
+        config="config.cct:CctLocationsConfig",
+        stage="cct.counting:find_locations",
+        first="path",
+    ),
+    Command(
+        words=("cct", "to-md"),
+        config="config.cct:CctToMegadetectorConfig",
+        stage="cct.megadetector:to_megadetector_file",
+        first="path",
+    ),
+    Command(
+        words=("cct", "from-md"),
+        config="config.cct:CctFromMegadetectorConfig",
+        stage="cct.megadetector:from_megadetector_file",
+        first="path",
+    ),
+    Command(
         words=("dataset", "create"),
         config="config.dataset:DatasetConfig",
         stage="dataset.writing:create_dataset",
