@@ -7,7 +7,10 @@ asked about what it was taught.
 from __future__ import annotations
 
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -107,13 +110,25 @@ def read_stored(path: Path, form: StoredForm) -> bytes:
     Raises:
         PictureError: as `to_stored_form`, and `missing_file` or `unreadable` where the file cannot be opened.
     """
+    with open_picture(path) as file:
+        data = file.read()
+    return to_stored_form(data, form)
+
+
+@contextmanager
+def open_picture(path: Path) -> Iterator[BufferedReader]:
+    """Opens a picture file for reading.
+
+    Raises:
+        PictureError: `missing_file`, or `unreadable` where it cannot be opened or read, or is no file.
+    """
     try:
         # A pipe or device under a picture's name would block or never end.
         if not stat.S_ISREG(path.stat().st_mode):
             raise PictureError("unreadable", "not a file")
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            yield file
     except (FileNotFoundError, NotADirectoryError) as err:
         raise PictureError("missing_file", "no such file") from err
     except OSError as err:
         raise PictureError("unreadable", err.strerror or type(err).__name__) from err
-    return to_stored_form(data, form)

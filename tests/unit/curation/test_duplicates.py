@@ -1,0 +1,122 @@
+"""Pictures that are in two groups."""
+
+from __future__ import annotations
+
+import io
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from camtrap_tf.curation.duplicates import (
+    Pair,
+    correlation,
+    exact_pairs,
+    join_groups,
+    near_pairs,
+    node_pairs,
+    perceptual_pairs,
+    refuse_too_large,
+)
+from camtrap_tf.curation.picture_hashes import PictureHashes
+from camtrap_tf.errors import SettingError
+from tests.factories import make_jpeg
+
+
+def hashes(sha256: str, *, paths: list[str] | None = None, phash: list[str] | None = None) -> PictureHashes:
+    """Returns pictures, one per record, named by a letter each that stands for its digest; `-` has none."""
+    digests = np.asarray([b"" if one == "-" else one.encode() * 64 for one in sha256], "S64")
+    perceptual = np.asarray([one.encode() for one in phash or [""] * len(sha256)], "S16")
+    names = pa.array(paths or [f"{i}.jpg" for i in range(len(sha256))])
+    return PictureHashes(np.arange(len(sha256)), names, digests, perceptual, 0, 0, {})
+
+
+def pair(one: int, other: int) -> Pair:
+    """Returns a pair that ties two groups."""
+    return Pair("exact", (f"{one}.jpg", f"{other}.jpg"), (one, other), (one, other))
+
+
+def test_equal_bytes_in_two_groups_are_pairs() -> None:
+    """Within one group they are not; each further group is tied to the first; no digest, no pair."""
+    found = exact_pairs(hashes("abaab-c-"), np.asarray([0, 0, 0, 1, 2, 2, 3, 3]))
+    assert [(one.pictures, one.groups) for one in found] == [
+        (("0.jpg", "3.jpg"), (0, 1)),
+        (("1.jpg", "4.jpg"), (0, 2)),
+    ]
+    three = exact_pairs(hashes("xxx"), np.asarray([2, 0, 1]))
+    assert [one.groups for one in three] == [(0, 1), (0, 2)]
+
+
+def test_near_pairs_are_those_of_brute_force() -> None:
+    """All pairs at most four bits apart are found, none further apart, wherever the bits are."""
+    draw = np.random.default_rng(0)
+    base = draw.integers(0, 2**63, 150, np.uint64) * np.uint64(2)
+    values = set(base.tolist())
+    for value, flips in zip(base.tolist() * 3, itertools.cycle(range(1, 7)), strict=False):
+        for bit in draw.choice(64, flips, replace=False).tolist():
+            value ^= 1 << bit
+        values.add(value)
+    array = np.asarray(sorted(values), np.uint64)
+    expected = {
+        (i, j) for i, j in itertools.combinations(range(len(array)), 2) if (int(array[i]) ^ int(array[j])).bit_count() <= 4
+    }
+    assert len(expected) > 100
+    assert {tuple(one) for one in near_pairs(array).tolist()} == expected
+
+
+def test_equal_hashes_pair_too() -> None:
+    """A value that is there several times pairs with itself and with each near one."""
+    assert set(node_pairs(np.asarray([7, 7, 7, 6], np.uint64)[[3, 0, 1, 2]])) == {
+        (0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)
+    }  # fmt: skip
+
+
+def test_correlation_is_that_of_numpy() -> None:
+    """And 0 for a flat picture."""
+    draw = np.random.default_rng(1)
+    one, other = draw.integers(0, 256, (2, 32, 32), np.uint8)
+    assert correlation(one, other) == pytest.approx(np.corrcoef(one.ravel(), other.ravel())[0, 1])
+    assert correlation(one, np.full((32, 32), 9, np.uint8)) == 0
+
+
+def test_near_hashes_count_only_where_the_pictures_correlate(tmp_path: Path) -> None:
+    """A copy of another quality is a pair; another picture with the same hash is not, nor one that is gone."""
+    original = Image.open(io.BytesIO(make_jpeg(seed=1)))
+    original.save(tmp_path / "a.jpg", quality=95)
+    original.save(tmp_path / "copy.jpg", quality=50)
+    (tmp_path / "other.jpg").write_bytes(make_jpeg(seed=2))
+    names = ["a.jpg", "copy.jpg", "other.jpg", "gone.jpg"]
+    some = hashes("abcd", paths=names, phash=["00000000000000f0", "00000000000000ff"] + ["00000000000000f0"] * 2)
+    found = perceptual_pairs(some, np.arange(4), root=tmp_path, max_pixels=10**6, workers=1)
+    assert [(one.pictures, one.bits) for one in found.pairs] == [(("a.jpg", "copy.jpg"), 4)]
+    assert found.pairs[0].correlation == pytest.approx(1, abs=0.05)
+    assert (found.unlike, found.not_compared) == (2, 3)
+    together = perceptual_pairs(some, np.zeros(4, np.int64), root=tmp_path, max_pixels=10**6, workers=1)
+    assert together.pairs == []
+
+
+def test_pairs_tie_groups_in_chains() -> None:
+    """What is connected, over however many pairs, is one group."""
+    joined = join_groups(6, [pair(4, 2), pair(2, 5), pair(5, 4), pair(0, 1)], np.full(6, -1))
+    assert joined.joined.tolist() == [0, 0, 1, 2, 1, 1]
+    assert joined.members() == {0: [0, 1], 1: [2, 4, 5]}
+    assert len(joined.links) == 3
+
+
+def test_groups_settled_apart_stay_apart() -> None:
+    """The pair is listed; a free group goes with the first it is tied to, and that settles it."""
+    joined = join_groups(3, [pair(0, 2), pair(1, 2)], np.asarray([0, 1, -1]))
+    assert joined.joined.tolist() == [0, 1, 0]
+    assert joined.kept_apart == (pair(1, 2),)
+
+
+def test_a_joined_group_that_is_too_large_is_an_error() -> None:
+    """The message names the chain."""
+    joined = join_groups(5, [pair(0, 1), pair(1, 3)], np.full(5, -1))
+    records = np.asarray([10, 5, 40, 10, 35])
+    refuse_too_large(joined, "abcde", records, 0.25)
+    with pytest.raises(SettingError, match=r"3 groups with 25% .*0.jpg \(a\) is 1.jpg \(b\); 1.jpg \(b\) is 3.jpg \(d\);"):
+        refuse_too_large(joined, "abcde", records, 0.2)
