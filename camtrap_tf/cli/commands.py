@@ -76,6 +76,24 @@ COMMANDS: tuple[Command, ...] = (
         logs_to="export_path",
     ),
     Command(
+        words=("inventory", "coco"),
+        config="config.picture_sources:CocoInventoryConfig",
+        stage="inventory.building_from_standards:build_from_coco",
+        logs_to="export_path",
+    ),
+    Command(
+        words=("inventory", "classification-csv"),
+        config="config.classification:ClassificationCsvInventoryConfig",
+        stage="inventory.building_from_crops:build_from_classification_csv",
+        logs_to="export_path",
+    ),
+    Command(
+        words=("inventory", "queried-images"),
+        config="config.classification:QueriedImagesInventoryConfig",
+        stage="inventory.building_from_crops:build_from_queried_images",
+        logs_to="export_path",
+    ),
+    Command(
         words=("inventory", "merge"),
         config="config.inventory:InventoryMergeConfig",
         stage="inventory.building:merge_inventories",
@@ -127,6 +145,37 @@ COMMANDS: tuple[Command, ...] = (
         first="path",
     ),
     Command(
+        words=("cct", "to-inventory"),
+        config="config.picture_sources:CocoInventoryConfig",
+        stage="inventory.building_from_standards:build_from_coco",
+        logs_to="export_path",
+        first="path",
+    ),
+    Command(
+        words=("classification", "create"),
+        config="config.classification:ClassificationConfig",
+        stage="curation.classification_sets:make_classification_set",
+        first="output_dir",
+    ),
+    Command(
+        words=("classification", "inspect"),
+        config="config.classification:ClassificationInspectConfig",
+        stage="curation.classification_report:inspect_classification_set",
+        first="path",
+    ),
+    Command(
+        words=("classification", "queried-images"),
+        config="config.classification:QueriedImagesConfig",
+        stage="curation.queried_images:make_queried_images",
+        first="path",
+    ),
+    Command(
+        words=("classification", "label-spec"),
+        config="config.classification:LabelSpecConfig",
+        stage="curation.label_specs:convert_label_spec",
+        first="path",
+    ),
+    Command(
         words=("dataset", "create"),
         config="config.dataset:DatasetConfig",
         stage="dataset.writing:create_dataset",
@@ -141,6 +190,12 @@ COMMANDS: tuple[Command, ...] = (
         words=("dataset", "preview"),
         config="config.variation:PreviewConfig",
         stage="input_pipeline.preview:preview",
+    ),
+    Command(
+        words=("split",),
+        config="config.splits:SplitConfig",
+        stage="curation.split_stage:split",
+        logs_to="output_dir",
     ),
     Command(
         words=("labels", "merge"),

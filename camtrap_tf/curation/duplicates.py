@@ -79,7 +79,7 @@ def exact_pairs(hashes: PictureHashes, groups: Ints) -> list[Pair]:
     """
     places = np.flatnonzero(hashes.sha256 != b"")
     of_group = groups[hashes.record[places]]
-    order = np.lexsort((places, of_group, hashes.sha256[places]))
+    order = np.lexsort((places, hashes.rank[places], of_group, hashes.sha256[places]))
     digests, in_group, sorted_places = hashes.sha256[places][order], of_group[order], places[order]
     new = np.ones(len(order), bool)
     new[1:] = (digests[1:] != digests[:-1]) | (in_group[1:] != in_group[:-1])
@@ -108,7 +108,7 @@ def perceptual_pairs(
     """
     places = np.flatnonzero(hashes.phash != b"")
     values = np.fromiter((int(one, 16) for one in hashes.phash[places].tolist()), np.uint64, len(places))
-    order = np.lexsort((places, groups[hashes.record[places]], values))
+    order = np.lexsort((places, hashes.rank[places], groups[hashes.record[places]], values))
     values, places = values[order], places[order]
     of_group = groups[hashes.record[places]]
     new = np.ones(len(order), bool)

@@ -42,6 +42,7 @@ class PictureHashes:
     Attributes:
         record: `[pictures]`, row of the record that each picture belongs to.
         paths: `[pictures]`, as the inventory gives them.
+        rank: `[pictures]`, ascending by record id, so that the order of records does not show.
         sha256: `[pictures]`, hexadecimal; empty where there is none.
         phash: `[pictures]`, hexadecimal; empty where there is none.
         looked_at: pictures whose files were read now; the hashes of the others were there, or were not needed.
@@ -51,6 +52,7 @@ class PictureHashes:
 
     record: npt.NDArray[np.int64]
     paths: pa.Array
+    rank: npt.NDArray[np.int64]
     sha256: npt.NDArray[np.bytes_]
     phash: npt.NDArray[np.bytes_]
     looked_at: int
@@ -117,7 +119,8 @@ def hash_pictures(
             phash[place] = (fingerprint.phash or "").encode()
             if fingerprint.reason:
                 unusable[fingerprint.reason] += 1
-    return PictureHashes(record, paths, sha256, phash, looked_at, reused, dict(unusable))
+    rank = np.argsort(np.asarray(pc.sort_indices(inventory.table["id"]), np.int64))[record]
+    return PictureHashes(record, paths, rank, sha256, phash, looked_at, reused, dict(unusable))
 
 
 def _known(inventory: Inventory, field: str, record: npt.NDArray[np.int64]) -> npt.NDArray[np.bytes_]:

@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 
 from camtrap_tf.config.dataset import DatasetConfig
 from camtrap_tf.curation.curating import Curated, curate
+from camtrap_tf.curation.split_files import write_split_files
 from camtrap_tf.dataset.conversion import Chunk, Converted, chunk_of, convert_chunk, read_picture
 from camtrap_tf.dataset.framing import HEADER_BYTES
 from camtrap_tf.dataset.manifest import (
@@ -46,6 +47,9 @@ from camtrap_tf.records import REJECT_COLUMNS, Reject
 
 RECORDS_PER_CHUNK = 16
 """Small enough that all workers share even one shard, large enough that passing chunks around costs little."""
+
+SPLITS_FOLDER = "splits"
+"""Folder, beside the shards, of the files that tell of the splits."""
 
 JUDGED_FROM_PICTURES = 20
 """The share of rejected pictures is judged from this many on, and at the end."""
@@ -82,7 +86,7 @@ def plan_dataset(config: DatasetConfig) -> DatasetPlan:
     absent = [f"--inventory {config.inventory}"] if not config.inventory.is_file() else []
     if config.image_root_path is not None and not config.image_root_path.is_dir():
         absent.append(f"--image-root-path {config.image_root_path}")
-    curated = curate(Inventory.read(config.inventory), config) if config.inventory.is_file() else None
+    curated = curate(Inventory.read(config.inventory), config, read_files=False) if config.inventory.is_file() else None
     shards = _plan(curated, config) if curated is not None else ()
     workers = config.workers or available_cores()
     return DatasetPlan(plan_text(config, StoredForm.from_config(config), curated, shards, absent, workers), bool(absent))
@@ -339,6 +343,10 @@ def _finish(
     _write_rejects(rejects, place)
     curated.mapping.write(place.partial / LABEL_MAPPING_NAME)
     place.place(LABEL_MAPPING_NAME)
+    if curated.splitting is not None:
+        written = write_split_files(curated.splitting, place.folder / SPLITS_FOLDER)
+        if written.moved:
+            _log.warning(written.moved)
     manifest = _manifest(finished, rejects, curated, config, place, parent)
     manifest.write(place.partial)
     place.finish_dataset()

@@ -31,7 +31,7 @@ def hashes(sha256: str, *, paths: list[str] | None = None, phash: list[str] | No
     digests = np.asarray([b"" if one == "-" else one.encode() * 64 for one in sha256], "S64")
     perceptual = np.asarray([one.encode() for one in phash or [""] * len(sha256)], "S16")
     names = pa.array(paths or [f"{i}.jpg" for i in range(len(sha256))])
-    return PictureHashes(np.arange(len(sha256)), names, digests, perceptual, 0, 0, {})
+    return PictureHashes(np.arange(len(sha256)), names, np.arange(len(sha256)), digests, perceptual, 0, 0, {})
 
 
 def pair(one: int, other: int) -> Pair:
