@@ -8,7 +8,6 @@ from pathlib import PurePosixPath
 
 from camtrap_tf.cct.boxes_of_annotations import clipped, limits_of, overhang, size_of, with_sizes
 from camtrap_tf.cct.working import (
-    UNKNOWN_LOCATION,
     CctChange,
     CctWritten,
     check_known,
@@ -25,6 +24,7 @@ from camtrap_tf.detections.boxes import SLACK, SLACK_PX, BoxError, checked_box
 from camtrap_tf.files import require_folder
 from camtrap_tf.records import Reject
 from camtrap_tf.sources.cct_document import CctDocument, Entry, text_of
+from camtrap_tf.sources.split_files import UNKNOWN_LOCATION
 
 Refusal = tuple[str, str]
 """Reason code and one sentence."""

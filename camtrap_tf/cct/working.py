@@ -12,13 +12,11 @@ from camtrap_tf.errors import SettingError, suggestion
 from camtrap_tf.files import writable_folder, write_csv
 from camtrap_tf.records import REJECT_COLUMNS, Reject
 from camtrap_tf.sources.cct_document import CctDocument, Entry, text_of
+from camtrap_tf.sources.split_files import UNKNOWN_LOCATION
 
 EMPTY = "empty"
 EMPTY_NAMES = frozenset(("empty", "blank"))
 """Names, in lower case, of the category of pictures with nothing in them."""
-
-UNKNOWN_LOCATION = "unknown_location"
-"""The location of images that name none; one name in every file, so that the files match."""
 
 
 @dataclass(frozen=True, slots=True)
