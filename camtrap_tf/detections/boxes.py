@@ -161,7 +161,7 @@ def checked_boxes(numbers: Floats, *, size_px: Floats | None = None) -> CheckedB
 
 def box_numbers(values: Sequence[Any]) -> Floats:
     """Returns `[n, 4]` numbers of boxes as a file holds them; a row of NaN where there are not four finite numbers."""
-    if all(type(value) is list and len(value) == 4 for value in values):
+    if set(map(type, values)) <= {list} and set(map(len, values)) <= {4}:
         flat = list(itertools.chain.from_iterable(values))
         if set(map(type, flat)) <= {int, float}:
             try:
