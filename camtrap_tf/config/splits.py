@@ -37,7 +37,9 @@ class SplitSettings(LoggedConfig):
         description="how groups are dealt: 'scored' (best of many random draws, then a search), 'smallest_first' (class by "
         "class), 'dealt' (one by one in hash order); 'auto': scored for locations, else dealt",
     )
-    split_label: tuple[str, ...] = Field((), description="label types whose classes are spread over the splits; default: all")
+    split_label: tuple[str, ...] = Field(
+        (), description="label types whose classes are spread over the splits; default: species, class … if there, else all"
+    )
     split_score: SplitScore = Field("animl", description="score of a splitting: 'ms' without, 'animl' with the mix of classes")
     split_draws: int = Field(10_000, ge=1, le=10_000_000, description="random draws that the scored method begins with")
     split_jitter: float = Field(0.03, ge=0, le=0.5, description="how far a draw's share of groups may be off")

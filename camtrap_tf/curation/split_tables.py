@@ -178,13 +178,13 @@ def draw_table(table: SplitTable, shares: Sequence[float | None], path: Path) ->
     shown = min(len(table.classes), CLASSES_SHOWN)
     names = [_short(name) for _, name in table.classes[:shown]]
     left_in = 0.4 + 0.085 * max((len(name) for name in names), default=0)
-    height_in = 1.5 + 0.27 * max(shown, 1)
+    height_in = 1.25 + 0.27 * max(shown, 1)
     figure = Figure(figsize=(left_in + 9.6, height_in), dpi=100)
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, len(UNITS), sharey=True, squeeze=False)[0]
     width_in = left_in + 9.6
     figure.subplots_adjust(
-        left=left_in / width_in, right=1 - 0.75 / width_in, bottom=0.5 / height_in, top=1 - 0.85 / height_in, wspace=0.24
+        left=left_in / width_in, right=1 - 0.75 / width_in, bottom=0.5 / height_in, top=1 - 0.6 / height_in, wspace=0.24
     )
     for axis, unit in zip(axes, UNITS, strict=True):
         counts = table.counts[unit][:shown].astype(float)
