@@ -58,6 +58,7 @@ class ClassificationSet:
         alone: labels that stand at one location, so that they cannot be evaluated.
         notes: further sentences.
         dry_run: nothing was written.
+        only_splits: the table and the label index were there already.
     """
 
     folder: Path
@@ -70,6 +71,7 @@ class ClassificationSet:
     alone: tuple[str, ...]
     notes: tuple[str, ...]
     dry_run: bool
+    only_splits: bool = False
 
     def text(self) -> str:
         """Returns the summary for a person: in = out + rejected, then what each split has."""
@@ -81,9 +83,13 @@ class ClassificationSet:
             lines += self._split_lines(self.splits)
         lines += self.notes
         start = "would write " if self.dry_run else ""
-        names = [TABLE, LABEL_INDEX, *([SPLITS] if self.splits is not None else []), *self.documents]
-        lines.append(f"{start}{self.folder}: {', '.join(names)}" + (", rejects.csv" if self.rejects else ""))
+        lines.append(f"{start}{self.folder}: {', '.join(self.files())}")
         return "\n".join(lines)
+
+    def files(self) -> list[str]:
+        """Returns the names of the files that are written."""
+        names = [] if self.only_splits else [TABLE, LABEL_INDEX, *["rejects.csv"] * bool(self.rejects)]
+        return [*names, *([SPLITS] if self.splits is not None else []), *self.documents]
 
     def _split_lines(self, splits: Splits) -> list[str]:
         lines = []
@@ -136,15 +142,16 @@ def make_classification_set(config: ClassificationConfig) -> ClassificationSet:
         alone=alone,
         notes=(*(document.notes if document is not None else ()), *notes),
         dry_run=config.dry_run,
+        only_splits=set(config.modes) == {"splits"},
     )
     if not config.dry_run:
-        _write(made, config)
+        _write(made)
     return made
 
 
-def _write(made: ClassificationSet, config: ClassificationConfig) -> None:
-    folder = writable_folder(config.output_dir, "--output-dir")
-    if set(config.modes) != {"splits"}:
+def _write(made: ClassificationSet) -> None:
+    folder = writable_folder(made.folder, "--output-dir")
+    if not made.only_splits:
         write_rejects(folder / "rejects.csv", made.rejects)
         write_rows(folder / TABLE, made.rows)
         write_label_index(folder / LABEL_INDEX, made.labels)
