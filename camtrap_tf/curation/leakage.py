@@ -12,6 +12,7 @@ import numpy.typing as npt
 from camtrap_tf.curation.dealing import BY_META, SCORED, SMALLEST_FIRST, Splitting
 from camtrap_tf.curation.duplicates import Pair
 from camtrap_tf.curation.groups import leakage_warnings
+from camtrap_tf.curation.split_groups import unique_pairs
 from camtrap_tf.curation.split_tables import NotEvaluable, event_codes
 
 LISTED = 10_000
@@ -81,12 +82,12 @@ def reason(one: NotEvaluable, splits: int) -> str:
 
 def _torn(splitting: Splitting, codes: npt.NDArray[np.int64]) -> dict[int, dict[str, int]]:
     """Returns group or event → split → records, for those that are in several splits."""
-    pairs, counts = np.unique(np.stack([codes, splitting.split_codes]), axis=1, return_counts=True)
-    several = np.flatnonzero(np.bincount(pairs[0]) > 1)
     names = list(splitting.shares)
+    keys, counts = np.unique(codes * len(names) + splitting.split_codes, return_counts=True)
+    groups, splits = np.divmod(keys, len(names))
     torn: dict[int, dict[str, int]] = collections.defaultdict(dict)
-    for place in np.flatnonzero(np.isin(pairs[0], several)).tolist():
-        torn[int(pairs[0, place])][names[pairs[1, place]]] = int(counts[place])
+    for place in np.flatnonzero(np.bincount(groups)[groups] > 1).tolist():
+        torn[int(groups[place])][names[splits[place]]] = int(counts[place])
     return dict(torn)
 
 
@@ -101,7 +102,7 @@ def _first_record(codes: npt.NDArray[np.int64]) -> dict[int, int]:
 
 def _split_facts(splitting: Splitting) -> dict[str, dict[str, Any]]:
     records = np.bincount(splitting.split_codes, minlength=len(splitting.shares))
-    pairs = np.unique(np.stack([splitting.split_codes, splitting.groups.of_record]), axis=1)
+    pairs = unique_pairs(splitting.split_codes, splitting.groups.of_record)
     groups = np.bincount(pairs[0], minlength=len(splitting.shares))
     return {
         name: {

@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from camtrap_tf.curation.split_groups import unique_pairs
 from camtrap_tf.executors import available_cores, map_in_processes
 from camtrap_tf.images.hashes import Fingerprint, PictureFiles, file_size, fingerprints, grey_copies
 from camtrap_tf.inventory.columns import META
@@ -105,16 +106,17 @@ def hash_pictures(
         codes = paths.dictionary_encode()
         names, code = codes.dictionary.to_pylist(), np.asarray(codes.indices, np.int64)
         wanted = np.unique(code[todo])
+        found: dict[int, Fingerprint] = {}
         if only_shared_sizes is not None and not perceptual:
-            wanted = wanted[_sharing_size(names, code, only_shared_sizes[record], root)[wanted]]
-        looked_at = len(wanted)
+            shared, absent = _sharing_size(names, code, only_shared_sizes[record], root)
+            found = dict.fromkeys(wanted[absent[wanted]].tolist(), Fingerprint(reason="missing_file"))
+            wanted = wanted[shared[wanted]]
         chosen = [names[one] for one in wanted.tolist()]
-        found = _made(chosen, root, perceptual=perceptual, max_pixels=max_pixels, workers=workers)
-        by_code = dict(zip(wanted.tolist(), found, strict=True))
-        for place in np.flatnonzero(todo).tolist():
-            fingerprint = by_code.get(int(code[place]))
-            if fingerprint is None:
-                continue
+        made = _made(chosen, root, perceptual=perceptual, max_pixels=max_pixels, workers=workers)
+        found |= dict(zip(wanted.tolist(), made, strict=True))
+        looked_at = len(wanted)
+        for place in np.flatnonzero(todo & np.isin(code, list(found))).tolist():
+            fingerprint = found[int(code[place])]
             sha256[place] = (fingerprint.sha256 or "").encode()
             phash[place] = (fingerprint.phash or "").encode()
             if fingerprint.reason:
@@ -151,8 +153,8 @@ def _tried(inventory: Inventory, record: npt.NDArray[np.int64]) -> npt.NDArray[n
 
 def _sharing_size(
     names: Sequence[str], code: npt.NDArray[np.int64], groups: npt.NDArray[np.int64], root: Path | None
-) -> npt.NDArray[np.bool_]:
-    """Returns whether a file's size occurs in several groups, `[files]`; True where it is absent, so that it is counted.
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Returns whether a file's size occurs in several groups, and whether it is absent, each `[files]`.
 
     Args:
         names: the files.
@@ -161,9 +163,8 @@ def _sharing_size(
         root: folder that the names are relative to.
     """
     sizes = np.fromiter((file_size(root, name) for name in names), np.int64, len(names))
-    in_group = np.unique(np.stack([sizes[code], groups]), axis=1)[0]
-    found, groups_of = np.unique(in_group, return_counts=True)
-    return np.isin(sizes, found[(groups_of > 1) | (found < 0)])
+    found, groups_of = np.unique(unique_pairs(sizes[code] + 1, groups)[0] - 1, return_counts=True)
+    return np.isin(sizes, found[(groups_of > 1) & (found >= 0)]), sizes < 0
 
 
 def _tasks(paths: Sequence[str], root: Path | None, *, perceptual: bool, max_pixels: int) -> Iterator[PictureFiles]:

@@ -26,6 +26,15 @@ NO_LABEL = ""
 """Stands for the records without any class, so that they are spread too."""
 
 
+def unique_pairs(first: Ints, second: Ints) -> tuple[Ints, Ints]:
+    """Returns the distinct pairs of two columns of numbers from 0 on, in order; much faster than by rows."""
+    if not len(first):
+        return first, second
+    base = int(second.max()) + 1
+    keys = np.unique(first * base + second)
+    return keys // base, keys % base
+
+
 @dataclass(frozen=True, slots=True)
 class Groups:
     """The group of each record.
@@ -150,7 +159,7 @@ def class_rows(inventory: Inventory) -> ClassRows:
         number = {name: len(classes) + place for place, name in enumerate(order)}
         renumbered = np.asarray([number.get(name, -1) for name in names], np.int64)
         code = renumbered[np.asarray(encoded.indices, np.int64)]
-        pairs = np.unique(np.stack([record[code >= 0], code[code >= 0]]), axis=1)
+        pairs = unique_pairs(record[code >= 0], code[code >= 0])
         records.append(pairs[0])
         codes.append(pairs[1])
         classes += [(label, name) for name in order]
@@ -173,7 +182,7 @@ def group_table(rows: ClassRows, groups: Groups) -> GroupTable:
 
 def few_places(rows: ClassRows, groups: Groups, least: int) -> list[int]:
     """Returns the classes that are in fewer groups than asked for, as numbers."""
-    pairs = np.unique(np.stack([rows.code, groups.of_record[rows.record]]), axis=1)
+    pairs = unique_pairs(rows.code, groups.of_record[rows.record])
     places = np.bincount(pairs[0], minlength=len(rows.classes))
     return [number for number, count in enumerate(places.tolist()) if 0 < count < least]
 

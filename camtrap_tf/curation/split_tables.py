@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow.compute as pc
 
 from camtrap_tf.curation.dealing import Splitting
+from camtrap_tf.curation.split_groups import unique_pairs
 from camtrap_tf.files import write_bytes, write_csv
 
 Ints = npt.NDArray[np.int64]
@@ -89,14 +90,14 @@ def event_codes(splitting: Splitting) -> Ints:
         return np.arange(count)
     events = codes_of(splitting.inventory.meta(splitting.event))
     places = codes_of(splitting.inventory.meta(splitting.location)) if splitting.location else np.zeros(count, np.int64)
-    alone = np.where(events < 0, np.arange(count), -1)
-    _, codes = np.unique(np.stack([events, np.where(events < 0, -1, places), alone]), axis=1, return_inverse=True)
-    return np.asarray(codes, np.int64).ravel()
+    known = (events + 1) * (int(places.max()) + 2) + places + 1
+    _, codes = np.unique(np.where(events < 0, -1 - np.arange(count), known), return_inverse=True)
+    return np.asarray(codes, np.int64)
 
 
 def _distinct(cell: Ints, values: Ints, shape: tuple[int, int]) -> Ints:
     """Returns how many distinct values there are in each cell; -1 is none."""
-    pairs = np.unique(np.stack([cell[values >= 0], values[values >= 0]]), axis=1)
+    pairs = unique_pairs(cell[values >= 0], values[values >= 0])
     return np.bincount(pairs[0], minlength=shape[0] * shape[1])
 
 
@@ -123,7 +124,7 @@ def not_evaluable(splitting: Splitting) -> list[NotEvaluable]:
     """Returns the classes, of the label types that were spread, that some evaluation split lacks; by class."""
     rows = splitting.rows.of_labels(splitting.labels)
     joined = splitting.joined.joined[splitting.groups.of_record]
-    pairs = np.unique(np.stack([rows.code, joined[rows.record]]), axis=1)
+    pairs = unique_pairs(rows.code, joined[rows.record])
     places = np.bincount(pairs[0], minlength=len(rows.classes)).tolist()
     shape = (len(rows.classes), len(splitting.shares))
     cell = rows.code * shape[1] + splitting.split_codes[rows.record]
