@@ -69,7 +69,7 @@ def read_earlier(path: Path) -> EarlierSplits:
     """
     if path.suffix.lower() == ".csv":
         return _from_rows(path)
-    return EarlierSplits(path, _from_lists(path, read_json(path, what="earlier splitting (splits.json or splits.csv)")), None)
+    return EarlierSplits(path, _from_lists(path, read_json(path, what="file of earlier splits")), None)
 
 
 def _from_rows(path: Path) -> EarlierSplits:
@@ -87,7 +87,7 @@ def _from_rows(path: Path) -> EarlierSplits:
                 _put(groups, row["group"], row["split"], path)
                 records[row["id"]] = row["split"]
     except FileNotFoundError as err:
-        raise SourceError(f"{path}: no such earlier splitting (splits.json or splits.csv); check the path") from err
+        raise SourceError(f"{path}: no such file of earlier splits; check the path") from err
     except (OSError, UnicodeDecodeError, csv.Error) as err:
         raise SourceError(f"{path}: cannot be read as a CSV table: {err}") from err
     return EarlierSplits(path, groups, records)

@@ -50,6 +50,14 @@ def write_split_files(splitting: Splitting, folder: Path) -> SplitFiles:
     return SplitFiles(folder, table, shown, moved)
 
 
+def remove_split_files(folder: Path) -> None:
+    """Removes what an earlier splitting left in a folder, and the folder if nothing else is in it."""
+    for name in SPLIT_FILES:
+        (folder / name).unlink(missing_ok=True)
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+
+
 def _rows(splitting: Splitting, fields: list[str]) -> Iterator[tuple[str, ...]]:
     """Yields the rows of `splits.csv`, by id."""
     names = splitting.groups.names

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import itertools
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +17,9 @@ import pyarrow.compute as pc
 from camtrap_tf.curation.dealing import Splitting
 from camtrap_tf.curation.split_groups import unique_pairs
 from camtrap_tf.files import write_bytes, write_csv
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Ints = npt.NDArray[np.int64]
 
@@ -175,43 +181,61 @@ def draw_table(table: SplitTable, shares: Sequence[float | None], path: Path) ->
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
 
     shown = min(len(table.classes), CLASSES_SHOWN)
-    names = [_short(name) for _, name in table.classes[:shown]]
+    several = len({label for label, _ in table.classes}) > 1
+    names = [_short(f"{label}: {name}" if several else name) for label, name in table.classes[:shown]]
     left_in = 0.4 + 0.085 * max((len(name) for name in names), default=0)
-    height_in = 1.25 + 0.27 * max(shown, 1)
-    figure = Figure(figsize=(left_in + 9.6, height_in), dpi=100)
+    width_in, height_in = left_in + 9.6, 1.25 + 0.27 * max(shown, 1)
+    figure = Figure(figsize=(width_in, height_in), dpi=100)
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, len(UNITS), sharey=True, squeeze=False)[0]
-    width_in = left_in + 9.6
     figure.subplots_adjust(
         left=left_in / width_in, right=1 - 0.75 / width_in, bottom=0.5 / height_in, top=1 - 0.6 / height_in, wspace=0.24
     )
     for axis, unit in zip(axes, UNITS, strict=True):
-        counts = table.counts[unit][:shown].astype(float)
-        total = counts.sum(axis=1)
-        start = np.zeros(shown)
-        for place, split in enumerate(table.splits):
-            part = 100 * counts[:, place] / np.maximum(total, 1)
-            axis.barh(range(shown), part, 0.78, start, color=COLOURS[place % len(COLOURS)], label=_short(split))
-            start += part
-        for end in np.cumsum([share for share in shares if share is not None])[:-1]:
-            axis.axvline(100 * end, color="black", linewidth=0.8, linestyle="--")
-        for number in range(shown):
-            axis.text(101.5, number, f"{int(total[number])}", va="center", fontsize=7.5, color="#444444")
-        axis.set(xlim=(0, 100), ylim=(shown - 0.4, -0.6), xlabel=f"% of the {unit} (count at the right)")
-        axis.tick_params(labelsize=8)
-        axis.xaxis.label.set_size(8.5)
-        axis.spines[["top", "right"]].set_visible(False)
+        _draw_panel(axis, table.counts[unit][:shown].astype(float), unit, [share for share in shares if share is not None])
     axes[0].set_yticks(range(shown), names, fontsize=8.5, parse_math=False)
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="upper left", ncols=len(labels), frameon=False, fontsize=9)
+    patches = [Patch(color=COLOURS[place % len(COLOURS)]) for place in range(len(table.splits))]
+    legend = figure.legend(
+        patches, [_short(split) for split in table.splits], loc="upper left", ncols=len(patches), frameon=False, fontsize=9
+    )
+    for text in legend.get_texts():
+        text.set_parse_math(False)
     title = "What each split holds of each class" + (" (dashed: where the splits should end)" if any(shares) else "")
     more = f"; the {shown} most frequent of {len(table.classes)} classes" if shown < len(table.classes) else ""
     figure.suptitle(title + more, x=0.99, ha="right", y=1 - 0.2 / height_in, fontsize=9.5)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # a box stands for it
+        figure.savefig(buffer, format="png", metadata={"Software": None})
     write_bytes(path, buffer.getvalue())
+
+
+def _draw_panel(axis: Axes, counts: npt.NDArray[np.float64], unit: str, shares: Sequence[float]) -> None:
+    """Draws a bar per class, as long as 100 %, with a part for each split.
+
+    Args:
+        axis: where to draw.
+        counts: `[classes, splits]`.
+        unit: what is counted.
+        shares: what each split was due; nothing where nothing was.
+    """
+    total = counts.sum(axis=1)
+    start = np.zeros(len(counts))
+    for place, colour in zip(range(counts.shape[1]), itertools.cycle(COLOURS), strict=False):
+        part = 100 * counts[:, place] / np.maximum(total, 1)
+        axis.barh(range(len(counts)), part, 0.78, start, color=colour)
+        start += part
+    for end in np.cumsum(shares)[:-1]:
+        axis.axvline(100 * end, color="black", linewidth=0.8, linestyle="--")
+    for number, count in enumerate(total.astype(int).tolist()):
+        axis.text(101.5, number, f"{count}", va="center", fontsize=7.5, color="#444444")
+    axis.set(xlim=(0, 100), ylim=(len(counts) - 0.4, -0.6))
+    axis.set_xlabel(f"% of the {unit} (count at the right)", fontsize=8.5)
+    axis.tick_params(labelsize=8)
+    axis.spines[["top", "right"]].set_visible(False)
 
 
 def _short(name: str) -> str:

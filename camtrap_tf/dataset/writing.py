@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 
 from camtrap_tf.config.dataset import DatasetConfig
 from camtrap_tf.curation.curating import Curated, curate
-from camtrap_tf.curation.split_files import write_split_files
+from camtrap_tf.curation.split_files import remove_split_files, write_split_files
 from camtrap_tf.dataset.conversion import Chunk, Converted, chunk_of, convert_chunk, read_picture
 from camtrap_tf.dataset.framing import HEADER_BYTES
 from camtrap_tf.dataset.manifest import (
@@ -347,6 +347,8 @@ def _finish(
         written = write_split_files(curated.splitting, place.folder / SPLITS_FOLDER)
         if written.moved:
             _log.warning(written.moved)
+    else:
+        remove_split_files(place.folder / SPLITS_FOLDER)
     manifest = _manifest(finished, rejects, curated, config, place, parent)
     manifest.write(place.partial)
     place.finish_dataset()
