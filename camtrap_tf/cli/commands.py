@@ -94,6 +94,30 @@ COMMANDS: tuple[Command, ...] = (
         logs_to="export_path",
     ),
     Command(
+        words=("inventory", "megadetector"),
+        config="config.picture_sources:MegadetectorInventoryConfig",
+        stage="inventory.building_from_standards:build_from_megadetector",
+        logs_to="export_path",
+    ),
+    Command(
+        words=("inventory", "camtrap-dp"),
+        config="config.picture_sources:CamtrapDpInventoryConfig",
+        stage="inventory.building_from_standards:build_from_camtrap_dp",
+        logs_to="export_path",
+    ),
+    Command(
+        words=("inventory", "wildlife-insights"),
+        config="config.picture_sources:WildlifeInsightsInventoryConfig",
+        stage="inventory.building_from_standards:build_from_wildlife_insights",
+        logs_to="export_path",
+    ),
+    Command(
+        words=("inventory", "timelapse"),
+        config="config.picture_sources:TimelapseInventoryConfig",
+        stage="inventory.building_from_standards:build_from_timelapse",
+        logs_to="export_path",
+    ),
+    Command(
         words=("inventory", "merge"),
         config="config.inventory:InventoryMergeConfig",
         stage="inventory.building:merge_inventories",
@@ -149,6 +173,18 @@ COMMANDS: tuple[Command, ...] = (
         config="config.picture_sources:CocoInventoryConfig",
         stage="inventory.building_from_standards:build_from_coco",
         logs_to="export_path",
+        first="path",
+    ),
+    Command(
+        words=("download", "urls"),
+        config="config.download:UrlsDownloadConfig",
+        stage="acquire.downloading:download_urls",
+        first="path",
+    ),
+    Command(
+        words=("download", "s3"),
+        config="config.download:ObjectsDownloadConfig",
+        stage="acquire.downloading:download_objects",
         first="path",
     ),
     Command(

@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from camtrap_tf.config.picture_sources import (
+    CamtrapDpInventoryConfig,
     CocoInventoryConfig,
+    MegadetectorInventoryConfig,
     PictureSourceConfig,
+    TimelapseInventoryConfig,
+    WildlifeInsightsInventoryConfig,
 )
 from camtrap_tf.errors import SourceError, TooManyRejectsError
 from camtrap_tf.files import write_csv
@@ -17,10 +21,14 @@ from camtrap_tf.inventory.picture_columns import table_of_grouped
 from camtrap_tf.inventory.table import Inventory, reasons_text
 from camtrap_tf.logs import logger
 from camtrap_tf.records import Reject
+from camtrap_tf.sources.camtrap_dp import CamtrapDpSource
 from camtrap_tf.sources.coco import CocoSource
+from camtrap_tf.sources.megadetector import MegadetectorSource
 from camtrap_tf.sources.picture_checks import REMOTE, too_many
 from camtrap_tf.sources.picture_records import PictureSource
 from camtrap_tf.sources.picture_tables import Tally
+from camtrap_tf.sources.timelapse import TimelapseSource
+from camtrap_tf.sources.wildlife_insights import WildlifeInsightsSource
 
 log = logger(__name__)
 
@@ -83,6 +91,30 @@ def build_from_coco(config: CocoInventoryConfig) -> BuiltFromStandard:
     return _build(CocoSource(config), config)
 
 
+def build_from_megadetector(config: MegadetectorInventoryConfig) -> BuiltFromStandard:
+    """Reads MegaDetector results and writes their inventory; raises as `build_from_coco` does."""
+    check_target(config.export_path)
+    return _build(MegadetectorSource(config), config)
+
+
+def build_from_camtrap_dp(config: CamtrapDpInventoryConfig) -> BuiltFromStandard:
+    """Reads a Camtrap DP package and writes its inventory; raises as `build_from_coco` does."""
+    check_target(config.export_path)
+    return _build(CamtrapDpSource(config), config)
+
+
+def build_from_wildlife_insights(config: WildlifeInsightsInventoryConfig) -> BuiltFromStandard:
+    """Reads a Wildlife Insights download and writes its inventory; raises as `build_from_coco` does."""
+    check_target(config.export_path)
+    return _build(WildlifeInsightsSource(config), config)
+
+
+def build_from_timelapse(config: TimelapseInventoryConfig) -> BuiltFromStandard:
+    """Reads a CSV export of Timelapse and writes its inventory; raises as `build_from_coco` does."""
+    check_target(config.export_path)
+    return _build(TimelapseSource(config), config)
+
+
 def remote_path(inventory: Path) -> Path:
     """Returns where the pictures that are only a URL are listed: `<stem>.remote.csv` beside the inventory."""
     return inventory.with_name(f"{inventory.stem}.remote.csv")
@@ -97,11 +129,11 @@ def _build(source: PictureSource, config: PictureSourceConfig) -> BuiltFromStand
     _write_remote(config.export_path, remote)
     if not len(grouped.ids):
         far = f"; {len(remote)} {REMOTE}, listed in {remote_path(config.export_path)}" if remote else ""
-        where = f"; see {rejects_path(config.export_path)}" if rejects else ""
+        where = f", e.g. {rejects[0].item}: {rejects[0].detail}; see {rejects_path(config.export_path)}" if rejects else ""
         said = tallies[0]
         raise SourceError(
             f"{config.path}: no usable picture in {said.read}; {said.rejected} rejected"
-            f"{reasons_text([one for one in rejects if one.unit == 'picture'])}{far}{where}"
+            f"{reasons_text([one for one in rejects if one.unit == 'picture'])}{where}{far}"
         )
     problem = too_many(tallies, config.max_rejected_share)
     if problem:

@@ -16,7 +16,7 @@ from camtrap_tf.inventory.columns import LABEL, META, TEXT, TEXTS, schema_of
 from camtrap_tf.records import MISSING
 from camtrap_tf.sources.event_facts import MEDIA_KEYS
 from camtrap_tf.sources.picture_records import GroupedPictures
-from camtrap_tf.sources.picture_tables import BOX
+from camtrap_tf.sources.picture_tables import BOX, join_known
 
 Ends = npt.NDArray[np.int64]
 
@@ -80,9 +80,8 @@ def _facts(pictures: pa.Table, seen: pa.Table, picture_ends: pa.Array, seen_ends
     media = _object([_member(key, _quoted(named[key])) for key in MEDIA_KEYS])
     found = _object([_member("media_id", _quoted(seen["media_id"])), _member("box", _boxes(seen))])
     parts = [_part("media", media, picture_ends), _part("observations", found, seen_ends)]
-    known = pc.or_(pc.is_valid(parts[0]), pc.is_valid(parts[1]))
-    text = pc.binary_join_element_wise(*parts, ", ", null_handling="skip")
-    return pc.if_else(known, pc.binary_join_element_wise("{", text, "}", ""), pa.scalar(None, TEXT))
+    text = join_known(parts, ", ")
+    return pc.binary_join_element_wise("{", text, "}", "")
 
 
 def _part(key: str, objects: pa.Array, ends: pa.Array) -> pa.Array:
@@ -95,7 +94,7 @@ def _part(key: str, objects: pa.Array, ends: pa.Array) -> pa.Array:
 
 
 def _object(members: list[pa.Array]) -> pa.Array:
-    return pc.binary_join_element_wise("{", pc.binary_join_element_wise(*members, ", ", null_handling="skip"), "}", "")
+    return pc.binary_join_element_wise("{", pc.fill_null(join_known(members, ", "), ""), "}", "")
 
 
 def _member(key: str, values: pa.Array) -> pa.Array:

@@ -10,7 +10,7 @@ import gc
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import chain, compress
@@ -70,7 +70,7 @@ class CctDocument:
         constants: list[str] = []
         try:
             # What `append` returns, None, is what stands in the document for NaN.
-            with _without_collector():
+            with without_collector():
                 value = json.loads(text, parse_constant=constants.append)
         except json.JSONDecodeError as err:
             cut = "; the file seems to be cut off" if err.pos >= len(text.rstrip()) - 1 else ""
@@ -78,7 +78,7 @@ class CctDocument:
         except (ValueError, RecursionError) as err:
             raise SourceError(f"{path}: cannot be read as JSON: {err}") from err
         notes = [f"{len(constants)} × NaN or Infinity, which JSON does not have, read as null"] if constants else []
-        if "\\u" in text and _ESCAPED_SURROGATE.search(text):
+        if "\\" in text and _ESCAPED_SURROGATE.search(text):
             value = _printable(value)
         return cls.of(value, what=str(path), notes=notes)
 
@@ -215,8 +215,8 @@ def _text(path: Path) -> str:
 
 
 @contextmanager
-def _without_collector() -> Iterator[None]:
-    """Keeps Python from looking for cycles: parsing makes millions of objects without any, and looking costs a third."""
+def without_collector() -> Iterator[None]:
+    """Keeps Python from looking for cycles while there are millions of objects without any: looking costs a third."""
     collects = gc.isenabled()
     gc.disable()
     try:

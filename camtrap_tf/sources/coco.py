@@ -7,6 +7,7 @@ data sets of LILA BC; Animl's exports add keys of their own.
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,8 +22,8 @@ from camtrap_tf.detections.boxes import PROBLEMS, REASONS, Floats, box_numbers, 
 from camtrap_tf.errors import SettingError, suggestion
 from camtrap_tf.files import join_inside
 from camtrap_tf.records import Reject
-from camtrap_tf.sources.cct_document import CctDocument, Entry, number_of
-from camtrap_tf.sources.counts import bin_count
+from camtrap_tf.sources.cct_document import CctDocument, Entry, number_of, text_of, without_collector
+from camtrap_tf.sources.counts import binned
 from camtrap_tf.sources.picture_records import PictureSource
 from camtrap_tf.sources.picture_tables import (
     Flags,
@@ -59,31 +60,38 @@ class CocoSource(PictureSource):
             SourceError: it cannot be read.
             SettingError: a label field is in no annotation.
         """
-        document = CctDocument.read(self.config.path)
-        found = _Found(rejects=[one for one in document.rejects if one.unit == "image"], notes=list(document.notes))
-        found.rejects = [Reject(one.id, one.item, "picture", one.reason, one.detail) for one in found.rejects]
-        strangers = [one for one in document.rejects if one.unit == "annotation"]
-        found.rejects += [Reject(one.id, one.item, "observation", one.reason, one.detail) for one in strangers]
-        pictures, rows = _pictures(document, self.settings, found)
-        seen, lost, flagged = _seen(document, rows, pictures, self.settings, found)
-        return PictureTables(
-            pictures=pictures,
-            seen=seen,
-            per_event=flagged,
-            main_label=self.settings.label_name,
-            lost=lost,
-            rejects=found.rejects,
-            pictures_read=len(document.images) + sum(one.unit == "image" for one in document.rejects),
-            seen_read=len(document.annotations) + len(strangers),
-            seen_unit="annotations",
-            notes=found.notes,
-        )
+        with without_collector():
+            return _tables(CctDocument.read(self.config.path), self.settings)
 
 
 @dataclass
 class _Found:
     rejects: list[Reject] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    of_rejected: int = 0
+
+
+def _tables(document: CctDocument, config: CocoInventoryConfig) -> PictureTables:
+    found = _Found(notes=list(document.notes))
+    for one in document.rejects:
+        unit = {"image": "picture", "annotation": "observation"}.get(one.unit, "record")
+        found.rejects.append(Reject(one.id, one.item, unit, one.reason, one.detail))
+    strange = Counter(one.unit for one in document.rejects)
+    pictures, ids = _pictures(document, config, found)
+    seen, lost, per_event = _seen(document, ids, pictures, config, found)
+    return PictureTables(
+        pictures=pictures,
+        seen=seen,
+        per_event=per_event,
+        main_label=config.label_name,
+        lost=lost,
+        rejects=found.rejects,
+        pictures_read=len(document.images) + strange["image"],
+        seen_read=len(document.annotations) + strange["annotation"],
+        seen_unit="annotations",
+        seen_of_rejected=found.of_rejected,
+        notes=found.notes,
+    )
 
 
 def _column(entries: Sequence[Entry], *keys: str) -> pa.Array:
@@ -176,27 +184,17 @@ def _seen(
     category_ids = _column(annotations, "category_id")
     classes = _by_key(category_ids, names)
     boxes, problems = _boxes(annotations, rows, pictures, config, found)
-    reasons: list[tuple[Flags, str, pa.Array | str]] = [
-        (
-            rows < 0,
-            "unknown_image",
-            pc.binary_join_element_wise("no usable image has the id", pc.fill_null(image_ids, "''"), " "),
-        ),
-        (
-            np.asarray(pc.is_in(category_ids, pa.array(sorted(clashing), pa.string()))),
-            "category_clash",
-            pc.binary_join_element_wise(
-                "several categories of different names have the id", pc.fill_null(category_ids, ""), " "
-            ),
-        ),
-        (
-            np.asarray(pc.is_null(classes)),
-            "unknown_category",
-            pc.binary_join_element_wise("no category has the id", pc.fill_null(category_ids, "''"), " "),
-        ),
+    # Annotations of images that are rejected go with them, without a reject of their own.
+    gone = (rows < 0) & np.asarray(pc.is_in(image_ids, pc.drop_null(_column(document.images, "id"))), bool)
+    clash = np.asarray(pc.is_in(category_ids, pa.array(sorted(clashing), pa.string())), bool)
+    reasons = [
+        ((rows < 0) & ~gone, "unknown_image", "there is no image {image}"),
+        (clash & ~gone, "category_clash", "category {category} stands for several names"),
+        (np.asarray(pc.is_null(classes)) & ~gone, "unknown_category", "there is no category {category}"),
     ]
-    reasons += [(problems == REASONS.index(reason), reason, detail) for reason, detail in PROBLEMS.items()]
-    bad = _reject_annotations(annotations, image_ids, reasons, found)
+    reasons += [(problems == REASONS.index(reason), reason, "box {box} " + detail) for reason, detail in PROBLEMS.items()]
+    bad = _reject_annotations(annotations, reasons, found) | gone
+    found.of_rejected = int(gone.sum())
     lost = np.zeros(len(pictures), bool)
     lost[rows[bad & (rows >= 0)]] = True
     good = np.flatnonzero(~bad)
@@ -208,31 +206,30 @@ def _seen(
         items=numbered("annotation", good + 1), picture=rows[good], labels=labels, boxes=boxes[good],
         per_event=flags & known[rows[good]] if len(known) else flags,
     )  # fmt: skip
-    return seen, lost, bool(flags.sum() * 2 > len(flags))
+    whole = int(np.asarray(seen["per_event"]).sum())
+    return seen, lost, whole * 2 > len(good)
 
 
-def _reject_annotations(
-    annotations: Sequence[Entry], image_ids: pa.Array, reasons: list[tuple[Flags, str, pa.Array | str]], found: _Found
-) -> Flags:
+def _reject_annotations(annotations: Sequence[Entry], reasons: list[tuple[Flags, str, str]], found: _Found) -> Flags:
     """Adds a reject for each annotation that one of the reasons holds for, the first that does; returns which these are."""
     bad = np.zeros(len(annotations), bool)
     for problem, reason, detail in reasons:
         for row in np.flatnonzero(problem & ~bad).tolist():
-            if isinstance(detail, str):
-                box = annotations[row].get("bbox", annotations[row].get("bbox_relative"))
-                said = f"box {str(box)[:80]} {detail}"
-            else:
-                said = detail[row].as_py()
-            found.rejects.append(Reject(image_ids[row].as_py() or "", f"annotation {row + 1}", "observation", reason, said))
+            one = annotations[row]
+            image, category = text_of(one.get("image_id")) or "", text_of(one.get("category_id"))
+            said = detail.format(
+                image=repr(image), category=repr(category), box=str(one.get("bbox", one.get("bbox_relative")))[:80]
+            )
+            found.rejects.append(Reject(image, f"annotation {row + 1}", "observation", reason, said))
         bad |= problem
-    count = sum(int((problem).sum()) for problem, reason, _ in reasons if reason == "box_relative")
-    if count:
-        found.notes.append(f"{count} boxes are relative where px are expected; if all are, read them with --boxes relative")
-    count = sum(int((problem).sum()) for problem, reason, _ in reasons if reason == "box_absolute")
-    if count:
-        found.notes.append(
-            f"{count} boxes are in px where relative ones are expected; if all are, read them with --boxes pixels"
-        )
+    counts = {reason: int(problem.sum()) for problem, reason, _ in reasons}
+    for reason, there, wanted, other in (
+        ("box_relative", "relative", "px", "relative"),
+        ("box_absolute", "in px", "shares of the picture", "pixels"),
+    ):
+        if counts[reason]:
+            said = f"{counts[reason]} boxes are {there} where {wanted} are expected"
+            found.notes.append(f"{said}; if all are, read them with --boxes {other}")
     return bad
 
 
@@ -316,10 +313,3 @@ def _further_labels(annotations: Sequence[Entry], config: CocoInventoryConfig) -
         column = _column(annotations, key)
         labels[name] = binned(column) if name == COUNT else column
     return labels
-
-
-def binned(column: pa.Array) -> pa.Array:
-    """Returns counts as classes, see `bin_count`; nulls stay."""
-    encoded = column.dictionary_encode()
-    classes = [bin_count(text) for text in encoded.dictionary.to_pylist()]
-    return pa.array(classes, pa.string()).take(encoded.indices)

@@ -202,7 +202,7 @@ def _seen_of(tables: PictureTables, gone: Flags, remote: Flags) -> tuple[pa.Tabl
     stays = whole | ~gone[rows] if len(gone) else whole
     far = ~whole & remote[rows] if len(gone) else whole & False
     tally.put("of remote pictures", int(np.sum(far)))
-    tally.put("of rejected pictures", int(np.sum(~stays & ~far)))
+    tally.put("of rejected pictures", int(np.sum(~stays & ~far)) + tables.seen_of_rejected)
     seen = tables.seen.filter(pa.array(stays))
     kept = rows[stays]
     moved = np.where(kept == NO_PICTURE, NO_PICTURE, places[kept] if len(places) else kept)

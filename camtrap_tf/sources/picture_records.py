@@ -17,7 +17,18 @@ from camtrap_tf.config.picture_sources import PictureSourceConfig
 from camtrap_tf.records import MISSING, BoundingBox, CaptureEvent, Media, Observation, Reject
 from camtrap_tf.sources.event_gaps import gap_events
 from camtrap_tf.sources.picture_checks import CheckedPictures, check_pictures
-from camtrap_tf.sources.picture_tables import BLANK_NAMES, BOX, LABEL, META, NO_PICTURE, Flags, PictureTables, Rows, Tally
+from camtrap_tf.sources.picture_tables import (
+    BLANK_NAMES,
+    BOX,
+    LABEL,
+    META,
+    NO_PICTURE,
+    Flags,
+    PictureTables,
+    Rows,
+    Tally,
+    join_known,
+)
 
 SLICE_ROWS = 16_384
 """Records that are held as Python objects at a time."""
@@ -110,7 +121,7 @@ def group_pictures(tables: PictureTables, checked: CheckedPictures, config: Pict
         notes.append(f"labels are given per {given}, so there is a record per {kind} (--records)")
     tally = checked.seen_tally
     if by_event:
-        records, ids, order = _event_records(checked.pictures, events)
+        records, ids, order = _event_records(checked, events)
         seen = _seen_of_events(checked.seen, records, events, tables, tally)
         frames = None
     else:
@@ -157,18 +168,19 @@ def _cameras(pictures: pa.Table) -> pa.Array:
     """Returns a text per picture that says which camera took it: location and camera, or the folder it lies in."""
     location, camera = (pictures[name].combine_chunks() for name in ("location", "camera"))
     unknown = np.asarray(pc.and_(pc.is_null(location), pc.is_null(camera)))
-    both = pc.binary_join_element_wise(location, camera, "/", null_handling="skip")
+    both = join_known([location, camera], "/")
     if not unknown.any():
         return both
     folders = pa.array([path.rpartition("/")[0] for path in pictures["path"].to_pylist()], pa.string())
     return pc.if_else(pa.array(unknown), folders, both)
 
 
-def _event_records(pictures: pa.Table, events: pa.Array) -> tuple[Rows, pa.Array, Rows]:
+def _event_records(checked: CheckedPictures, events: pa.Array) -> tuple[Rows, pa.Array, Rows]:
     """Returns the record of each picture, the ids of the records, and the pictures in the order of records and frames.
 
     Events of one name at two locations are two records. A picture without an event is a record by itself.
     """
+    pictures = checked.pictures
     count = len(pictures)
     location = pictures["location"].combine_chunks()
     alone = np.asarray(pc.is_null(events))
@@ -184,9 +196,7 @@ def _event_records(pictures: pa.Table, events: pa.Array) -> tuple[Rows, pa.Array
     starts = pa.array(firsts[by_appearance])
     ids = _unique_ids(events.take(starts), location.take(starts), pictures["id"].combine_chunks().take(starts))
     frames = np.asarray(pc.fill_null(pictures["frame"].combine_chunks(), 0), np.int64)
-    times = pictures["time"].combine_chunks()
-    time_ranks = np.asarray(pc.rank(times, tiebreaker="dense", null_placement="at_end"), np.int64) if count else frames
-    order: Rows = np.lexsort((np.arange(count), time_ranks, frames, records)).astype(np.int64)
+    order: Rows = np.lexsort((np.arange(count), checked.seconds, frames, records)).astype(np.int64)
     return records, ids, order
 
 
@@ -197,7 +207,7 @@ def _unique_ids(events: pa.Array, locations: pa.Array, pictures: pa.Array) -> pa
     shared = np.bincount(codes, minlength=1)[codes] > 1 if len(codes) else np.zeros(0, bool)
     if not shared.any():
         return ids
-    longer = pc.binary_join_element_wise(locations, ids, "/", null_handling="skip")
+    longer = join_known([locations, ids], "/")
     longer = pc.if_else(pc.is_null(events), pc.binary_join_element_wise("picture", pictures, " "), longer)
     return pc.if_else(pa.array(shared), longer, ids)
 

@@ -74,6 +74,7 @@ class PictureTables:
         per_event: whether labels are given per event rather than per picture.
         main_label: label type that tells blanks from others.
         lost: `[pictures]` whether an observation of it was rejected.
+        seen_of_rejected: observations that are not in `seen` because their picture was rejected on reading.
         rejects: entries that are in neither table.
         pictures_read: entries for pictures in the source; those of `rejects` with the unit `picture` among them.
         seen_read: entries for observations.
@@ -90,6 +91,7 @@ class PictureTables:
     pictures_read: int
     seen_read: int
     seen_unit: str = "observations"
+    seen_of_rejected: int = 0
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -182,6 +184,17 @@ def seen_table(
 def numbered(what: str, numbers: Rows | Sequence[int]) -> pa.Array:
     """Returns `<what> <number>` for each number, e.g. `image 12`."""
     return pc.binary_join_element_wise(what, pa.array(numbers, pa.int64()).cast(pa.string()), " ")
+
+
+def join_known(columns: Sequence[pa.Array], separator: str) -> pa.Array:
+    """Returns the texts of several columns joined row by row; nulls are left out, a row of nulls is null.
+
+    (Arrow's own `null_handling="skip"` leaves out rows in which all are null.)
+    """
+    joined = columns[0]
+    for column in columns[1:]:
+        joined = pc.coalesce(pc.binary_join_element_wise(joined, column, separator), joined, column)
+    return joined
 
 
 def folders_of(path: str, count: int) -> str | None:
