@@ -13,10 +13,12 @@ from camtrap_tf.errors import CamtrapError
 from camtrap_tf.inventory.table import Inventory
 from camtrap_tf.records import CaptureEvent, Reject
 from camtrap_tf.sources import Source
+from camtrap_tf.sources.classification_csv import ClassificationCsvSource
 from camtrap_tf.sources.csv_table import CsvColumns, CsvSource
 from camtrap_tf.sources.folders import FolderSource
 from camtrap_tf.sources.json_records import JsonSource
 from camtrap_tf.sources.panthera import panthera_source
+from camtrap_tf.sources.queried_images import QueriedImagesSource
 
 TABLE = """image,dir,species,count,location
 1,a.jpg,zebra,2,höhle
@@ -57,6 +59,26 @@ def json_file(folder: Path) -> Source:
     return JsonSource(folder / "i.json")
 
 
+def classification_csv(folder: Path) -> ClassificationCsvSource:
+    """Returns the source of a table of crops with good and bad rows."""
+    rows = ["a.jpg,d,hö,c,1,ü", '"b,c.jpg",d,2,c,0.5,"x,ü"', "../c.jpg,d,2,c,1,x", "a.jpg,d,1,c,1,x", "e.jpg,d,1,c,1,", "f.jpg"]
+    (folder / "c.csv").write_text("\n".join(["path,dataset,location,dataset_class,confidence,label", *rows]), encoding="utf-8")
+    return ClassificationCsvSource(folder / "c.csv", splits={"train": [("d", "hö")]})
+
+
+def queried_images(folder: Path) -> QueriedImagesSource:
+    """Returns the source of queried images with good and bad entries."""
+    box = {"category": "animal", "bbox": [0.1, 0.1, 0.2, 0.2]}
+    entries = {
+        "d/a.jpg": {"label": ["ü"], "bbox": [box, box]},
+        "d/b.jpg": {"label": ["x", "ü"]},
+        "c.jpg": {"label": ["x"]},
+        "d/e": 3,
+    }
+    (folder / "q.json").write_text(json.dumps(entries), encoding="utf-8")
+    return QueriedImagesSource(folder / "q.json")
+
+
 SOURCES: dict[str, Callable[[Path], Source]] = {
     "csv, rows are observations": lambda folder: csv_table(folder, rows_are="observations"),
     "csv, rows are images": lambda folder: csv_table(folder, rows_are="images"),
@@ -64,6 +86,8 @@ SOURCES: dict[str, Callable[[Path], Source]] = {
     "folders": lambda folder: folders(folder, nested=False),
     "nested folders": lambda folder: folders(folder, nested=True),
     "json": json_file,
+    "classification csv": classification_csv,
+    "queried images": queried_images,
 }
 
 
