@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +19,7 @@ from camtrap_tf.curation.dealing import (
     split_inventory,
 )
 from camtrap_tf.curation.groups import AUTO, NONE, leakage_warnings, refuse_torn_groups
-from camtrap_tf.curation.leakage import warnings_of
+from camtrap_tf.curation.leakage import empty_split_warnings, warnings_of
 from camtrap_tf.curation.selection import any_of, check_pairs, single_observation
 from camtrap_tf.curation.split_tables import not_evaluable
 from camtrap_tf.curation.splitting import split_by_hash, split_by_values
@@ -87,7 +86,8 @@ def curate(inventory: Inventory, config: DatasetConfig, *, read_files: bool = Tr
     mapping = LabelMapping.from_classes(selected.label_counts())
     if config.balanced_sampling_min:
         selected, splits = _balance(selected, splits, config, steps)
-    warnings += _empty_splits(splits, config)
+    if config.split_by_meta is None:
+        warnings += empty_split_warnings(splits, config.split_shares)
     return Curated(selected, tuple(splits), mapping, tuple(steps), group_field, tuple(warnings), splitting)
 
 
@@ -150,13 +150,3 @@ def _balance(inventory: Inventory, splits: list[str], config: DatasetConfig, ste
     stay[rows] = True
     balanced = _step(f"balance {label}", inventory, stay, steps)
     return balanced, [splits[row] for row in rows]
-
-
-def _empty_splits(splits: list[str], config: DatasetConfig) -> list[str]:
-    if config.split_by_meta is not None:
-        return []
-    counts = collections.Counter(splits)
-    empty = [
-        name for name, share in zip(config.split_names, config.split_percent, strict=True) if share > 0 and not counts[name]
-    ]
-    return [f"split {name!r} has no record; there are too few records or groups for its share" for name in empty]

@@ -76,8 +76,8 @@ def leakage_report(splitting: Splitting, lacking: Sequence[NotEvaluable]) -> dic
 def reason(one: NotEvaluable, splits: int) -> str:
     """Returns why a split lacks a class, in words."""
     if one.places == 1:
-        return "it is in one group only"
-    return f"it is in {one.places} groups, fewer than there are splits" if one.places < splits else "its groups are elsewhere"
+        return "in one group only"
+    return f"in {one.places} groups, fewer than there are splits" if one.places < splits else "all its groups are elsewhere"
 
 
 def _torn(splitting: Splitting, codes: npt.NDArray[np.int64]) -> dict[int, dict[str, int]]:
@@ -193,6 +193,16 @@ def warnings_of(splitting: Splitting, lacking: Sequence[NotEvaluable]) -> list[s
     if splitting.method in (SCORED, SMALLEST_FIRST, BY_META):
         warnings += _not_evaluable_text(lacking, len(splitting.shares))
     return warnings
+
+
+def empty_split_warnings(splits: Sequence[str], shares: Sequence[tuple[str, float]]) -> list[str]:
+    """Returns a sentence for each split that should have records and has none."""
+    present = set(splits)
+    return [
+        f"split {name!r} has no record; there are too few records or groups for its share"
+        for name, share in shares
+        if share > 0 and name not in present
+    ]
 
 
 def _not_evaluable_text(lacking: Sequence[NotEvaluable], splits: int) -> list[str]:

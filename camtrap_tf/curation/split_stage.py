@@ -20,7 +20,7 @@ from camtrap_tf.curation.dealing import (
     leave_out_rare,
     split_inventory,
 )
-from camtrap_tf.curation.leakage import warnings_of
+from camtrap_tf.curation.leakage import empty_split_warnings, warnings_of
 from camtrap_tf.curation.picture_hashes import PHASH_FIELD, SHA256_FIELD
 from camtrap_tf.curation.split_files import SPLIT_FILES, SplitFiles, write_split_files
 from camtrap_tf.curation.split_tables import not_evaluable, split_table, table_text
@@ -97,13 +97,15 @@ def split(config: SplitConfig) -> SplitInventory:
         inventory = _without(inventory, leave_out(inventory, config), rejects)
     means = Means(config.seed, config.workers, config.max_pixels, read_files=not config.dry_run, hash_all=True)
     splitting = split_inventory(inventory, config, means)
-    warnings = tuple(warnings_of(splitting, not_evaluable(splitting)))
+    warnings = warnings_of(splitting, not_evaluable(splitting))
+    if config.split_by_meta is None:
+        warnings += empty_split_warnings(splitting.splits, config.split_shares)
     files = None
     if not config.dry_run:
         with_split(splitting, config.split_field).write(path)
         _write_rejects(path, rejects)
         files = write_split_files(splitting, config.output_dir)
-    return SplitInventory(config, splitting, path, read, tuple(rejects), warnings, files)
+    return SplitInventory(config, splitting, path, read, tuple(rejects), tuple(warnings), files)
 
 
 def _without(inventory: Inventory, left_out: LeftOut | None, rejects: list[Reject]) -> Inventory:
@@ -140,8 +142,9 @@ def how_text(splitting: Splitting) -> list[str]:
     whole = f"{groups} groups by {splitting.group_field!r}" if splitting.group_field else "every record by itself"
     how = f"splits as {splitting.settings.split_by_meta!r} says" if method == BY_META else f"method {method}"
     if splitting.dealing is not None:
-        how += f", score {splitting.settings.split_score} {splitting.dealing.score:.4f}"
-    if splitting.dealing is not None and splitting.dealing.draw_score is not None:
+        score = splitting.dealing.score
+        how += f", score {splitting.settings.split_score} {score:.4f}" if np.isfinite(score) else ", no score: a split is empty"
+    if splitting.dealing is not None and splitting.dealing.draw_score is not None and np.isfinite(splitting.dealing.draw_score):
         how += f" (best of {splitting.dealing.draws} random draws: {splitting.dealing.draw_score:.4f})"
     lines = [f"{whole}; {how}; classes of {', '.join(splitting.labels)} spread"]
     if splitting.kept is not None:

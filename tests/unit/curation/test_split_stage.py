@@ -59,7 +59,7 @@ def test_inventory_comes_back_with_splits_and_hashes(tmp_path: Path, suffix: str
     assert rows == dict(zip(out.ids, out.meta("part"), strict=True))
     text = result.text()
     assert "55 records read = 55 split + 0 left out" in text
-    assert "warning: cannot be evaluated: okapi (it is in one group only)" in text
+    assert "warning: cannot be evaluated: okapi (in one group only)" in text
     counts = [int(line.split()[1]) for line in text.splitlines() if line.split(":")[0] in ("train", "val", "test")]
     assert sum(counts) == 55
 

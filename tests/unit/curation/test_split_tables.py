@@ -83,10 +83,10 @@ def test_classes_that_cannot_be_evaluated_are_listed() -> None:
     report = leakage_report(found, lacking)["cannot_be_evaluated"]
     assert report[1] == {
         "label": "species", "class": "lion", "groups": 1, "in_splits": ["train"], "lacking_in": ["val", "test"],
-        "reason": "it is in one group only",
+        "reason": "in one group only",
     }  # fmt: skip
     warnings = warnings_of(found, lacking)
-    assert "cannot be evaluated: gnu, lion (it is in one group only)" in warnings
+    assert "cannot be evaluated: gnu, lion (in one group only)" in warnings
     assert any("2 of 3 groups by 'location'" in one for one in warnings)
     assert any("1 of 8 records have no 'location'" in one for one in warnings)
 
