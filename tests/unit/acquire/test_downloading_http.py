@@ -1,0 +1,373 @@
+"""Downloads over HTTP from a server that misbehaves in every way we know."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import time
+from email.utils import formatdate
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from camtrap_tf.acquire.downloading import download_urls
+from camtrap_tf.acquire.outcome import Downloaded
+from camtrap_tf.config.download import UrlsDownloadConfig
+from tests.servers import Site, always, cut_after, first_refuse, picture, redirect, send
+
+HTML = b"<!DOCTYPE html><html><body>Sorry, we are closed.</body></html>"
+
+
+def listed(folder: Path, site: Site, *paths: str, **more: Any) -> UrlsDownloadConfig:
+    """Writes a list of URLs and returns settings that fetch it into `out`."""
+    (folder / "urls.txt").write_text("".join(f"{site.url}{path}\n" for path in paths))
+    return UrlsDownloadConfig(path=folder / "urls.txt", output_dir=folder / "out", **more)
+
+
+def there(folder: Path, site: Site, path: str) -> bytes:
+    """Returns the file that a URL of the site became."""
+    return (folder / "out" / site.url.removeprefix("http://").replace(":", "_") / path.lstrip("/")).read_bytes()
+
+
+def failures(folder: Path) -> dict[str, str]:
+    """Returns the end of each URL in failed.csv → reason."""
+    with (folder / "out" / "failed.csv").open(newline="") as file:
+        return {row["url"].rpartition("/")[2]: row["reason"] for row in csv.DictReader(file)}
+
+
+def balanced(done: Downloaded) -> bool:
+    """Tells whether in = fetched + there already + listed twice + failed."""
+    counts = done.counts
+    return counts.read == counts.fetched + counts.there + counts.repeated + counts.failed
+
+
+def test_files_arrive_whole_under_names_of_their_urls(tmp_path: Path, site: Site) -> None:
+    """A list of URLs becomes files with the servers' bytes, and nothing but the journal is left beside them."""
+    site.files = {f"/a/{n}.jpg": picture(str(n), 1000 + n) for n in range(40)}
+    done = download_urls(listed(tmp_path, site, *site.files))
+    assert all(there(tmp_path, site, path) == body for path, body in site.files.items())
+    assert (done.counts.fetched, done.exit_code) == (40, 0)
+    assert done.counts.bytes == sum(map(len, site.files.values()))
+    assert not list((tmp_path / "out" / ".partial").glob("*.part"))
+    assert not (tmp_path / "out" / "failed.csv").exists()
+    assert site.requests[0].headers["user-agent"].startswith("camtrap_tf/")
+    assert site.requests[0].headers["accept-encoding"] == "identity"
+
+
+def test_again_asks_for_nothing(tmp_path: Path, site: Site) -> None:
+    """The same command again finds everything there without a single request."""
+    site.files = {f"/{n}.jpg": picture(str(n)) for n in range(5)}
+    config = listed(tmp_path, site, *site.files)
+    download_urls(config)
+    site.requests.clear()
+    done = download_urls(config)
+    assert (done.counts.there, done.counts.fetched, site.requests) == (5, 0, [])
+
+
+def test_a_damaged_file_is_fetched_anew(tmp_path: Path, site: Site) -> None:
+    """A file that lost bytes since it was fetched is replaced."""
+    site.files = {"/a.jpg": picture("a")}
+    config = listed(tmp_path, site, "/a.jpg")
+    download_urls(config)
+    target = next((tmp_path / "out").rglob("a.jpg"))
+    target.write_bytes(b"\xff\xd8\xff half")
+    assert download_urls(config).counts.fetched == 1
+    assert target.read_bytes() == picture("a")
+
+
+def test_a_foreign_file_is_not_replaced_unasked(tmp_path: Path, site: Site) -> None:
+    """A file that did not come by a download and has another size stays, and is listed; --existing overwrite replaces it."""
+    site.files = {"/a.jpg": picture("a")}
+    config = listed(tmp_path, site, "/a.jpg")
+    download_urls(config)
+    target = next((tmp_path / "out").rglob("a.jpg"))
+    (tmp_path / "out" / ".partial" / "journal.sqlite").unlink()
+    target.write_bytes(b"mine")
+    assert download_urls(config).counts.reasons == {"other_file": 1}
+    assert target.read_bytes() == b"mine"
+    assert download_urls(config.model_copy(update={"existing": "overwrite"})).counts.fetched == 1
+    assert target.read_bytes() == picture("a")
+
+
+def test_a_lost_journal_costs_one_question_per_file(tmp_path: Path, site: Site) -> None:
+    """Without a journal sizes are asked of the server, and files of that size are there already."""
+    site.files = {"/a.jpg": picture("a")}
+    config = listed(tmp_path, site, "/a.jpg")
+    download_urls(config)
+    (tmp_path / "out" / ".partial" / "journal.sqlite").write_bytes(b"not a database, not at all" * 100)
+    site.requests.clear()
+    assert download_urls(config).counts.there == 1
+    assert [one.method for one in site.requests] == ["HEAD"]
+
+
+@pytest.mark.parametrize("status", [429, 500, 503, 408])
+def test_passing_errors_are_tried_again(tmp_path: Path, site: Site, status: int) -> None:
+    """A server that refuses twice and then sends is waited for."""
+    site.answers["/a.jpg"] = first_refuse(status, picture("a"), times=2)
+    assert download_urls(listed(tmp_path, site, "/a.jpg")).counts.fetched == 1
+    assert there(tmp_path, site, "/a.jpg") == picture("a")
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"), [(404, "not_found"), (403, "forbidden"), (410, "not_found"), (400, "http_status")]
+)
+def test_lasting_errors_are_asked_once(tmp_path: Path, site: Site, status: int, reason: str) -> None:
+    """What another try cannot help is not tried again."""
+    site.answers["/a.jpg"] = always(status, b"no")
+    done = download_urls(listed(tmp_path, site, "/a.jpg"))
+    assert (done.counts.reasons, len(site.requests)) == ({reason: 1}, 1)
+
+
+@pytest.mark.parametrize("as_date", [False, True])
+def test_retry_after_is_kept_by_all_files_of_the_server(tmp_path: Path, site: Site, as_date: bool) -> None:
+    """After `Retry-After` nothing is asked of that server until the time is over."""
+    paths = [f"/{n}.jpg" for n in range(6)]
+    site.files = {path: picture(path) for path in paths}
+    asked: list[float] = []
+    wait = formatdate(time.time() + 3, usegmt=True) if as_date else "1"
+    refusing = first_refuse(429, picture("/0.jpg"), Retry_After=wait)
+
+    def answer(request: Any, handler: Any) -> None:
+        """Notes the time, and refuses the first time."""
+        asked.append(time.monotonic())
+        refusing(request, handler)
+
+    site.answers["/0.jpg"] = answer
+    done = download_urls(listed(tmp_path, site, *paths, per_host=1))
+    assert done.counts.fetched == 6
+    assert asked[1] - asked[0] >= 1.0
+    assert len(site.asked("/0.jpg")) == 2
+
+
+def test_a_pause_that_is_too_long_is_a_failure(tmp_path: Path, site: Site) -> None:
+    """A server that asks to come back tomorrow is listed, with what it asked for."""
+    site.answers["/a.jpg"] = always(503, b"", Retry_After="86000")
+    done = download_urls(listed(tmp_path, site, "/a.jpg"))
+    assert done.counts.reasons == {"server_error": 1}
+    assert "asked to wait 86000 s" in (tmp_path / "out" / "failed.csv").read_text()
+
+
+def test_a_cut_stream_goes_on_where_it_broke(tmp_path: Path, site: Site) -> None:
+    """After a broken connection only the rest is asked for, of the same version."""
+    body = picture("a", 500_000)
+    site.answers["/a.jpg"] = cut_after(200_000, body)
+    done = download_urls(listed(tmp_path, site, "/a.jpg"))
+    assert there(tmp_path, site, "/a.jpg") == body
+    second = site.asked("/a.jpg")[1].headers
+    assert 0 < int(second["range"].removeprefix("bytes=").rstrip("-")) <= 200_000
+    assert second["if-range"] == f'"{hashlib.md5(body).hexdigest()}"'
+    assert done.counts.bytes == len(body)
+
+
+def test_a_file_that_changed_meanwhile_is_begun_anew(tmp_path: Path, site: Site) -> None:
+    """The rest of another version is never put behind the beginning of this one."""
+    old, new = picture("old", 400_000), picture("new", 300_000)
+    cutting = cut_after(100_000, old)
+
+    def answer(request: Any, handler: Any) -> None:
+        """Breaks off, and has another version afterwards."""
+        if request.count == 1:
+            cutting(request, handler)
+        else:
+            from tests.servers import send_file
+
+            send_file(handler, request, new)
+
+    site.answers["/a.jpg"] = answer
+    download_urls(listed(tmp_path, site, "/a.jpg"))
+    assert there(tmp_path, site, "/a.jpg") == new
+
+
+def test_a_server_that_ignores_ranges_is_understood(tmp_path: Path, site: Site) -> None:
+    """Where the whole file comes instead of the rest, it takes the place of the part."""
+    body = picture("a", 300_000)
+    cutting = cut_after(100_000, body)
+    site.answers["/a.jpg"] = lambda request, handler: (
+        cutting(request, handler) if request.count == 1 else send(handler, 200, body)
+    )
+    download_urls(listed(tmp_path, site, "/a.jpg"))
+    assert there(tmp_path, site, "/a.jpg") == body
+
+
+def test_a_wrong_range_is_not_taken(tmp_path: Path, site: Site) -> None:
+    """A server that sends another range than it was asked for does not spoil the file."""
+    body = picture("a", 300_000)
+    cutting = cut_after(100_000, body)
+
+    def answer(request: Any, handler: Any) -> None:
+        """Breaks off, lies about the range, and sends the whole file to whoever asks for it."""
+        if request.count == 1:
+            cutting(request, handler)
+        elif "range" in request.headers:
+            send(handler, 206, body[7:], Content_Range=f"bytes 7-{len(body) - 1}/{len(body)}")
+        else:
+            send(handler, 200, body)
+
+    site.answers["/a.jpg"] = answer
+    download_urls(listed(tmp_path, site, "/a.jpg"))
+    assert there(tmp_path, site, "/a.jpg") == body
+
+
+def test_a_length_that_never_comes_is_a_failure(tmp_path: Path, site: Site) -> None:
+    """A server that promises more than it ever sends is tried, then listed; no half file gets the name."""
+    site.answers["/a.jpg"] = cut_after(1000, picture("a", 5000), times=99)
+    done = download_urls(listed(tmp_path, site, "/a.jpg", attempts=3))
+    assert (done.counts.reasons, len(site.asked("/a.jpg"))) == ({"cut_off": 1}, 3)
+    assert not list((tmp_path / "out").rglob("a.jpg"))
+
+
+def test_a_page_instead_of_a_picture_is_refused(tmp_path: Path, site: Site) -> None:
+    """HTML, XML, text and nothing, sent with status 200 as image/jpeg, are refused with a reason and not tried again."""
+    bodies = {"/html.jpg": HTML, "/xml.jpg": b"<?xml version='1.0'?><Error/>", "/text.jpg": b"sorry", "/empty.jpg": b""}
+    site.files = {**bodies, "/good.jpg": picture("good")}
+    done = download_urls(listed(tmp_path, site, *site.files))
+    assert (done.counts.fetched, done.counts.reasons, len(site.requests)) == (1, {"not_a_picture": 4}, 5)
+    text = (tmp_path / "out" / "failed.csv").read_text()
+    assert "an HTML page came instead of a picture (the server calls it image/jpeg)" in text
+    assert "the file is empty" in text
+
+
+def test_anything_may_be_expected(tmp_path: Path, site: Site) -> None:
+    """With --expect anything a page is a file like others."""
+    site.files = {"/page.html": HTML}
+    assert download_urls(listed(tmp_path, site, "/page.html", expect="anything")).counts.fetched == 1
+
+
+def test_redirects_are_followed_a_few_times(tmp_path: Path, site: Site) -> None:
+    """One redirect is followed; a loop, and a lead out of HTTP, are failures that are not tried again."""
+    site.files["/there.jpg"] = picture("there")
+    site.answers["/here.jpg"] = redirect("/there.jpg")
+    site.answers["/round.jpg"] = redirect("/about.jpg")
+    site.answers["/about.jpg"] = redirect("/round.jpg")
+    site.answers["/local.jpg"] = redirect("file:///etc/passwd")
+    done = download_urls(listed(tmp_path, site, "/here.jpg", "/round.jpg", "/local.jpg"))
+    assert there(tmp_path, site, "/here.jpg") == picture("there")
+    assert failures(tmp_path) == {"round.jpg": "redirect_loop", "local.jpg": "bad_url"}
+    assert done.exit_code == 3
+    assert len(site.requests) < 12
+
+
+def test_a_silent_server_is_given_up(tmp_path: Path, site: Site) -> None:
+    """A server that takes the request and says nothing costs the timeout, not the day."""
+    site.answers["/a.jpg"] = lambda _, handler: time.sleep(3)
+    started = time.monotonic()
+    done = download_urls(listed(tmp_path, site, "/a.jpg", timeout_s=0.3, attempts=2))
+    assert done.counts.reasons == {"timeout": 1}
+    assert time.monotonic() - started < 2.5
+
+
+def test_a_dripping_server_is_given_up(tmp_path: Path, site: Site) -> None:
+    """A byte now and then is not silence, and is given up all the same."""
+
+    def drip(_: Any, handler: Any) -> None:
+        """Sends a byte every 50 ms."""
+        handler.send_response(200)
+        handler.send_header("Content-Length", "100000")
+        handler.end_headers()
+        for _ in range(60):
+            handler.wfile.write(b"\xff")
+            time.sleep(0.05)
+
+    site.answers["/a.jpg"] = drip
+    done = download_urls(listed(tmp_path, site, "/a.jpg", timeout_s=0.5, attempts=1))
+    assert done.counts.reasons == {"too_slow": 1}
+
+
+def test_a_large_file_is_refused(tmp_path: Path, site: Site) -> None:
+    """Files over the limit are refused before their bytes come where the size is named, else as soon as they pass it."""
+    site.files["/named.jpg"] = picture("named", 300_000)
+
+    def unnamed(_: Any, handler: Any) -> None:
+        """Sends a lot in chunks, without saying how much."""
+        handler.send_response(200)
+        handler.send_header("Transfer-Encoding", "chunked")
+        handler.end_headers()
+        piece = picture("x", 50_000)
+        for _ in range(200):
+            handler.wfile.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
+        handler.wfile.write(b"0\r\n\r\n")
+
+    site.answers["/unnamed.jpg"] = unnamed
+    done = download_urls(listed(tmp_path, site, "/named.jpg", "/unnamed.jpg", max_file_mb=0.2))
+    assert done.counts.reasons == {"too_large": 2}
+    assert done.counts.bytes < 400_000
+
+
+def test_packed_answers_are_not_unpacked(tmp_path: Path, site: Site) -> None:
+    """A server that packs although it was not asked to is refused: what is packed may unpack to anything."""
+    site.answers["/a.jpg"] = always(200, b"\x1f\x8b" + b"x" * 50, Content_Encoding="gzip")
+    assert download_urls(listed(tmp_path, site, "/a.jpg")).counts.reasons == {"encoded": 1}
+
+
+def test_what_the_list_knows_is_checked(tmp_path: Path, site: Site) -> None:
+    """Size, SHA-256 and MD5 of a list are compared; what differs does not get the name."""
+    site.files = {f"/{n}.jpg": picture(n) for n in "abcd"}
+    sha = hashlib.sha256(picture("a")).hexdigest()
+    rows = [
+        ("a", "a.jpg", 4000, sha, ""),
+        ("b", "b.jpg", 3999, "", ""),
+        ("c", "c.jpg", "", sha, ""),
+        ("d", "d.jpg", "", "", "0" * 32),
+    ]
+    with (tmp_path / "list.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("url", "path", "size", "sha256", "md5"))
+        writer.writerows((f"{site.url}/{name}.jpg", path, *rest) for name, path, *rest in rows)
+    done = download_urls(UrlsDownloadConfig(path=tmp_path / "list.csv", output_dir=tmp_path / "out", attempts=2))
+    assert failures(tmp_path) == {"b.jpg": "wrong_size", "c.jpg": "wrong_digest", "d.jpg": "wrong_digest"}
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.jpg")) == ["a.jpg"]
+    assert balanced(done)
+
+
+def test_failed_csv_is_a_list_to_try_again(tmp_path: Path, site: Site) -> None:
+    """--retry takes failed.csv: the rest comes under its names, and the list goes when nothing fails any more."""
+    site.files["/a.jpg"] = picture("a")
+    config = listed(tmp_path, site, "/a.jpg", "/b.jpg", "/c.jpg")
+    assert download_urls(config).counts.failed == 2
+    site.files |= {"/b.jpg": picture("b")}
+    again = UrlsDownloadConfig(output_dir=tmp_path / "out", retry=tmp_path / "out" / "failed.csv")
+    done = download_urls(again)
+    assert (done.counts.read, done.counts.fetched, failures(tmp_path)) == (2, 1, {"c.jpg": "not_found"})
+    site.files |= {"/c.jpg": picture("c")}
+    assert download_urls(again).exit_code == 0
+    assert not (tmp_path / "out" / "failed.csv").exists()
+    assert there(tmp_path, site, "/c.jpg") == picture("c")
+
+
+def test_hostile_lists_stay_in_their_folder(tmp_path: Path, site: Site) -> None:
+    """Paths that lead out, names of our own files and other schemes are failures; nothing appears elsewhere."""
+    site.files["/a.jpg"] = picture("a")
+    url = f"{site.url}/a.jpg"
+    rows = [
+        (url, "../out.jpg"), (url, "a/../../out.jpg"), (url, ".partial/journal.sqlite"), (url, "failed.csv"), (url, "x" * 300),
+        ("file:///etc/passwd", "passwd.jpg"), ("ftp://example.org/a.jpg", "ftp.jpg"), ("http://", "none.jpg"),
+        (url, "/etc/absolute.jpg"), (url, "fine.jpg"), (url, "fine.jpg"), (url, "fine.jpg/below.jpg"),
+    ]  # fmt: skip
+    with (tmp_path / "list.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("url", "path"), *rows])
+    done = download_urls(UrlsDownloadConfig(path=tmp_path / "list.csv", output_dir=tmp_path / "out", connections=1))
+    assert done.counts.reasons == {"bad_path": 6, "bad_url": 3}
+    assert (done.counts.fetched, done.counts.repeated) == (2, 1)
+    found = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.jpg"))
+    assert found == ["out/etc/absolute.jpg", "out/fine.jpg"]
+    assert balanced(done)
+
+
+def test_no_server_gets_more_than_its_share(tmp_path: Path, site: Site) -> None:
+    """At most --per-host files are asked of one server at a time."""
+    site.files = {f"/{n}.jpg": picture(str(n)) for n in range(24)}
+    site.pause_s = 0.05
+    download_urls(listed(tmp_path, site, *site.files, per_host=3))
+    assert site.most_active == 3
+
+
+def test_a_plan_counts_files_and_bytes_and_writes_nothing(tmp_path: Path, site: Site) -> None:
+    """--dry-run says what there is to fetch by asking for sizes, and leaves no folder."""
+    site.files = {f"/{n}.jpg": picture(str(n), 1000 * (n + 1)) for n in range(4)}
+    done = download_urls(listed(tmp_path, site, *site.files, "/missing.jpg", dry_run=True))
+    assert done.plan is not None
+    assert (done.plan.counts.fetched, done.plan.asked_bytes, done.plan.refused) == (5, 10_000, {"not_found": 1})
+    assert {one.method for one in site.requests} == {"HEAD"}
+    assert not (tmp_path / "out").exists()
+    assert "1 are not to be had (1 × not_found)" in done.text()
