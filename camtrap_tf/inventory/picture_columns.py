@@ -27,7 +27,7 @@ PLAIN = r'^[^"\\\x00-\x1f\x7f]*$'
 """Texts that stand in JSON as they are."""
 
 SHORTEST_DIGITS = 1e-4
-"""Below this, and above zero, Arrow writes numbers without an exponent where Python writes one."""
+"""Below this, and above zero, Arrow writes numbers in [0, 1] without an exponent where Python writes one."""
 
 
 def table_of_grouped(grouped: GroupedPictures) -> pa.Table:
@@ -119,9 +119,11 @@ def _boxes(seen: pa.Table) -> pa.Array:
 
 
 def _number_texts(numbers: npt.NDArray[np.float64]) -> pa.Array:
-    """Returns numbers as Python's `repr` writes them; NaN becomes null."""
+    """Returns numbers in [0, 1] as Python's `repr` writes them; NaN becomes null."""
     missing = np.isnan(numbers)
     texts = pc.if_else(pa.array(missing), pa.scalar(None, TEXT), pa.array(numbers).cast(TEXT))
+    for whole, text in ((0.0, "0.0"), (1.0, "1.0")):
+        texts = pc.if_else(pa.array(numbers == whole), text, texts)
     rows = np.flatnonzero(~missing & (numbers != 0) & (np.abs(numbers) < SHORTEST_DIGITS))
     if len(rows):
         mask = np.zeros(len(numbers), bool)
