@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from camtrap_tf.records import BoundingBox
 from camtrap_tf.sources.cct_document import Entry, number_of, text_of
 
 PIXELS, RELATIVE = "bbox", "bbox_relative"
+READERS = 16
+"""Threads that look at the heads of pictures; they mostly wait for the disk."""
 
 
 def given_box(annotation: Entry) -> tuple[str, list[Any]] | None:
@@ -87,13 +90,24 @@ def picture_size(path: Path) -> tuple[int, int] | None:
         return None
 
 
-def with_sizes(images: Iterable[Entry], image_root: Path) -> Iterator[Entry]:
-    """Yields images with width and height, read from the files of those that have none; as they are where that fails."""
-    for image in images:
-        size = None
-        if size_of(image) is None and (name := text_of(image.get("file_name"))):
-            try:
-                size = picture_size(join_inside(image_root, name))
-            except ValueError:
-                size = None
-        yield image if size is None else {**image, "width": size[0], "height": size[1]}
+def with_sizes(images: Iterable[Entry], image_root: Path) -> list[Entry]:
+    """Returns images with width and height, read from the files of those that have none; as they are where that fails."""
+
+    def with_size(image: Entry) -> Entry:
+        """Returns an image with its size, where that can be found."""
+        name = text_of(image.get("file_name"))
+        if name is None or size_of(image) is not None:
+            return image
+        size = size_inside(image_root, name)
+        return image if size is None else {**image, "width": size[0], "height": size[1]}
+
+    with ThreadPoolExecutor(READERS) as pool:
+        return list(pool.map(with_size, images))
+
+
+def size_inside(image_root: Path, name: str) -> tuple[int, int] | None:
+    """Returns width and height of a picture below a folder in px; None where it cannot be read, or leads out."""
+    try:
+        return picture_size(join_inside(image_root, name))
+    except ValueError:
+        return None

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 
 from camtrap_tf.cct.boxes_of_annotations import clipped, limits_of, overhang, size_of, with_sizes
+from camtrap_tf.cct.times import latest_time, time_refusal
 from camtrap_tf.cct.working import (
     CctChange,
     CctWritten,
@@ -34,7 +35,7 @@ def clean_file(config: CctCleanConfig) -> CctWritten:
     """Writes a clean file; raises as `run_change` does, and a SettingError where `--image-root` is no folder."""
     if config.image_root is not None:
         require_folder(config.image_root, "--image-root")
-    return run_change(config, lambda document: clean(document, config))
+    return run_change(config, lambda document: clean(document, config), max_rejected_share=config.max_rejected_share)
 
 
 def clean(document: CctDocument, config: CctCleanConfig) -> CctChange:
@@ -44,11 +45,11 @@ def clean(document: CctDocument, config: CctCleanConfig) -> CctChange:
         SettingError: a location to leave out does not exist.
     """
     notes: list[str] = []
-    images = list(document.images) if config.image_root is None else list(with_sizes(document.images, config.image_root))
+    images = list(document.images) if config.image_root is None else with_sizes(document.images, config.image_root)
     if config.location_from_path:
         images = with_location_from_path(images, config.location_from_path)
     check_known(config.drop_locations, map(location_of, images), "--drop-locations", "location")
-    usable, rejects = _usable_images(images, config.drop_locations)
+    usable, rejects = _usable_images(images, config)
     if config.normalize_locations:
         usable, said = with_normal_locations(usable)
         notes += said
@@ -59,15 +60,18 @@ def clean(document: CctDocument, config: CctCleanConfig) -> CctChange:
     return CctChange(document.with_parts(images=left, annotations=kept), (*rejects, *refused, *bare), tuple(notes))
 
 
-def _usable_images(images: Iterable[Entry], drop_locations: Iterable[str]) -> tuple[list[Entry], list[Reject]]:
-    """Returns the images that have an id and a file of their own, and why the others have not."""
+def _usable_images(images: Iterable[Entry], config: CctCleanConfig) -> tuple[list[Entry], list[Reject]]:
+    """Returns the images that have an id and a file of their own and are not to be left out, and why the others go."""
+    latest = latest_time()
     ids: set[str] = set()
     files: set[str] = set()
     usable, rejects = [], []
     for image in images:
         refusal = image_refusal(image, ids, files)
-        if refusal is None and location_of(image) in drop_locations:
+        if refusal is None and location_of(image) in config.drop_locations:
             refusal = ("location_dropped", f"stands at {location_of(image)!r}")
+        if refusal is None and config.bad_times == "reject":
+            refusal = time_refusal(image, latest)
         if refusal is None:
             usable.append(image)
         else:

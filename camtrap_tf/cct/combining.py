@@ -14,6 +14,7 @@ from camtrap_tf.cct.working import (
     CctChange,
     CctWritten,
     check_output,
+    check_share,
     finish,
     is_empty_name,
     reject_annotation,
@@ -32,6 +33,7 @@ def combine_files(config: CctCombineConfig) -> CctWritten:
     Raises:
         SettingError: names are not usable, or ids or file names clash.
         SourceError: a file cannot be read.
+        TooManyRejectsError: more annotations are left out than allowed.
     """
     check_output(config.output, config.paths)
     names = config.names or tuple(dataset_name(path) for path in config.paths)
@@ -42,6 +44,8 @@ def combine_files(config: CctCombineConfig) -> CctWritten:
     rejects = [reject for document in documents for reject in document.rejects]
     change = CctChange(change.document, (*rejects, *change.rejects), change.notes)
     source = " + ".join(str(path) for path in config.paths)
+    if not config.dry_run:
+        check_share(change.rejects, sizes(documents)["annotation"], config.max_rejected_share, "annotation", source)
     return finish(change, config.output, read=sizes(documents), source=source, dry_run=config.dry_run)
 
 

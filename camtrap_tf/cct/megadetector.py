@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from camtrap_tf.cct.boxes_of_annotations import box_of, picture_size, with_sizes
+from camtrap_tf.cct.boxes_of_annotations import box_of, size_inside, with_sizes
 from camtrap_tf.cct.working import (
     EMPTY,
     CctChange,
@@ -26,7 +26,7 @@ from camtrap_tf.config.cct import CctFromMegadetectorConfig, CctToMegadetectorCo
 from camtrap_tf.detections.boxes import BoxError, pixels_of
 from camtrap_tf.detections.megadetector import ANIMAL, DetectedPicture, Detection, MegadetectorDocument
 from camtrap_tf.errors import SourceError
-from camtrap_tf.files import join_inside, require_folder, writable_folder
+from camtrap_tf.files import require_folder, writable_folder
 from camtrap_tf.records import BoundingBox, Reject
 from camtrap_tf.sources.cct_document import CctDocument, Entry, number_of, text_of
 
@@ -91,7 +91,7 @@ def to_megadetector_file(config: CctToMegadetectorConfig) -> MegadetectorWritten
         require_folder(config.image_root, "--image-root")
     document = CctDocument.read(config.path)
     if config.image_root is not None:
-        document = document.with_parts(images=list(with_sizes(document.images, config.image_root)))
+        document = document.with_parts(images=with_sizes(document.images, config.image_root))
     done = to_megadetector(document, animals=config.detections_are == "animals")
     done = replace(done, path=config.path, output=output, dry_run=config.dry_run)
     if not config.dry_run:
@@ -272,16 +272,9 @@ def _cct_image(picture: DetectedPicture, config: CctFromMegadetectorConfig, ids:
             image[name] = entry[name]
     if config.location_from_path and (location := location_in_path(picture.file, config.location_from_path)):
         image["location"] = location
-    if "width" not in image and config.image_root is not None and (size := _size(config.image_root, picture.file)):
+    if "width" not in image and config.image_root is not None and (size := size_inside(config.image_root, picture.file)):
         image["width"], image["height"] = size
     return image
-
-
-def _size(root: Path, file: str) -> tuple[int, int] | None:
-    try:
-        return picture_size(join_inside(root, file))
-    except ValueError:
-        return None
 
 
 def _cct_annotation(

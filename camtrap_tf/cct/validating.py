@@ -9,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from camtrap_tf.cct.boxes_of_annotations import box_of, limits_of, overhang, picture_size, size_of
+from camtrap_tf.cct.boxes_of_annotations import READERS, box_of, limits_of, overhang, picture_size, size_of
 from camtrap_tf.cct.cleaning import Refusal, image_refusal, reference_refusal
+from camtrap_tf.cct.times import latest_time, time_refusal
 from camtrap_tf.cct.working import is_empty_name, reasons, reject_annotation, reject_image, summary
 from camtrap_tf.config.cct import CctValidateConfig
 from camtrap_tf.detections.boxes import SLACK, SLACK_PX, BoxError
@@ -19,8 +20,6 @@ from camtrap_tf.files import join_inside, require_folder, write_csv
 from camtrap_tf.records import REJECT_COLUMNS, Reject
 from camtrap_tf.sources.cct_document import CctDocument, Entry, text_of
 
-TIME_KEYS = ("datetime", "date_captured")
-READERS = 16
 SHOWN = 3
 
 
@@ -99,11 +98,11 @@ def problems_of(document: CctDocument, *, now: datetime.datetime | None = None) 
         now: times after the day after this are in the future; default: the clock's.
     """
     yield from _category_problems(document)
-    latest = (now or datetime.datetime.now()) + datetime.timedelta(days=1)
+    latest = latest_time(now)
     ids: set[str] = set()
     files: set[str] = set()
     for number, image in enumerate(document.images, start=1):
-        for refusal in (image_refusal(image, ids, files), _size_problem(image), _time_problem(image, latest)):
+        for refusal in (image_refusal(image, ids, files), _size_problem(image), time_refusal(image, latest)):
             if refusal is not None:
                 found = reject_image(image, *refusal)
                 yield found if found.item else Reject(found.id, f"images {number}", "image", *refusal)
@@ -166,29 +165,6 @@ def _size_problem(image: Entry) -> Refusal | None:
     if (width is None and height is None) or size_of(image) is not None:
         return None
     return "bad_dimensions", f"width {str(width)[:40]!r} and height {str(height)[:40]!r} are no size"
-
-
-def _time_problem(image: Entry, latest: datetime.datetime) -> Refusal | None:
-    given = next((image[key] for key in TIME_KEYS if image.get(key) not in (None, "")), None)
-    if given is None:
-        return None
-    time = time_of(given)
-    if time is None:
-        return "bad_time", f"{str(given)[:40]!r} is no time; write it like 2024-05-31 18:04:00"
-    return ("future_time", f"{given!r} is in the future") if time > latest else None
-
-
-def time_of(value: object) -> datetime.datetime | None:
-    """Returns a time of a document without its zone, or None: ISO 8601, or with colons in the date as in EXIF."""
-    if not isinstance(value, str):
-        return None
-    text = value.strip()
-    if len(text) >= 10 and text[4] == ":" == text[7]:
-        text = text[:10].replace(":", "-") + text[10:]
-    try:
-        return datetime.datetime.fromisoformat(text).replace(tzinfo=None)
-    except ValueError:
-        return None
 
 
 def file_problems(document: CctDocument, image_root: Path, *, sizes: bool) -> Iterator[Reject]:

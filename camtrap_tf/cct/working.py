@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from camtrap_tf.config.cct import CctChangeConfig
-from camtrap_tf.errors import SettingError, suggestion
+from camtrap_tf.errors import SettingError, TooManyRejectsError, suggestion
 from camtrap_tf.files import writable_folder, write_csv
 from camtrap_tf.records import REJECT_COLUMNS, Reject
 from camtrap_tf.sources.cct_document import CctDocument, Entry, text_of
@@ -69,17 +69,22 @@ class CctWritten:
         return "\n".join(lines)
 
 
-def run_change(config: CctChangeConfig, change: Callable[[CctDocument], CctChange]) -> CctWritten:
+def run_change(
+    config: CctChangeConfig, change: Callable[[CctDocument], CctChange], *, max_rejected_share: float = 1.0
+) -> CctWritten:
     """Reads a file, changes it, writes the result and what it left out; nothing of both with `--dry-run`.
 
     Raises:
         SettingError: the result cannot be written there.
         SourceError: the file cannot be read.
+        TooManyRejectsError: more annotations are left out than allowed.
     """
     check_output(config.output, (config.path,))
     document = CctDocument.read(config.path)
     done = change(document)
     done = replace(done, rejects=(*document.rejects, *done.rejects))
+    if not config.dry_run:
+        check_share(done.rejects, sizes([document])["annotation"], max_rejected_share, "annotation", str(config.path))
     return finish(done, config.output, read=sizes([document]), source=str(config.path), dry_run=config.dry_run)
 
 
@@ -90,6 +95,20 @@ def finish(change: CctChange, output: Path, *, read: dict[str, int], source: str
         write_rejects(rejects_path(output), change.rejects)
         change.document.write(output)
     return CctWritten(source, output, read, change, dry_run)
+
+
+def check_share(rejects: Iterable[Reject], whole: int, allowed: float, unit: str, source: str) -> None:
+    """Makes sure that no larger share of what was read is left out than allowed.
+
+    Raises:
+        TooManyRejectsError: it is; says the reasons.
+    """
+    gone = [reject for reject in rejects if reject.unit == unit]
+    if whole and len(gone) / whole > allowed:
+        raise TooManyRejectsError(
+            f"{source}: {len(gone)} of {whole} {unit}s are left out{reasons(gone)}, more than --max-rejected-share {allowed} "
+            "allows; nothing is written; mend the file or raise the share (--dry-run shows the counts)"
+        )
 
 
 def sizes(documents: Iterable[CctDocument]) -> dict[str, int]:

@@ -11,6 +11,7 @@ from camtrap_tf.config.base import Seed, StageConfig
 
 BoxRule = Literal["both", "either", "off"]
 OutsideRule = Literal["clip", "reject"]
+KeepOrReject = Literal["keep", "reject"]
 Prefixed = Literal["ids", "locations", "files"]
 CategoryOrder = Literal["file", "id", "name"]
 
@@ -56,10 +57,14 @@ class CctCleanConfig(CctChangeConfig):
     keep_empty: bool = Field(
         False, description="keep annotations of the empty category without a box, and images without annotation"
     )
+    bad_times: KeepOrReject = Field("keep", description="images whose time is in the future, or is none: keep, or leave out")
     drop_locations: tuple[str, ...] = Field((), description="leave out images of these locations")
     location_from_path: int = Field(0, ge=0, le=20, description="take the first N parts of the path as the location; 0: do not")
     normalize_locations: bool = Field(False, description="write locations in lower case with _ for spaces")
     image_root: Path | None = Field(None, description="folder of the pictures, to read width and height that are not given")
+    max_rejected_share: float = Field(
+        1.0, ge=0, le=1, description="write nothing and stop (exit code 3) above this share of annotations left out"
+    )
 
 
 class CctCombineConfig(StageConfig):
@@ -74,6 +79,9 @@ class CctCombineConfig(StageConfig):
         description="what gets the name of its data set in front: ids, locations, files, or none",
     )
     normalize_locations: bool = Field(False, description="write locations in lower case with _ for spaces")
+    max_rejected_share: float = Field(
+        1.0, ge=0, le=1, description="write nothing and stop (exit code 3) above this share of annotations left out"
+    )
     dry_run: bool = Field(False, description="say what would be written, write nothing")
 
     @model_validator(mode="after")

@@ -36,6 +36,9 @@ class ClassificationConfig(StageConfig):
     dataset: str = Field("combined", min_length=1, description="data set of images that name none")
     label_spec: Path | None = Field(None, description="label specification (.csv or .json): which class becomes which label")
     taxonomy: Path | None = Field(None, description="CSV dataset_name,query,<levels>: what is in the taxa of --label-spec")
+    max_rejected_share: float = Field(
+        1.0, ge=0, le=1, description="write nothing and stop (exit code 3) above this share of boxes without a usable crop"
+    )
     min_locs: int = Field(1, ge=1, description="leave out labels that stand at fewer locations, everywhere")
     prune_categories: bool = Field(False, description="leave out categories without crops from the COCO Camera Traps files")
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -38,6 +40,11 @@ smaller share of them, is too little; fewer crops than the number is too little 
 """
 
 THUMB_PX = 96
+STRIP_PX, ROW_PX, DOT_PX = 520, 26, 3.5
+"""Width of the plot of crops per location, height of a label in it, radius of a location."""
+
+COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
+"""Colours of the splits, which colour-blind people can tell apart. Source: Okabe and Ito."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +157,7 @@ def inspect_classification_set(config: ClassificationInspectConfig) -> Inspectio
         unplaced=unplaced,
         written=(),
     )
-    return found if config.output_dir is None else _written(found, rows, config)
+    return found if config.output_dir is None else _written(found, rows, splits, config)
 
 
 def _split_finder(splits: Splits) -> Callable[[Place], str | None]:
@@ -221,7 +228,7 @@ def compared(here: Splits, there: Splits) -> tuple[tuple[Place, str, str], ...]:
     return tuple((place, ours[place], theirs[place]) for place in both if ours[place] != theirs[place])
 
 
-def _written(found: Inspection, rows: Sequence[CropRow], config: ClassificationInspectConfig) -> Inspection:
+def _written(found: Inspection, rows: Sequence[CropRow], splits: Splits, config: ClassificationInspectConfig) -> Inspection:
     """Writes the tables and the page; returns the inspection with their names."""
     folder = writable_folder(config.output_dir or Path(), "--output-dir")
     files = [folder / "labels_by_split.csv", folder / "crops_by_location.csv", folder / "inspection.html"]
@@ -234,6 +241,7 @@ def _written(found: Inspection, rows: Sequence[CropRow], config: ClassificationI
         found=found,
         columns=COLUMNS,
         largest=_largest(by_place),
+        strip=_strip(by_place, splits),
         examples=examples,
     )
     write_text(files[2], page)
@@ -249,6 +257,42 @@ def _crops_by_place(rows: Sequence[CropRow]) -> list[tuple[str, str, str, int]]:
             key = (label, *row.place)
             counts[key] = counts.get(key, 0) + 1
     return [(*key, count) for key, count in sorted(counts.items(), key=lambda one: (one[0][0], -one[1], one[0]))]
+
+
+def _strip(by_place: Sequence[tuple[str, str, str, int]], splits: Splits) -> dict[str, object]:
+    """Returns what the plot of crops per location needs: a row per label, a dot per location, the scale logarithmic."""
+    labels = list(dict.fromkeys(label for label, _, _, _ in by_place))
+    most = max(count for _, _, _, count in by_place)
+    colours = dict(zip(splits, itertools.cycle(COLOURS), strict=False))
+    split_of = _split_finder(splits)
+
+    def across(count: int) -> float:
+        """Returns where a number of crops is, in px."""
+        return round(STRIP_PX * math.log(count) / math.log(max(most, 2)), 1)
+
+    # The splits of a label lie beside each other, so that no dot covers one of another colour.
+    lanes = {name: ROW_PX * (place + 1) / (len(splits) + 1) for place, name in enumerate(splits)}
+    dots = [
+        {
+            "x": across(count),
+            "y": round(ROW_PX * labels.index(label) + lanes.get(split := split_of((dataset, location)) or "", ROW_PX / 2), 1),
+            "colour": colours.get(split, "#999"),
+            "title": f"{label} at {dataset}/{location}: {count}",
+        }
+        for label, dataset, location, count in by_place
+    ]
+    ticks = [{"x": across(count), "count": count} for count in (10**power for power in range(7)) if count <= most]
+    height = ROW_PX * len(labels)
+    rows = [{"y": ROW_PX * place + ROW_PX // 2, "label": label} for place, label in enumerate(labels)]
+    return {
+        "dots": dots,
+        "ticks": ticks,
+        "rows": rows,
+        "height": height,
+        "width": STRIP_PX,
+        "radius": DOT_PX,
+        "colours": colours,
+    }
 
 
 def _largest(by_place: Sequence[tuple[str, str, str, int]]) -> list[dict[str, object]]:

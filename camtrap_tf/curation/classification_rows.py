@@ -64,7 +64,7 @@ class Crops:
         if self.folder is None or not self.check_valid:
             return True
         try:
-            with Image.open(self.folder / name) as picture:
+            with Image.open(join_inside(self.folder, name)) as picture:
                 picture.load()
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
             return False

@@ -12,7 +12,7 @@ import numpy as np
 
 from camtrap_tf.cct.categories import pruned
 from camtrap_tf.cct.splitting import split_document, split_path
-from camtrap_tf.cct.working import reasons, write_rejects
+from camtrap_tf.cct.working import check_share, reasons, write_rejects
 from camtrap_tf.config.classification import ClassificationConfig
 from camtrap_tf.curation.classification_rows import (
     UNIT,
@@ -114,6 +114,7 @@ def make_classification_set(config: ClassificationConfig) -> ClassificationSet:
         SettingError: inputs do not go together, or there are too few locations to split.
         SourceError: an input cannot be read, or no crop is left.
         LabelError: the label specification does not fit.
+        TooManyRejectsError: more boxes than allowed have no usable crop.
     """
     if config.crops_dir is not None:
         require_folder(config.crops_dir, "--crops-dir")
@@ -121,13 +122,16 @@ def make_classification_set(config: ClassificationConfig) -> ClassificationSet:
     earlier = _earlier(config)
     document = CctDocument.read(config.cct) if config.cct is not None else None
     found, rejects = _crops(config, document)
+    source = config.cct or config.queried_images or config.output_dir
+    if not config.dry_run:
+        check_share(rejects, len(found) + len(rejects), config.max_rejected_share, UNIT, str(source))
     found, gone = _chosen(found, config, specs)
     rejects += gone
     if earlier is not None:
         found, gone = _with_test_of(found, *earlier)
         rejects += gone
     if not found:
-        raise nothing_left(config.cct or config.queried_images or config.output_dir, rejects, reasons(rejects))
+        raise nothing_left(source, rejects, reasons(rejects))
     rows = [crop.row for crop in found]
     splits, score, alone = _splits(rows, config, specs, earlier)
     documents, notes = _documents(found, config, document, splits, renamed=specs is not None)
@@ -151,6 +155,9 @@ def make_classification_set(config: ClassificationConfig) -> ClassificationSet:
 
 def _write(made: ClassificationSet) -> None:
     folder = writable_folder(made.folder, "--output-dir")
+    if made.splits is not None:
+        # Written last: where it is, all the rest is of the same crops.
+        (folder / SPLITS).unlink(missing_ok=True)
     if not made.only_splits:
         write_rejects(folder / "rejects.csv", made.rejects)
         write_rows(folder / TABLE, made.rows)
@@ -313,6 +320,13 @@ def _documents(
     elif set(config.modes) == {"splits"} and (config.output_dir / CCT).is_file():
         whole, documents = CctDocument.read(config.output_dir / CCT), {}
     else:
+        stale = [
+            name
+            for name in (CCT, *(split_path(Path(), split).name for split in SPLIT_NAMES))
+            if (config.output_dir / name).is_file()
+        ]
+        if stale:
+            notes.append(f"warning: {', '.join(stale)} in {config.output_dir} are of an earlier run; make them anew with --cct")
         return {}, notes
     if splits is not None:
         parts = split_document(whole, splits, dataset=config.dataset)

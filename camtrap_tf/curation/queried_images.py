@@ -88,7 +88,7 @@ def make_queried_images(config: QueriedImagesConfig) -> QueriedImagesWritten:
 def of_cct(document: CctDocument, config: QueriedImagesConfig) -> tuple[dict[str, QueriedImage], list[Reject]]:
     """Returns the pictures of a document by `<data set>/<file>`, and what is left out."""
     if config.image_root is not None:
-        document = document.with_parts(images=list(with_sizes(document.images, config.image_root)))
+        document = document.with_parts(images=with_sizes(document.images, config.image_root))
     names, by_image = document.category_names(), document.annotations_by_image()
     queried: dict[str, QueriedImage] = {}
     rejects: list[Reject] = list(document.rejects)

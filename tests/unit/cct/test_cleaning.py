@@ -10,7 +10,7 @@ from PIL import Image
 
 from camtrap_tf.cct.cleaning import clean, clean_file
 from camtrap_tf.config.cct import CctCleanConfig
-from camtrap_tf.errors import SettingError
+from camtrap_tf.errors import SettingError, TooManyRejectsError
 from tests.unit.cct.documents import ids, make_annotation, make_document, make_image, reasons
 
 
@@ -139,6 +139,29 @@ def test_sizes_are_read_from_files(tmp_path: Path) -> None:
     document = make_document([make_image("i", width=None, height=None)], [make_annotation("1", "i")])
     change = clean(document, config(image_root=tmp_path))
     assert (change.document.images[0]["width"], change.document.images[0]["height"]) == (80, 40)
+
+
+def test_images_of_impossible_times_can_be_left_out() -> None:
+    """Times in the future, and what is no time, stay by default and go on request; images without a time stay."""
+    images = [make_image("1", datetime="2999-01-01 00:00:00"), make_image("2", datetime="dawn"), make_image("3")]
+    document = make_document(images, [make_annotation(key, key) for key in "123"])
+    assert len(clean(document, config()).document.images) == 3
+    change = clean(document, config(bad_times="reject"))
+    assert [reject.reason for reject in change.rejects if reject.unit == "image"] == ["future_time", "bad_time"]
+    assert ids(change.document.images) == ["3"]
+
+
+def test_too_many_rejects_write_nothing(tmp_path: Path) -> None:
+    """Above the share allowed the command stops before it writes; a dry run still shows the counts."""
+    source, target = tmp_path / "in.json", tmp_path / "out.json"
+    make_document([make_image("i")], [make_annotation("1", "i"), make_annotation("2", "i", bbox=None)]).write(source)
+    settings = CctCleanConfig(path=source, output=target, max_rejected_share=0.4)
+    with pytest.raises(TooManyRejectsError, match=r"1 of 2 annotations are left out \(1 × no_bbox\)"):
+        clean_file(settings)
+    assert not target.exists()
+    assert "1 left out" in clean_file(settings.model_copy(update={"dry_run": True})).text()
+    clean_file(settings.model_copy(update={"max_rejected_share": 0.5}))
+    assert target.exists()
 
 
 def test_file_is_written_with_its_rejects(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from camtrap_tf.cct.validating import file_problems, notes_on, problems_of, time_of, validate_file
+from camtrap_tf.cct.validating import file_problems, notes_on, problems_of, validate_file
 from camtrap_tf.config.cct import CctValidateConfig
 from camtrap_tf.sources.cct_document import CctDocument
 from tests.unit.cct.documents import make_annotation, make_document, make_image
@@ -79,21 +79,6 @@ def test_problems_of_categories() -> None:
         ("categories 4", "no_id"),
         ("categories 5", "no_name"),
     ]
-
-
-@pytest.mark.parametrize(
-    ("text", "time"),
-    [
-        ("2024-05-31 10:00:00", datetime.datetime(2024, 5, 31, 10)),
-        ("2024:05:31 10:00:00", datetime.datetime(2024, 5, 31, 10)),
-        ("2024-05-31T10:00:00Z", datetime.datetime(2024, 5, 31, 10)),
-        ("yesterday", None),
-        (20240531, None),
-    ],
-)
-def test_times(text: object, time: datetime.datetime | None) -> None:
-    """ISO 8601 and the spelling of EXIF are times."""
-    assert time_of(text) == time
 
 
 def test_files_are_looked_at(tmp_path: Path) -> None:

@@ -76,6 +76,7 @@ def test_tables_and_page_are_written(tmp_path: Path) -> None:
     assert page.count("data:image/jpeg;base64") == 1
     assert "&lt;b&gt;rat" in page
     assert "<b>rat" not in page
+    assert page.count("<circle") == 5
     with (tmp_path / "o/labels_by_split.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [int(one["crops"]) for one in rows if one["label"] == "fox"] == [3, 1, 0]

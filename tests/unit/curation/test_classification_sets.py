@@ -17,7 +17,7 @@ from camtrap_tf.curation.classification_sets import ClassificationSet, group_tab
 from camtrap_tf.curation.queried_images import make_queried_images
 from camtrap_tf.curation.scored_splits import Target, score_of
 from camtrap_tf.detections.crop_names import crop_name
-from camtrap_tf.errors import CamtrapError, SettingError, SourceError
+from camtrap_tf.errors import CamtrapError, SettingError, SourceError, TooManyRejectsError
 from camtrap_tf.sources.cct_document import CctDocument
 from camtrap_tf.sources.classification_csv import CropRow
 from tests.factories import make_jpeg
@@ -288,6 +288,26 @@ def test_crops_of_detections(tmp_path: Path) -> None:
     assert [(one.id, one.reason) for one in done.rejects] == [("ds/none.jpg", "missing_detections")]
     with pytest.raises(SettingError, match="did you mean '5b'"):
         made(tmp_path, **options, detector_version="5")
+
+
+def test_documents_of_an_earlier_run_are_named(tmp_path: Path) -> None:
+    """A new table beside documents of an earlier one would mix two data sets; the summary says so."""
+    write(tmp_path)
+    made(tmp_path)
+    done = made(tmp_path, mode=("csv", "splits"), seed=5)
+    assert "classification_cct.json, train_cct.json, val_cct.json, test_cct.json" in done.text()
+    assert "are of an earlier run" in done.text()
+
+
+def test_too_many_missing_crops_stop_the_command(tmp_path: Path) -> None:
+    """Above the share allowed nothing is written."""
+    write(tmp_path)
+    for number in range(4):
+        (tmp_path / f"crops/{number}_0.jpg___crop_a{number}_0.jpg").unlink()
+    with pytest.raises(TooManyRejectsError, match="4 of 31 crops are left out"):
+        made(tmp_path, max_rejected_share=0.1)
+    assert not (tmp_path / "o").exists()
+    assert len(made(tmp_path, max_rejected_share=0.2).rows) == 27
 
 
 def test_nothing_is_written_by_a_plan_or_without_crops(tmp_path: Path) -> None:
