@@ -14,6 +14,7 @@ from camtrap_tf.curation.duplicates import (
     Pair,
     exact_pairs,
     join_groups,
+    of_pictures,
     perceptual_pairs,
     refuse_too_large,
 )
@@ -238,11 +239,13 @@ def _find_pairs(inventory: Inventory, groups: Groups, settings: SplitSettings, m
         workers=means.workers,
     )
     pairs = exact_pairs(hashes, groups.of_record)
-    if not perceptual or not means.read_files:
+    if not means.read_files:
         return Found(tuple(pairs), hashes)
-    alike = perceptual_pairs(
-        hashes, groups.of_record, root=settings.image_root_path, max_pixels=means.max_pixels, workers=means.workers
-    )
+    root, pixels, workers = settings.image_root_path, means.max_pixels, means.workers
+    pairs = of_pictures(pairs, root=root, max_pixels=pixels, workers=workers)
+    if not perceptual:
+        return Found(tuple(pairs), hashes)
+    alike = perceptual_pairs(hashes, groups.of_record, root=root, max_pixels=pixels, workers=workers)
     return Found((*pairs, *alike.pairs), hashes, alike.unlike, alike.not_compared)
 
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from camtrap_tf.curation.picture_hashes import PictureHashes, small_copies
 from camtrap_tf.errors import SettingError
+from camtrap_tf.images.hashes import file_size
 
 Ints = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
@@ -89,6 +90,17 @@ def exact_pairs(hashes: PictureHashes, groups: Ints) -> list[Pair]:
         members = [place for _, place in same]
         pairs += [_pair(EXACT, members[0], other, hashes, groups) for other in members[1:]]
     return pairs
+
+
+def of_pictures(pairs: Sequence[Pair], *, root: Path | None, max_pixels: int, workers: int | None) -> list[Pair]:
+    """Returns the exact pairs whose file is a picture; equal files of something else (error pages, cut off) say nothing.
+
+    A file that is not there any more is trusted to have been one when its hash was made.
+    """
+    names = sorted({pair.pictures[0] for pair in pairs})
+    copies = small_copies(names, root=root, max_pixels=max_pixels, workers=workers)
+    spoilt = {name for name, copy in zip(names, copies, strict=True) if copy is None and file_size(root, name) >= 0}
+    return [pair for pair in pairs if pair.pictures[0] not in spoilt]
 
 
 def perceptual_pairs(

@@ -13,6 +13,9 @@ from camtrap_tf.curation.split_tables import SplitTable, draw_table, not_evaluab
 from camtrap_tf.errors import CamtrapError
 from camtrap_tf.files import write_csv, write_json, write_text
 
+SPLITS_FOLDER = "splits"
+"""Folder, beside the shards of a data set, of the files that tell of its splits."""
+
 SPLITS_CSV, SPLITS_JSON, LEAKAGE_JSON = "splits.csv", "splits.json", "leakage.json"
 TABLE_CSV, TABLE_TEXT, TABLE_PICTURE = "split_table.csv", "split_table.txt", "split_table.png"
 SPLIT_FILES = (SPLITS_CSV, SPLITS_JSON, LEAKAGE_JSON, TABLE_CSV, TABLE_TEXT, TABLE_PICTURE)

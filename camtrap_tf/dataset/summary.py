@@ -10,6 +10,7 @@ from typing import Any
 
 from camtrap_tf.config.dataset import DatasetConfig
 from camtrap_tf.curation.curating import Curated
+from camtrap_tf.curation.split_files import SPLITS_FOLDER
 from camtrap_tf.dataset.discovery import MANIFEST_NAME
 from camtrap_tf.dataset.manifest import LABEL_MAPPING_NAME, REJECTS_NAME, DatasetManifest, SplitCounts
 from camtrap_tf.dataset.plan import PlannedShard
@@ -66,8 +67,12 @@ class WrittenDataset:
         lines += [manifest.records.text("records"), manifest.pictures.text("pictures")]
         lines += [f"warning: {warning}" for warning in manifest.warnings]
         rejected = sum(manifest.records.rejected.values()) + sum(manifest.pictures.rejected.values())
-        lines.append(f"files: {MANIFEST_NAME}, {LABEL_MAPPING_NAME}, {REJECTS_NAME} ({rejected} rows)")
+        splits = f", {SPLITS_FOLDER}/ (who is where, what leaks, table of classes)" if self._tells_of_splits() else ""
+        lines.append(f"files: {MANIFEST_NAME}, {LABEL_MAPPING_NAME}, {REJECTS_NAME} ({rejected} rows){splits}")
         return "\n".join(lines)
+
+    def _tells_of_splits(self) -> bool:
+        return (self.folder / SPLITS_FOLDER).is_dir()
 
 
 def split_lines(splits: Mapping[str, SplitCounts], shards: Mapping[str, int]) -> list[str]:
@@ -127,6 +132,10 @@ def plan_text(
         lines += [f"{name}: {_number(counts[name], 'record')}, {_number(n, 'shard')}" for name, n in per_split.items()]
         lines.append(f"together: {len(curated.inventory)} records, {curated.inventory.picture_count()} pictures")
         lines += [f"{label}: {len(names)} classes" for label, names in curated.mapping.classes.items()]
+        if curated.splitting is not None and config.split_by_meta is None and config.duplicates != "off":
+            lines.append(
+                "no picture was read: locations or records that share one are found, and tied together, when it is built"
+            )
         lines += [f"warning: {warning}" for warning in curated.warnings]
     lines.append(f"stored form: {form_text(form)}")
     lines.append(f"at most {config.max_records_per_file} records a shard, {_number(workers, 'worker process', 'es')}")

@@ -22,7 +22,8 @@ import pyarrow.compute as pc
 
 from camtrap_tf.config.dataset import DatasetConfig
 from camtrap_tf.curation.curating import Curated, curate
-from camtrap_tf.curation.split_files import remove_split_files, write_split_files
+from camtrap_tf.curation.split_files import SPLITS_FOLDER, remove_split_files, write_split_files
+from camtrap_tf.curation.split_stage import duplicate_lines, how_text
 from camtrap_tf.dataset.conversion import Chunk, Converted, chunk_of, convert_chunk, read_picture
 from camtrap_tf.dataset.framing import HEADER_BYTES
 from camtrap_tf.dataset.manifest import (
@@ -47,9 +48,6 @@ from camtrap_tf.records import REJECT_COLUMNS, Reject
 
 RECORDS_PER_CHUNK = 16
 """Small enough that all workers share even one shard, large enough that passing chunks around costs little."""
-
-SPLITS_FOLDER = "splits"
-"""Folder, beside the shards, of the files that tell of the splits."""
 
 JUDGED_FROM_PICTURES = 20
 """The share of rejected pictures is judged from this many on, and at the end."""
@@ -344,6 +342,8 @@ def _finish(
     curated.mapping.write(place.partial / LABEL_MAPPING_NAME)
     place.place(LABEL_MAPPING_NAME)
     if curated.splitting is not None:
+        for line in (*how_text(curated.splitting), *duplicate_lines(curated.splitting)):
+            _log.info(line)
         written = write_split_files(curated.splitting, place.folder / SPLITS_FOLDER)
         if written.moved:
             _log.warning(written.moved)

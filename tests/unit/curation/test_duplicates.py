@@ -18,6 +18,7 @@ from camtrap_tf.curation.duplicates import (
     join_groups,
     near_pairs,
     node_pairs,
+    of_pictures,
     perceptual_pairs,
     refuse_too_large,
 )
@@ -48,6 +49,14 @@ def test_equal_bytes_in_two_groups_are_pairs() -> None:
     ]
     three = exact_pairs(hashes("xxx"), np.asarray([2, 0, 1]))
     assert [one.groups for one in three] == [(0, 1), (0, 2)]
+
+
+def test_equal_files_that_are_no_pictures_say_nothing(tmp_path: Path) -> None:
+    """Error pages saved under the name of a picture tie nothing together; a file that is gone is trusted."""
+    (tmp_path / "0.jpg").write_bytes(b"<html>404</html>")
+    (tmp_path / "1.jpg").write_bytes(make_jpeg())
+    pairs = [pair(0, 5), pair(1, 6), pair(2, 7)]
+    assert of_pictures(pairs, root=tmp_path, max_pixels=10**6, workers=1) == pairs[1:]
 
 
 def test_near_pairs_are_those_of_brute_force() -> None:
