@@ -12,12 +12,10 @@ from PIL import Image
 
 from camtrap_tf.config.picture_sources import CocoInventoryConfig
 from camtrap_tf.errors import SettingError, SourceError
-from camtrap_tf.inventory.columns import table_of
-from camtrap_tf.inventory.picture_columns import table_of_grouped
-from camtrap_tf.inventory.table import Inventory
-from camtrap_tf.records import CaptureEvent, Reject
+from camtrap_tf.records import CaptureEvent
 from camtrap_tf.sources.coco import CocoSource
 from tests.shared_data import shared
+from tests.unit.sources.picture_sources import read
 
 CATEGORIES = [{"id": 0, "name": "empty"}, {"id": 1, "name": "fox"}, {"id": "2", "name": "owl"}]
 
@@ -36,20 +34,6 @@ def source(folder: Path, images: list[Any], notes: list[Any], categories: Any = 
     """Returns the source of a file with these entries."""
     (folder / "cct.json").write_text(json.dumps({"images": images, "annotations": notes, "categories": categories}))
     return CocoSource(CocoInventoryConfig(path=folder / "cct.json", export_path=folder / "out.json", **options))
-
-
-def read(found: CocoSource) -> tuple[list[CaptureEvent], list[Reject]]:
-    """Returns records and rejects; the columns say the same as the records, and the counts add up."""
-    entries = list(found.records())
-    records = [one for one in entries if isinstance(one, CaptureEvent)]
-    rejects = [one for one in entries if isinstance(one, Reject)]
-    if records:
-        columns, rows = table_of_grouped(found.grouped), table_of(records)
-        assert Inventory(columns).digest() == Inventory(rows).digest()
-        assert columns.schema.equals(rows.schema)
-    for tally in (found.grouped.checked.picture_tally, found.grouped.checked.seen_tally):
-        assert tally.read == tally.used + tally.rejected + sum(tally.elsewhere.values())
-    return records, rejects
 
 
 def facts(record: CaptureEvent) -> tuple[Any, ...]:
