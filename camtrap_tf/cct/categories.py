@@ -89,6 +89,9 @@ def read_category_map(path: Path, document: CctDocument) -> list[Entry]:
         _check_entry(entry, f"{path}, entry {number}")
     theirs = [(text_of(entry["id"]), text_of(entry["name"])) for entry in entries]
     ours = [(text_of(one.get("id")), text_of(one.get("name"))) for one in document.categories]
+    clashing = sorted(key for key, name in document.category_meanings().items() if name is None)
+    if clashing:
+        raise SettingError(f"{path}: category id {clashing[0]} of the file stands for several names; mend the file first")
     if sorted(theirs, key=repr) != sorted(ours, key=repr):
         odd = sorted({str(name) for _, name in set(theirs) ^ set(ours)}) or ["one is there twice"]
         raise SettingError(

@@ -110,7 +110,7 @@ def _usable_annotations(
     """Returns the usable annotations, why the others are not, and how many boxes were cut at the edge."""
     by_id = {text_of(image.get("id")): image for image in images}
     known = {text_of(image.get("id")) for image in document.images}
-    names = document.category_names()
+    meanings, names = document.category_meanings(), document.category_names()
     seen: set[str] = set()
     kept: list[Entry] = []
     rejects: list[Reject] = []
@@ -118,7 +118,7 @@ def _usable_annotations(
     for annotation in document.annotations:
         key, image_id = text_of(annotation.get("id")), text_of(annotation.get("image_id"))
         image = by_id.get(image_id)
-        result: Entry | Refusal | None = reference_refusal(annotation, image_id in known, names, seen)
+        result: Entry | Refusal | None = reference_refusal(annotation, image_id in known, meanings, seen)
         if result is None and image is None:
             result = ("image_left_out", "its image is left out")
         if result is None and image is not None:
@@ -133,20 +133,24 @@ def _usable_annotations(
     return kept, rejects, cut
 
 
-def reference_refusal(annotation: Entry, known_image: bool, names: Mapping[str, str], seen: set[str]) -> Refusal | None:
+def reference_refusal(
+    annotation: Entry, known_image: bool, meanings: Mapping[str, str | None], seen: set[str]
+) -> Refusal | None:
     """Returns why an annotation points nowhere or has the id of an earlier one, or None.
 
     Args:
         annotation: the entry.
         known_image: whether its image is in the file.
-        names: categories of the file by id.
+        meanings: categories of the file by id; None where an id stands for several names.
         seen: ids of the annotations before it.
     """
     key, category = text_of(annotation.get("id")), text_of(annotation.get("category_id"))
     if not known_image:
         return "unknown_image", f"no image has the id {annotation.get('image_id')!r}"
-    if category not in names:
+    if category is None or category not in meanings:
         return "unknown_category", f"no category has the id {annotation.get('category_id')!r}"
+    if meanings[category] is None:
+        return "category_clash", f"several categories have the id {category}"
     if key is not None and key in seen:
         return "repeated_id", f"an earlier annotation has the id {key!r}"
     return None

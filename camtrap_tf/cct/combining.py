@@ -120,13 +120,14 @@ def joined_categories(documents: Iterable[CctDocument]) -> tuple[list[Entry], li
     renames: list[dict[str, int]] = []
     for document in documents:
         mine: dict[str, int] = {}
+        meanings = document.category_meanings()
         for category in document.categories:
             key, name = text_of(category.get("id")), text_of(category.get("name"))
             if key is None or name is None:
                 notes.append(f"category {str(category)[:60]} has no id or no name; left out")
                 continue
-            if key in mine:
-                notes.append(f"category id {key} is there twice; {name!r} is left out")
+            if meanings[key] is None:
+                notes.append(f"category id {key} stands for several names; {name!r} and its annotations are left out")
                 continue
             plain = EMPTY if is_empty_name(name) else name.strip().lower()
             if plain not in chosen:

@@ -166,7 +166,8 @@ def _detections(
             rejects.append(reject_annotation(annotation, err.reason, str(err)))
             continue
         if category is None or category not in names:
-            rejects.append(reject_annotation(annotation, "unknown_category", f"category {annotation.get('category_id')!r}"))
+            detail = f"not exactly one category has the id {annotation.get('category_id')!r}"
+            rejects.append(reject_annotation(annotation, "unknown_category", detail))
         elif box is None or image.get("corrupt") is True:
             unboxed += 1
         else:
@@ -218,6 +219,7 @@ def from_megadetector(document: MegadetectorDocument, config: CctFromMegadetecto
     annotations: list[Entry] = []
     rejects: list[Reject] = []
     ids: set[str] = set()
+    taken: set[str] = set()
     for picture in document.pictures():
         if isinstance(picture, Reject):
             rejects.append(replace(picture, unit="image"))
@@ -235,7 +237,8 @@ def from_megadetector(document: MegadetectorDocument, config: CctFromMegadetecto
                 item = f"{picture.item}, detection {detection.place + 1}"
                 rejects.append(Reject(image["id"], item, "annotation", "below_threshold", detail))
             else:
-                annotations.append(_cct_annotation(image, detection, numbers, config))
+                annotation = _cct_annotation(image, detection, numbers, config)
+                annotations.append({"id": _annotation_id(picture, detection, image["id"], taken), **annotation})
     categories = [{"id": number, "name": name} for name, number in numbers.items()]
     info = {"description": f"made of MegaDetector results ({document.info.get('detector', 'unknown detector')})"}
     whole = CctDocument(images=images, annotations=annotations, categories=categories, others={"info": info})
@@ -277,6 +280,18 @@ def _cct_image(picture: DetectedPicture, config: CctFromMegadetectorConfig, ids:
     return image
 
 
+def _annotation_id(picture: DetectedPicture, detection: Detection, image_id: str, taken: set[str]) -> str:
+    """Returns an id of its own: that of the annotation the detection was made of, else of picture and place."""
+    key = text_of(picture.entry["detections"][detection.place].get("annotation_id"))
+    if key is None or key in taken:
+        # Ids become parts of the names of crops, where a slash would make a folder.
+        key = f"{image_id}_{detection.place:02d}".replace("/", "-")
+    while key in taken:
+        key += "_again"
+    taken.add(key)
+    return key
+
+
 def _cct_annotation(
     image: Entry, detection: Detection, numbers: dict[str, int], config: CctFromMegadetectorConfig
 ) -> dict[str, Any]:
@@ -286,9 +301,7 @@ def _cct_annotation(
     number = 0 if is_empty_name(name) else numbers[name]
     width, height = number_of(image.get("width")), number_of(image.get("height"))
     box = detection.box
-    # Ids become parts of the names of crops, where a slash would make a folder.
-    key = f"{image['id']}_{detection.place:02d}".replace("/", "-")
-    annotation: Entry = {"id": key, "image_id": image["id"], "category_id": number}
+    annotation: Entry = {"image_id": image["id"], "category_id": number}
     if width and height:
         annotation["bbox"] = [round(value, 3) for value in pixels_of(box, width, height)]
     else:

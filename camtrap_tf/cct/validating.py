@@ -132,11 +132,11 @@ def _category_problems(document: CctDocument) -> Iterator[Reject]:
 
 
 def _annotation_problems(document: CctDocument) -> Iterator[Reject]:
-    images, names = document.images_by_id(), document.category_names()
+    images, meanings = document.images_by_id(), document.category_meanings()
     seen: set[str] = set()
     for number, annotation in enumerate(document.annotations, start=1):
         image = images.get(text_of(annotation.get("image_id")) or "")
-        refusal = reference_refusal(annotation, image is not None, names, seen)
+        refusal = reference_refusal(annotation, image is not None, meanings, seen)
         for one in (refusal, None if image is None else _box_problem(annotation, image)):
             if one is not None:
                 found = reject_annotation(annotation, *one)

@@ -96,12 +96,12 @@ def crops_of_cct(document: CctDocument, crops: Crops, *, dataset: str) -> Iterat
             usable[key] = image
         ids.add(key)
         files.add(name)
-    names = document.category_names()
+    meanings, names = document.category_meanings(), document.category_names()
     seen: set[str] = set()
     for annotation in document.annotations:
         own = text_of(annotation.get("id"))
         of = usable.get(text_of(annotation.get("image_id")) or "")
-        refusal = reference_refusal(annotation, of is not None, names, seen)
+        refusal = reference_refusal(annotation, of is not None, meanings, seen)
         if refusal is None and own is None:
             refusal = ("no_id", "has no id, which its crop is named by")
         if refusal is None and given_box(annotation) is None:

@@ -29,7 +29,7 @@ from camtrap_tf.curation.classification_rows import (
 from camtrap_tf.curation.label_specs import Specs, apply_label_spec, read_label_spec, read_taxonomy
 from camtrap_tf.curation.scored_splits import GroupTable, Target
 from camtrap_tf.curation.split_search import deal_by_score, deal_smallest_first
-from camtrap_tf.errors import SettingError, SourceError
+from camtrap_tf.errors import LabelError, SettingError, SourceError
 from camtrap_tf.files import require_folder, writable_folder
 from camtrap_tf.records import Reject
 from camtrap_tf.sources.cct_document import CctDocument, Entry, text_of
@@ -133,6 +133,7 @@ def make_classification_set(config: ClassificationConfig) -> ClassificationSet:
     if not found:
         raise nothing_left(source, rejects, reasons(rejects))
     rows = [crop.row for crop in found]
+    _check_labels(rows)
     splits, score, alone = _splits(rows, config, specs, earlier)
     documents, notes = _documents(found, config, document, splits, renamed=specs is not None)
     made = ClassificationSet(
@@ -151,6 +152,16 @@ def make_classification_set(config: ClassificationConfig) -> ClassificationSet:
     if not config.dry_run:
         _write(made)
     return made
+
+
+def _check_labels(rows: Iterable[CropRow]) -> None:
+    """Raises a LabelError where a label would be read back as several."""
+    unfit = sorted({label for row in rows for label in row.labels if "," in label or label != label.strip()})
+    if unfit:
+        raise LabelError(
+            f"label {unfit[0]!r} holds a comma, which joins labels in {TABLE}, or begins or ends with a space; convert that "
+            "category to another name (`camtrap cct category-map`), or name labels with --label-spec"
+        )
 
 
 def _write(made: ClassificationSet) -> None:

@@ -110,7 +110,8 @@ def _take(found: list[Found], rejects: list[Reject], annotation: Entry, image: E
         rejects.append(reject_annotation(annotation, err.reason, str(err)))
         return
     if name is None:
-        rejects.append(reject_annotation(annotation, "unknown_category", f"category {annotation.get('category_id')!r}"))
+        detail = f"not exactly one category has the id {annotation.get('category_id')!r}"
+        rejects.append(reject_annotation(annotation, "unknown_category", detail))
     elif box is None:
         rejects.append(reject_annotation(annotation, "no_bbox", "has no box"))
     else:

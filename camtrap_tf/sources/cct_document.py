@@ -148,12 +148,16 @@ class CctDocument:
             raise SourceError(f"{path}: cannot be written as JSON: {err}; mend that value first") from err
 
     def category_names(self) -> dict[str, str]:
-        """Returns id (as text) → name of the categories that have both; the first of equal ids counts."""
-        names: dict[str, str] = {}
+        """Returns id (as text) → name of the categories that have both and whose id stands for nothing else."""
+        return {key: name for key, name in self.category_meanings().items() if name is not None}
+
+    def category_meanings(self) -> dict[str, str | None]:
+        """Returns id (as text) → name of the categories; None where an id stands for several names."""
+        names: dict[str, str | None] = {}
         for category in self.categories:
             key, name = text_of(category.get("id")), text_of(category.get("name"))
-            if key is not None and name is not None:
-                names.setdefault(key, name)
+            if key is not None and name is not None and names.setdefault(key, name) != name:
+                names[key] = None
         return names
 
     def images_by_id(self) -> dict[str, Entry]:

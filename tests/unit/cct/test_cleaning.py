@@ -45,6 +45,15 @@ def test_annotation_is_left_out_for_its_reason(annotation: dict[str, Any], reaso
     assert [reject.reason for reject in change.rejects if reject.unit == "annotation"] == [reason]
 
 
+def test_category_ids_that_clash_mean_nothing() -> None:
+    """An annotation whose category id stands for two names is rejected; the same category listed twice is no clash."""
+    document = make_document([make_image("i")], [make_annotation("1", "i", 3), make_annotation("2", "i", 7)])
+    twice = [*document.categories, {"id": "3", "name": "wolf"}, {"id": 7, "name": "rat"}]
+    change = clean(document.with_parts(categories=twice), config())
+    assert ids(change.document.annotations) == ["2"]
+    assert reasons(change.rejects) == [("1", "category_clash")]
+
+
 def test_in_is_out_and_rejected() -> None:
     """Images and annotations add up; images that keep no annotation go, under a reason of their own."""
     images = [make_image("i"), make_image("j"), make_image("bare"), make_image("i")]

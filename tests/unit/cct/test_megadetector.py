@@ -91,6 +91,7 @@ def test_there_and_back_gives_the_same_boxes(tmp_path: Path) -> None:
         assert one[:2] == want[:2]
         assert one[2:] == pytest.approx(want[2:], abs=0.01)
     assert {image["location"] for image in document.images} == {image["location"] for image in original.images}
+    assert {one["id"] for one in document.annotations} == {one["id"] for one in original.annotations if "bbox" in one}
 
 
 def test_results_become_annotations(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from camtrap_tf.curation.classification_sets import ClassificationSet, group_tab
 from camtrap_tf.curation.queried_images import make_queried_images
 from camtrap_tf.curation.scored_splits import Target, score_of
 from camtrap_tf.detections.crop_names import crop_name
-from camtrap_tf.errors import CamtrapError, SettingError, SourceError, TooManyRejectsError
+from camtrap_tf.errors import CamtrapError, LabelError, SettingError, SourceError, TooManyRejectsError
 from camtrap_tf.sources.cct_document import CctDocument
 from camtrap_tf.sources.classification_csv import CropRow
 from tests.factories import make_jpeg
@@ -297,6 +297,16 @@ def test_documents_of_an_earlier_run_are_named(tmp_path: Path) -> None:
     done = made(tmp_path, mode=("csv", "splits"), seed=5)
     assert "classification_cct.json, train_cct.json, val_cct.json, test_cct.json" in done.text()
     assert "are of an earlier run" in done.text()
+
+
+def test_a_label_with_a_comma_is_refused(tmp_path: Path) -> None:
+    """It would be read back as two labels."""
+    document = whole()
+    write(tmp_path)
+    categories = [{**one, "name": one["name"].replace("owl", "owl, barn")} for one in document.categories]
+    document.with_parts(categories=categories).write(tmp_path / "in_cct.json")
+    with pytest.raises(LabelError, match="'owl, barn' holds a comma"):
+        made(tmp_path)
 
 
 def test_too_many_missing_crops_stop_the_command(tmp_path: Path) -> None:
