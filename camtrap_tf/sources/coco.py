@@ -183,7 +183,7 @@ def _seen(
     names, clashing = _categories(document, found)
     category_ids = _column(annotations, "category_id")
     classes = _by_key(category_ids, names)
-    boxes, problems = _boxes(annotations, rows, pictures, config, found)
+    boxes, problems = _boxes(annotations, np.where(_of_crops(document, image_ids), -1, rows), pictures, config, found)
     # Annotations of images that are rejected go with them, without a reject of their own.
     gone = (rows < 0) & np.asarray(pc.is_in(image_ids, pc.drop_null(_column(document.images, "id"))), bool)
     clash = np.asarray(pc.is_in(category_ids, pa.array(sorted(clashing), pa.string())), bool)
@@ -250,6 +250,12 @@ def _by_key(keys: pa.Array, names: dict[str, str]) -> pa.Array:
     encoded = keys.dictionary_encode()
     named = pa.array([names.get(key) for key in encoded.dictionary.to_pylist()], pa.string())
     return named.take(encoded.indices)
+
+
+def _of_crops(document: CctDocument, image_ids: pa.Array) -> Flags:
+    """Returns which annotations are of an image that is a crop already: their boxes are in the picture it was cut from."""
+    crops = [image.get("id") for image in document.images if "orig_file_name" in image]
+    return np.asarray(pc.is_in(image_ids, texts([text_of(key) for key in crops])), bool)
 
 
 def _boxes(

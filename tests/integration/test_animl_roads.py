@@ -132,13 +132,14 @@ def test_second_generation(sample: Path, tmp_path: Path) -> None:
 
 
 def test_split_documents_are_inventories(sample: Path, tmp_path: Path) -> None:
-    """A document of a split is read as any COCO Camera Traps file, a record per crop."""
+    """A document of a split is read as any COCO Camera Traps file, a record per crop, without the box it was cut along."""
     folder = tmp_path / "set"
     shares = ("--val-frac", 0.2, "--test-frac", 0.2)
     assert camtrap("classification", "create", folder, "--cct", sample / "coco_camera_traps.json", *shares) == 0
     assert camtrap("cct", "to-inventory", folder / "train_cct.json", "--export-path", tmp_path / "i.json") == 0
     inventory = Inventory.read(tmp_path / "i.json")
     assert len(inventory) == len(CctDocument.read(folder / "train_cct.json").images)
+    assert {one.box for record in inventory for one in record.observations} == {None}
     assert set(inventory.first_labels("species")) <= {str(name) for name in read(folder / "label_index.json").values()}
 
 
