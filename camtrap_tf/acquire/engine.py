@@ -20,7 +20,7 @@ from camtrap_tf.acquire.existing import Standing, content_problem, standing
 from camtrap_tf.acquire.failures import FetchError
 from camtrap_tf.acquire.hosts import Host, host_of
 from camtrap_tf.acquire.http_fetch import HttpFetcher
-from camtrap_tf.acquire.journal import Journal
+from camtrap_tf.acquire.journal import COMMIT_S, Journal
 from camtrap_tf.acquire.object_fetch import ObjectFetcher, StoreOptions
 from camtrap_tf.acquire.outcome import FAILED, Counts
 from camtrap_tf.acquire.parts import Limits, Part
@@ -95,6 +95,7 @@ class Engine:
             write_failures: takes rows for `failed.csv` as they come.
         """
         exhausted = False
+        ticking = asyncio.create_task(self._tick())
         try:
             while True:
                 while not exhausted and self._waiting() < LOOK_AHEAD * self._config.connections:
@@ -113,9 +114,15 @@ class Engine:
                 for task in done:
                     task.result()
         finally:
-            for task in self._tasks:
+            for task in (*self._tasks, ticking):
                 task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await asyncio.gather(*self._tasks, ticking, return_exceptions=True)
+
+    async def _tick(self) -> None:
+        """Writes the journal now and then, also while nothing ends: what it says of parts lets them go on after a kill."""
+        while True:
+            await asyncio.sleep(COMMIT_S)
+            self._journal.tick()
 
     def _waiting(self) -> int:
         return sum(len(host.waiting) for host in self._hosts.values())
@@ -124,7 +131,6 @@ class Engine:
         """Counts an entry of the list, and queues it unless it is plain at once what becomes of it."""
         self.counts.read += 1
         if self.counts.read % 64 == 0:
-            self._journal.tick()
             await asyncio.sleep(0)  # what is under way goes on while thousands that are there already are passed over
         checked = check_entry(item)
         if isinstance(checked, FetchError):

@@ -89,8 +89,9 @@ class Journal:
         self._base.close()
 
     def tick(self) -> None:
-        """Writes what is older than `COMMIT_S`."""
-        self._commit_now_and_then()
+        """Writes what there is to write."""
+        self._base.commit()
+        self._committed = time.monotonic()
 
     def _commit_now_and_then(self) -> None:
         now = time.monotonic()

@@ -130,11 +130,12 @@ class ObjectFetcher:
         Raises:
             SourceError: the bucket cannot be read.
         """
-        store = await self._store(prefix)
         scheme, _, name = prefix.rstrip("/").partition("://")
         bucket, _, key = name.partition("/")
-        found = store._iterdir(bucket, prefix=f"{key}/" if key else "", delimiter="") if scheme == "s3" else _walk(store, name)
         try:
+            store = await self._store(prefix)
+            below = f"{key}/" if key else ""
+            found = store._iterdir(bucket, prefix=below, delimiter="") if scheme == "s3" else _walk(store, name)
             with _translated(prefix):
                 async for info in found:
                     full = str(info["name"])
