@@ -21,4 +21,4 @@ def launch(*words):
     sys.path[0] = str(CHECKOUT)
     from camtrap_tf.cli.main import main
 
-    return main([*words, *sys.argv[1:]])
+    return main([*words, *sys.argv[1:]], is_process=True)

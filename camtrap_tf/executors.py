@@ -8,9 +8,11 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing.connection import Connection, wait
 from typing import TypeVar
 
 from camtrap_tf.errors import CamtrapError
@@ -47,21 +49,26 @@ def map_in_processes(
         yield from map(function, tasks)
         return
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent)
+    heard, said = context.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent, initargs=(heard,))
     pending: collections.deque[Future[Result]] = collections.deque()
     remaining = iter(tasks)
     try:
         for task in itertools.islice(remaining, workers * ahead):
-            pending.append(pool.submit(function, task))
+            with _interrupts_held():
+                pending.append(pool.submit(function, task))
         while pending:
             result = pending.popleft().result()
             for task in itertools.islice(remaining, 1):
-                pending.append(pool.submit(function, task))
+                with _interrupts_held():
+                    pending.append(pool.submit(function, task))
             yield result
     except BrokenProcessPool as err:
         raise CamtrapError("a worker process was killed (out of memory?); try fewer --workers") from err
     finally:
+        said.close()  # whatever is still under way is not wanted any more
         pool.shutdown(wait=True, cancel_futures=True)
+        heard.close()
 
 
 def map_in_threads(
@@ -92,17 +99,28 @@ def map_in_threads(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _end_with_parent() -> None:
-    """Makes a worker process end when its parent is killed, which otherwise leaves it waiting for ever.
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Holds Ctrl-C back while worker processes are started, who inherit that: it is for this process to end them.
 
-    Ctrl-C, which a terminal sends to all of them, is left to the parent.
+    A terminal sends it to all of them, also to one that is still loading Python and would tell of it at length.
     """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _end_with_parent(heard: Connection) -> None:
+    """Makes a worker process end at once when its parent is killed, or has no more use for it and closes its end of a pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:
-        threading.Thread(target=_end_after, args=(parent.join,), daemon=True).start()
+        threading.Thread(target=_end_after, args=([parent.sentinel, heard],), daemon=True).start()
 
 
-def _end_after(wait: Callable[[], None]) -> None:
-    wait()
+def _end_after(ends: Sequence[Connection | int]) -> None:
+    """Waits for the first of these to come to an end, then ends this process."""
+    wait(ends)
     os._exit(1)  # the main thread sits in a blocking read and would not hear of a gentler end

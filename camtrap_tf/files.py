@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -152,6 +153,29 @@ def require_folder(path: Path, flag: str) -> Path:
     """
     if not path.is_dir():
         raise SettingError(f"{flag} {path}: no such folder; check the path")
+    return path
+
+
+def check_writable(path: Path, flag: str, *, names: Iterable[str] = ()) -> Path:
+    """Makes sure that files can be written in `path`, or that it can be created; nothing is left there.
+
+    Args:
+        path: the folder.
+        flag: how it was given, for the message.
+        names: of files in it that will be added to where they are there already.
+
+    Raises:
+        SettingError: it cannot be created or written to.
+    """
+    try:
+        nearest = next((folder for folder in (path, *path.parents) if folder.exists()), path)
+        with tempfile.TemporaryFile(dir=nearest):
+            pass
+        for there in (path / name for name in names):
+            if there.exists():
+                there.open("ab").close()
+    except OSError as err:
+        raise SettingError(f"{flag} {path}: cannot write there ({err.strerror}); choose another folder") from err
     return path
 
 

@@ -177,6 +177,7 @@ def merge_mappings(mappings: Iterable[LabelMapping]) -> LabelMapping:
         parent: dict[str, str] = {}
 
         def root(name: str, parent: dict[str, str] = parent) -> str:
+            """Returns the name that stands for all that were found to be one class."""
             while parent.setdefault(name, name) != name:
                 name = parent[name]
             return name

@@ -238,7 +238,7 @@ COMMANDS: tuple[Command, ...] = (
         config="config.dataset:LabelsMergeConfig",
         stage="curation.mappings:merge_label_mappings",
     ),
-    Command(words=("train",), config="config.training:TrainConfig", stage="training.run:train", logs_to="run_outputs_dir"),
+    Command(words=("train",), config="config.training:TrainConfig", stage="training.train:train", logs_to="run_outputs_dir"),
     Command(
         words=("train", "recipe"),
         config="config.optimisation:RecipeConfig",

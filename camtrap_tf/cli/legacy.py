@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from camtrap_tf.cli.flags import Option, Value, is_flag
+from camtrap_tf.cli.flags import Option, Value, is_flag, parse_switch
 from camtrap_tf.errors import SettingError, suggestion
 
 
@@ -223,6 +223,28 @@ def _check_values(option: Option, expected: int) -> None:
         raise SettingError(f"{option.written} needs a value")
 
 
+def leave_recipe(defaults: dict[str, Value], said: Mapping[str, Value]) -> str | None:
+    """Takes the defaults of older trainings away where trained weights are given, which older programs had no flag for.
+
+    Args:
+        defaults: of the older program; changed.
+        said: what flags and settings file say.
+
+    Returns:
+        What the user should know; None where all stays.
+    """
+    from_model = any(parse_switch(str(said.get(key, False))) for key in ("continue_training", "transfer_learning"))
+    if "recipe" not in defaults or from_model or said.get("weights", "none") == "none":
+        return None
+    del defaults["recipe"], defaults["color_augmentation"]
+    if "recipe" in said:
+        return None
+    return (
+        "--weights: trained by recipe finetune where no flag says otherwise, since trained weights are given; "
+        "--recipe legacy trains as camera-trap-classifier does"
+    )
+
+
 def _keep_meanings(result: Rewritten) -> None:
     """Keeps what the older programs meant by values whose meaning changed."""
     given = {option.key: option.values for option in result.options}
@@ -240,7 +262,7 @@ def _run(program: str, argv: Sequence[str] | None) -> int:
 
     from camtrap_tf.cli.main import main
 
-    return main(["legacy", program, *(sys.argv[1:] if argv is None else argv)])
+    return main(["legacy", program, *(sys.argv[1:] if argv is None else argv)], is_process=argv is None)
 
 
 def create_dataset_inventory(argv: Sequence[str] | None = None) -> int:

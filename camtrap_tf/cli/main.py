@@ -5,6 +5,7 @@ Results go to stdout, messages to stderr and, for commands that keep logs, into 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
@@ -23,7 +24,8 @@ from camtrap_tf.cli.flags import CONFIG_FLAG, flags_of, is_flag, options_of, val
 from camtrap_tf.cli.settings import make_config, read_yaml
 from camtrap_tf.config.base import StageConfig
 from camtrap_tf.errors import CamtrapError, SettingError
-from camtrap_tf.logs import ROOT, logger, start_logging
+from camtrap_tf.files import check_writable
+from camtrap_tf.logs import LOG_FILES, ROOT, keep_logs, logger, start_logging
 
 log = logger(__name__)
 
@@ -31,6 +33,8 @@ EXIT_BUG = 1
 EXIT_MISUSE = 2
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
+EXIT_REQUEUE = 75
+_ENDED_BY_SIGNAL = (EXIT_INTERRUPTED, EXIT_REQUEUE)
 _HELP = ("-h", "--help")
 _OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
@@ -50,15 +54,27 @@ class Call:
     notices: tuple[str, ...] = ()
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, *, is_process: bool = False) -> int:
     """Runs one command line.
 
     Args:
         argv: words and flags after `camtrap`; those of this process if not given.
+        is_process: this process is here for nothing else, as it is where no `argv` is given. A signal then ends it at once:
+            taking TensorFlow down in good order takes seconds, for the pictures that are being decoded.
 
     Returns:
-        The exit code: 0; 1 for a bug; 2 for something to mend; 3 for too many rejects; 130 when interrupted.
+        The exit code: 0; 1 for a bug; 2 for something to mend; 3 for too many rejects; 130, 75 when a signal stopped it.
     """
+    code = _guarded(argv)
+    if code in _ENDED_BY_SIGNAL and (is_process or argv is None):
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(code)
+    return code
+
+
+def _guarded(argv: Sequence[str] | None) -> int:
+    """Runs one command line and turns whatever goes wrong into one line and an exit code."""
     # TensorFlow's start-up messages say nothing to our users. Without a GPU they include an "error" that there is none.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if Path("/dev/nvidiactl").exists() else "3")
     start_logging()
@@ -138,8 +154,12 @@ def parse(argv: Sequence[str]) -> Call:
         notices.insert(0, f"these are camera-trap-classifier's spellings; this command is now `camtrap {name}`")
     given = values_of(options, flags, command=name)
     yaml_path = given.pop(CONFIG_FLAG, None)
+    written: dict[str, Any] = {}
     if yaml_path is not None:
-        values |= read_yaml(Path(str(yaml_path)), flags)
+        written = read_yaml(Path(str(yaml_path)), flags)
+    if notice := legacy.leave_recipe(values, {**written, **given}):
+        notices.append(notice)
+    values |= written
     return Call(command, make_config(model, values | given, command=name), tuple(notices))
 
 
@@ -154,9 +174,12 @@ def run(call: Call) -> int:
         log.info("note: %s", notice)
     log.info("camtrap %s %s with %r", __version__, call.command.name, call.config, extra={"file_only": True})
     result = _stage(call)(call.config)
+    code = int(getattr(result, "exit_code", 0))
+    if code not in _ENDED_BY_SIGNAL:
+        keep_logs()
     if result is not None:
         print(result.text())
-    return int(getattr(result, "exit_code", 0))
+    return code
 
 
 def _stage(call: Call) -> Callable[[Any], Any]:
@@ -169,7 +192,13 @@ def _stage(call: Call) -> Callable[[Any], Any]:
 
 
 def _open_logs(call: Call) -> None:
-    """Opens the log files where the command keeps any; a plan (`--dry-run`) writes nothing."""
+    """Makes sure that log files can be made where the command keeps any; a plan (`--dry-run`) writes nothing.
+
+    They are made when its work begins, so that a command that was refused leaves none.
+
+    Raises:
+        SettingError: they cannot be written there.
+    """
     flag = "--log-outdir"
     folder: Path | None = getattr(call.config, "log_outdir", None)
     if (call.command.logs_to is None and folder is None) or getattr(call.config, "dry_run", False):
@@ -178,10 +207,9 @@ def _open_logs(call: Call) -> None:
         flag = "--" + call.command.logs_to.replace("_", "-")
         folder = getattr(call.config, call.command.logs_to)
         folder = folder.parent if call.command.logs_to in ("export_path", "results_file") else folder
-    try:
-        start_logging(folder)
-    except OSError as err:
-        raise SettingError(f"{flag} {folder}: cannot write there ({err.strerror}); choose another folder") from err
+    assert folder is not None  # one of the two settings has said it
+    check_writable(folder, flag, names=LOG_FILES)
+    start_logging(folder, waits=True)
 
 
 def _fail(message: str, code: int) -> int:
@@ -196,6 +224,8 @@ def _fail_on(err: Exception) -> int:
         return _fail(f"{err.filename or 'a file'}: the disk is full; make room and run the same command again", EXIT_MISUSE)
     if isinstance(err, PermissionError) or (isinstance(err, OSError) and err.errno == errno.EROFS):
         return _fail(f"{err.filename}: not permitted ({err.strerror}); choose another place or mend its rights", EXIT_MISUSE)
+    with contextlib.suppress(SettingError):
+        keep_logs()
     where = _debug_log()
     if where is None:
         with tempfile.NamedTemporaryFile("w", prefix="camtrap-", suffix=".log", delete=False, encoding="utf-8") as file:

@@ -27,7 +27,9 @@ class PredictConfig(LoggedConfig):
     class_mapping_json: Path | None = Field(None, description="label mapping; default: the bundle's")
     pre_processing_json: Path | None = Field(None, description="image processing; default: the bundle's")
     batch_size: int = Field(128, gt=0, description="pictures at once")
-    aggregation_mode: Aggregation = Field("mean", description="how probabilities of an event's frames become one")
+    aggregation_mode: Aggregation | None = Field(
+        None, description="how the answers to an event's frames become one; default: as the bundle says"
+    )
     legacy_format: bool = Field(False, description="write camera-trap-classifier's CSV or JSON exactly")
     n_cpus: int | None = Field(None, ge=1, description="threads that read and decode; default: one per core")
     n_gpus: Literal["auto"] | int = Field("auto", description="how many GPUs; 0: the CPU")
@@ -58,7 +60,9 @@ class EvaluateConfig(LoggedConfig):
     pattern_is_substring: bool = Field(False, description="patterns are parts of file names instead of split names")
     output_dir: Path = Field(description="folder for report.json and report.html")
     batch_size: int = Field(128, gt=0, description="pictures at once")
-    aggregation_mode: Aggregation = Field("mean", description="how probabilities of an event's frames become one")
+    aggregation_mode: Aggregation | None = Field(
+        None, description="how the answers to an event's frames become one; default: as the bundle says"
+    )
 
 
 class ExportConfig(LoggedConfig):
@@ -78,6 +82,10 @@ class ServeConfig(StageConfig):
     saved_model: Path = Field(description="export folder: <number>/ or the folder of versions (the highest is served)")
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0: a free one")
+    api_keys: Path | None = Field(None, description="text file, a key a line: who may identify; default: everybody")
+    vernacular_names: Path | None = Field(
+        None, description="CSV with the columns class, lang and name: what clients that send lang=… get as vernacularName"
+    )
     max_upload_mb: int = Field(50, ge=1, description="larger requests are refused")
     max_images: int = Field(20, ge=1, description="pictures per request at most")
     max_pixels: int = Field(100_000_000, ge=1, description="larger pictures are refused")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Self, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from camtrap_tf.config.base import StageConfig
-from camtrap_tf.config.names import ClassWeights, HeadType, Sampling
+from camtrap_tf.config.names import ClassWeights, HeadType, MeanOfFrames, Sampling
 from camtrap_tf.errors import suggestion
 
 
@@ -30,6 +31,11 @@ class HeadConfig(StageConfig):
         min_length=1,
         description="classes that mean nothing is there; in sigmoid heads they are no class of their own",
     )
+    aggregation_mode: MeanOfFrames | None = Field(
+        None,
+        description="how the answers to an event's frames become one, in the bundle too: mean of probabilities or mean_logits; "
+        "default: that of the model that is continued, else mean",
+    )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of each target that is spread over all classes")
     focal_gamma: float = Field(0.0, ge=0, description="focal loss: how little well recognised examples count; 0: as all others")
 
@@ -38,6 +44,15 @@ class HeadConfig(StageConfig):
     )
     label_weighted: bool = Field(
         False, description="draw training examples with replacement so that all classes come equally often"
+    )
+    weight_by_detection_conf: bool = Field(
+        False,
+        description="draw training examples with replacement by how sure the detector was of them; with --label-weighted "
+        "within each class",
+    )
+    detection_conf_field: str = Field("detection_conf", min_length=1, description="meta data field with that confidence")
+    detection_conf_calibration: Path | None = Field(
+        None, description=".npz with the arrays x and y: the share of right detections y at confidence x, to draw by"
     )
     sampling: Sampling = Field(
         "all",
@@ -55,12 +70,12 @@ class HeadConfig(StageConfig):
 
     def given_head_types(self) -> dict[str, HeadType]:
         """Returns label type → kind of head, as far as given."""
-        return {label: kind for label, _, kind in (pair.rpartition("=") for pair in self.head_types)}  # type: ignore[misc]
+        return {label: kind for label, _, kind in (pair.rpartition("=") for pair in self.head_types)}  # type: ignore[misc]  # the pairs were checked when the settings were made
 
     @property
     def draws(self) -> bool:
         """Whether an epoch is something else than every training example once."""
-        return self.label_weighted or self.sampling != "all" or self.max_per_class is not None
+        return self.label_weighted or self.weight_by_detection_conf or self.sampling != "all" or self.max_per_class is not None
 
     @model_validator(mode="after")
     def _check_heads(self) -> Self:
@@ -83,6 +98,7 @@ class HeadConfig(StageConfig):
             flag
             for flag, on in (
                 ("--label-weighted", self.label_weighted),
+                ("--weight-by-detection-conf", self.weight_by_detection_conf and not self.label_weighted),
                 ("--sampling", self.sampling != "all"),
                 ("--max-per-class", self.max_per_class is not None),
             )
@@ -90,6 +106,10 @@ class HeadConfig(StageConfig):
         ]
         if len(chosen) > 1:
             raise ValueError(f"{' and '.join(chosen)} exclude each other; give one")
-        if self.sampling_label is not None and not chosen:
+        if not self.weight_by_detection_conf:
+            for key in ("detection_conf_field", "detection_conf_calibration"):
+                if getattr(self, key) != type(self).model_fields[key].default:
+                    raise ValueError(f"--{key.replace('_', '-')} goes with --weight-by-detection-conf")
+        if self.sampling_label is not None and chosen in ([], ["--weight-by-detection-conf"]):
             raise ValueError("--sampling-label goes with --label-weighted, --sampling or --max-per-class")
         return self

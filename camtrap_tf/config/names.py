@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 KERAS_BACKBONES: dict[str, int] = {
-    "ResNet50": 224,
-    "ResNet101": 224,
-    "ResNet152": 224,
+    "ResNet50V2": 224,
+    "ResNet101V2": 224,
+    "ResNet152V2": 224,
     "InceptionResNetV2": 299,
     "InceptionV3": 299,
     "Xception": 299,
@@ -39,13 +39,21 @@ KERAS_BACKBONES: dict[str, int] = {
     "ConvNeXtBase": 224,
     "ConvNeXtLarge": 224,
 }
-"""Backbones of keras.applications, with the side in pixels that their ImageNet weights were made for.
+"""Backbones of keras.applications, with the side in pixels that their ImageNet weights were made for."""
 
-ResNet names mean the pre-activation (v2) networks, as in camera-trap-classifier.
+OWN_BACKBONES: dict[str, int] = {
+    "ResNet18": 224,
+    "ResNet34": 224,
+    "ResNet50": 224,
+    "ResNet101": 224,
+    "ResNet152": 224,
+    "small_cnn": 50,
+}
+"""Backbones built here, in camera-trap-classifier's layout; they have no ImageNet weights.
+
+Its bottleneck ResNets stride in the first convolution of a block and shortcut before normalisation; those of
+keras.applications (ResNet50V2 …) do neither, so their weights do not fit each other.
 """
-
-OWN_BACKBONES: dict[str, int] = {"ResNet18": 224, "ResNet34": 224, "small_cnn": 50}
-"""Backbones built here, in camera-trap-classifier's layout; they have no ImageNet weights."""
 
 BACKBONES: dict[str, int] = {**OWN_BACKBONES, **KERAS_BACKBONES}
 
@@ -54,7 +62,8 @@ HUB_PREFIX = "hub:"
 
 ColorAugmentation = Literal["none", "little", "full_fast", "full_randomized"]
 ImageChoice = Literal["random", "first", "all", "grayscale_stacking"]
-Aggregation = Literal["mean", "max", "min"]
+MeanOfFrames = Literal["mean", "mean_logits"]
+Aggregation = Literal["mean", "mean_logits", "max", "min"]
 TransferType = Literal["last_layer", "all_layers"]
 Optimizer = Literal["sgd", "rmsprop", "adam", "adamw"]
 Normalisation = Literal["dataset", "backbone"]

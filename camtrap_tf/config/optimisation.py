@@ -7,12 +7,20 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from camtrap_tf.config.base import StageConfig
+from camtrap_tf.config.names import HeadType
 
 Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
 RateSchedule = Literal["legacy", "constant", "cosine", "step"]
 JitCompile = Literal["auto", "on", "off"]
 LESS_IS_BETTER = ("loss", "weighted_loss", "bin_error")
 MONITORED = (*LESS_IS_BETTER, "accuracy", "weighted_accuracy", "top_k_accuracy", "within_one_bin", "micro_f1", "macro_f1")
+_OF_CLASSES = frozenset({"loss", "accuracy", "top_k_accuracy", "weighted_loss", "weighted_accuracy"})
+SCORES_OF: dict[HeadType, frozenset[str]] = {
+    "softmax": _OF_CLASSES,
+    "ordinal": _OF_CLASSES | {"within_one_bin", "bin_error"},
+    "sigmoid": frozenset({"loss", "accuracy", "micro_f1", "macro_f1"}),
+}
+"""Which scores a kind of head has."""
 
 
 class RatesConfig(StageConfig):
@@ -47,7 +55,8 @@ class RatesConfig(StageConfig):
     monitor: str = Field(
         "loss",
         description="what the best epoch and early stopping go by, on validation data: loss, accuracy, "
-        "weighted_accuracy, macro_f1 …, the mean over the labels that have it, or that of one label (accuracy/species)",
+        "weighted_accuracy, macro_f1 …, the mean over the labels that have it, or that of one label (accuracy/species); "
+        "default: loss or what the recipe says, with --label-weighted the weighted one",
     )
 
     @model_validator(mode="after")

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from camtrap_tf.config.base import LoggedConfig, Seed, StageConfig
 from camtrap_tf.config.heads import HeadConfig
 from camtrap_tf.config.names import Normalisation, Optimizer, TransferType
-from camtrap_tf.config.optimisation import DevicesConfig, RatesConfig
+from camtrap_tf.config.optimisation import SCORES_OF, DevicesConfig, RatesConfig
 from camtrap_tf.config.running import RunningConfig
 from camtrap_tf.config.variation import VariationConfig
 from camtrap_tf.config.watching import WatchConfig
@@ -96,9 +96,14 @@ class TrainConfig(InputConfig, ModelConfig, HeadConfig, RatesConfig, DevicesConf
             raise ValueError("--continue-training and --transfer-learning need --model-to-load")
         if self.rebuild_model and not self.continue_training:
             raise ValueError("--rebuild-model goes with --continue-training")
-        label = self.monitor.partition("/")[2]
+        metric, _, label = self.monitor.partition("/")
         if label and label not in self.labels:
             raise ValueError(f"--monitor {self.monitor}: {label!r} is not in --labels")
+        kinds = {one: self.head_type(one) for one in ((label,) if label else self.labels)}
+        if not any(metric in SCORES_OF[kind] for kind in kinds.values()):
+            there = sorted(frozenset().union(*(SCORES_OF[kind] for kind in kinds.values())))
+            heads = ", ".join(f"{one} ({kind})" for one, kind in kinds.items())
+            raise ValueError(f"--monitor {self.monitor}: not a score of {heads}; there are {', '.join(there)}")
         if isinstance(self.n_gpus, int) and self.n_gpus < 0:
             raise ValueError("--n-gpus is 'auto' or a number from 0")
         return self

@@ -131,6 +131,24 @@ def decode_observations(data: bytes | memoryview, label: str) -> tuple[str, ...]
     return ()
 
 
+def decode_meta(data: bytes | memoryview) -> dict[str, str]:
+    """Returns the meta data of a record, without looking at its pictures; empty where it has none.
+
+    Raises:
+        DatasetError: the bytes are no SequenceExample.
+    """
+    try:
+        for context in _submessages(data, 1):
+            for entry in _submessages(context, 1):
+                if bytes(next(_submessages(entry, 1), b"")) == b"meta_data":
+                    lists = (one for feature in _submessages(entry, 2) for one in _submessages(feature, 1))
+                    texts = (bytes(text).decode("utf-8") for one in lists for text in _submessages(one, 1))
+                    return _meta_data(next(texts, ""))
+    except (IndexError, UnicodeDecodeError) as err:
+        raise DatasetError(f"a record is no SequenceExample of pictures and labels ({err})") from err
+    return {}
+
+
 def _submessages(data: bytes | memoryview, wanted: int) -> Iterator[memoryview]:
     """Yields the contents of a field that has a length, each time it occurs.
 

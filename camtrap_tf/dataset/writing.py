@@ -39,10 +39,10 @@ from camtrap_tf.dataset.summary import DatasetPlan, WrittenDataset, plan_text
 from camtrap_tf.dataset.workplace import FinishedShard, Workplace, workplace
 from camtrap_tf.errors import PictureError, TooManyRejectsError
 from camtrap_tf.executors import available_cores, map_in_processes
-from camtrap_tf.files import atomic_file, digest_of, require_folder, sha256_file, writable_folder, write_csv
+from camtrap_tf.files import atomic_file, check_writable, digest_of, require_folder, sha256_file, write_csv
 from camtrap_tf.images.stored_form import StoredForm
 from camtrap_tf.inventory.table import Inventory
-from camtrap_tf.logs import logger
+from camtrap_tf.logs import keep_logs, logger
 from camtrap_tf.progress import track
 from camtrap_tf.records import REJECT_COLUMNS, Reject
 
@@ -71,7 +71,7 @@ def create_dataset(config: DatasetConfig) -> WrittenDataset | DatasetPlan:
         require_folder(config.image_root_path, "--image-root-path")
     inventory = Inventory.read(config.inventory)
     curated = curate(inventory, config)
-    writable_folder(config.output_dir, "--output-dir")
+    check_writable(config.output_dir, "--output-dir")
     return write_dataset(curated, config, config.output_dir, parent=inventory)
 
 
@@ -112,6 +112,7 @@ def write_dataset(curated: Curated, config: DatasetConfig, folder: Path, *, pare
             if manifest is not None:
                 return WrittenDataset(folder, manifest, kept=True)
         place.prepare(overwrite=config.overwrite)
+        keep_logs()
         finished = _write_shards(curated, config, shards, place, parent.rejects)
         manifest = _finish(finished, curated, config, place, parent)
         return WrittenDataset(folder, manifest, kept=False)

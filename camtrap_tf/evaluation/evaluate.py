@@ -18,15 +18,18 @@ from camtrap_tf.errors import DatasetError, LabelError
 from camtrap_tf.evaluation.heads import LOCATION_FIELDS, HeadTally
 from camtrap_tf.evaluation.report import NONE, fixed, percent, write_report
 from camtrap_tf.evaluation.several import SeveralTally
-from camtrap_tf.files import sha256_file, writable_folder
+from camtrap_tf.files import check_writable, sha256_file, writable_folder
 from camtrap_tf.input_pipeline.shard_set import ShardSet
 from camtrap_tf.labels import LabelMapping
+from camtrap_tf.logs import keep_logs
 from camtrap_tf.models.locating import locate_model
+from camtrap_tf.prediction.aggregation import Combining
 from camtrap_tf.progress import track
 from camtrap_tf.records import MISSING
 
 if TYPE_CHECKING:
     from camtrap_tf.models.bundle import Bundle
+    from camtrap_tf.prediction.inference import RecordFrames
 
 SCHEMA_VERSION = 1
 
@@ -73,7 +76,7 @@ def evaluate(config: EvaluateConfig) -> EvaluationResult:
     """
     place = locate_model(config.model_path)
     shards = ShardSet.open(config.tfr_path, config.tfr_pattern, substring=config.pattern_is_substring, flag="--tfr-path")
-    writable_folder(config.output_dir, "--output-dir")
+    check_writable(config.output_dir, "--output-dir")
 
     from camtrap_tf.input_pipeline.failures import plain_failures
     from camtrap_tf.models.bundle import Bundle
@@ -88,6 +91,7 @@ def evaluate(config: EvaluateConfig) -> EvaluationResult:
             patterns=config.tfr_pattern,
             name=place.folder.resolve().name if place.kind == "bundle" else place.file.name,
         )
+    writable_folder(config.output_dir, "--output-dir")
     return EvaluationResult(report, *write_report(report, config.output_dir))
 
 
@@ -96,7 +100,7 @@ def evaluate_bundle(
     shards: ShardSet,
     *,
     batch_size: int = 128,
-    mode: Aggregation = "mean",
+    mode: Aggregation | None = None,
     patterns: Sequence[str] = (),
     name: str = "model",
     threads: int | None = None,
@@ -107,7 +111,7 @@ def evaluate_bundle(
         bundle: the model.
         shards: labelled records; of several observations the first counts, for sigmoid heads all.
         batch_size: pictures at once.
-        mode: how the frames of a record become one answer.
+        mode: how the frames of a record become one answer; default: as the bundle says.
         patterns: the splits, for the report.
         name: of the model, for the report.
         threads: threads that decode; one per core where not given.
@@ -121,30 +125,15 @@ def evaluate_bundle(
 
     blanks = {label: spec.blanks for label, spec in bundle.specs.items() if spec.kind == "sigmoid"}
     require_known_classes(shards, bundle.mapping, bundle.labels, blanks)
+    keep_logs()
     mapping = bundle.mapping.select(bundle.labels)
-    tallies: dict[str, Any] = {label: _tally(bundle, mapping, label) for label in bundle.labels}
-    locations: dict[str, int] = {}
-    unreadable_pictures = unreadable_records = 0
     batches = evaluation_batches(shards, bundle.preprocessing, mapping, batch_size=batch_size, threads=threads, blanks=blanks)
-    records = predict_records(bundle.probabilities, batches)
+    combining = Combining.of(mode or bundle.aggregation_mode, bundle.specs)
+    records = predict_records(bundle.logits if combining.of_logits else bundle.probabilities, batches, combining)
+    count = _Count(bundle, mapping, blanks)
     for record in track(records, total=len(shards), description="Evaluating", unit="records"):
-        unreadable_pictures += record.undecodable
-        if record.combined(bundle.labels[0], mode) is None:
-            unreadable_records += 1
-            continue
-        example = shards.example(record.record)
-        place = next((example.meta_data[field] for field in LOCATION_FIELDS if example.meta_data.get(field)), None)
-        location = locations.setdefault(place, len(locations)) if place else -1
-        for label, tally in tallies.items():
-            combined = record.combined(label, mode)
-            assert combined is not None  # all heads answer the same frames
-            tally.add(record.targets[label], combined, record.probabilities[label], location)
-            observed = example.labels.get(label) or (MISSING,)
-            counted = observed if label in blanks else observed[:1]
-            known = {MISSING, *mapping.classes[label], *blanks.get(label, ())}
-            if strange := [name for name in counted if name not in known]:
-                tally.add_unknown(strange)
-    if unreadable_records == len(shards):
+        count.add(record, shards)
+    if count.unreadable_records == len(shards):
         raise DatasetError(
             f"none of the {len(shards)} records below {shards.shards[0].parent} has a picture that can be decoded"
         )
@@ -152,19 +141,54 @@ def evaluate_bundle(
         "schema_version": SCHEMA_VERSION,
         "kind": "evaluation",
         "camtrap_tf": __version__,
-        "aggregation_mode": mode,
+        "aggregation_mode": combining.mode,
         "model": {"name": name, "digest": _model_digest(bundle), "stacked": bundle.preprocessing.stacked},
         "data": {
             "patterns": list(patterns),
             "digest": shards.digest,
             "records": len(shards),
             "pictures": shards.image_count,
-            "records_unreadable": unreadable_records,
-            "pictures_unreadable": unreadable_pictures,
-            "locations": len(locations),
+            "records_unreadable": count.unreadable_records,
+            "pictures_unreadable": count.unreadable_pictures,
+            "locations": len(count.locations),
         },
-        "heads": {label: tally.report(list(locations)) for label, tally in tallies.items()},
+        "heads": {label: tally.report(list(count.locations)) for label, tally in count.tallies.items()},
     }
+
+
+class _Count:
+    """What the answers to the records of an evaluation come to.
+
+    Attributes:
+        tallies: label type → its tally.
+        locations: place → number, in the order in which they came.
+        unreadable_records: records without a picture that can be decoded.
+        unreadable_pictures: pictures that cannot.
+    """
+
+    def __init__(self, bundle: Bundle, mapping: LabelMapping, blanks: Mapping[str, Sequence[str]]) -> None:
+        """Begins with nothing, for the heads of a bundle."""
+        self.tallies: dict[str, Any] = {label: _tally(bundle, mapping, label) for label in bundle.labels}
+        self.locations: dict[str, int] = {}
+        self.unreadable_records = self.unreadable_pictures = 0
+        self._blanks = blanks
+        self._known = {label: {MISSING, *mapping.classes[label], *blanks.get(label, ())} for label in bundle.labels}
+
+    def add(self, record: RecordFrames, shards: ShardSet) -> None:
+        """Adds the answers to a record, which lies in these shards."""
+        self.unreadable_pictures += record.undecodable
+        if any(answer is None for answer in record.event.values()):  # all heads answer the same frames
+            self.unreadable_records += 1
+            return
+        example = shards.example(record.record)
+        place = next((example.meta_data[field] for field in LOCATION_FIELDS if example.meta_data.get(field)), None)
+        location = self.locations.setdefault(place, len(self.locations)) if place else -1
+        for label, tally in self.tallies.items():
+            tally.add(record.targets[label], record.event[label], record.probabilities[label], location)
+            observed = example.labels.get(label) or (MISSING,)
+            counted = observed if label in self._blanks else observed[:1]
+            if strange := [name for name in counted if name not in self._known[label]]:
+                tally.add_unknown(strange)
 
 
 def require_known_classes(

@@ -87,7 +87,7 @@ class HeadTally:
             "unknown_classes": dict(self.unknown.most_common()),
             "accuracy": accuracy(targets, predicted),
             "n_right": int(right.sum()),
-            "interval_95": _list(scores.wilson_interval(int(right.sum()), int(known.sum()))),
+            "interval_95": scores.as_list(scores.wilson_interval(int(right.sum()), int(known.sum()))),
             "interval_95_over_locations": self._interval_over_locations(known, right),
             "baseline": self._baseline(targets),
             "macro_f1": scores.macro_f1(of_class),
@@ -97,7 +97,7 @@ class HeadTally:
             "pictures": self._pictures(),
             "high_confidence": _confident(confidence[known], right[known]),
             "confidence_bins": scores.confidence_bins(confidence[known], right[known]),
-            "per_class": self._per_class(of_class),
+            "per_class": [scores.class_row(name, of_class, i) for i, name in enumerate(self.class_names)],
             "confusion": confusion.tolist(),
             "most_confused": self._most_confused(confusion),
             "per_location": self._per_location(known, right, confidence, locations),
@@ -122,21 +122,8 @@ class HeadTally:
         targets, predicted = np.asarray(self._picture_targets), np.asarray(self._picture_predicted)
         n_right = int(np.sum((targets >= 0) & (targets == predicted)))
         n = int(np.sum(targets >= 0))
-        interval = _list(scores.wilson_interval(n_right, n))
+        interval = scores.as_list(scores.wilson_interval(n_right, n))
         return {"n_labelled": n, "accuracy": accuracy(targets, predicted), "interval_95": interval}
-
-    def _per_class(self, of_class: scores.ClassScores) -> list[dict[str, Any]]:
-        return [
-            {
-                "class": name,
-                "support": int(of_class.support[i]),
-                "predicted": int(of_class.predicted[i]),
-                "precision": _share(of_class.precision[i]),
-                "recall": _share(of_class.recall[i]),
-                "f1": _share(of_class.f1[i]),
-            }
-            for i, name in enumerate(self.class_names)
-        ]
 
     def _most_confused(self, confusion: np.ndarray) -> list[dict[str, Any]]:
         return [
@@ -159,7 +146,7 @@ class HeadTally:
             n, n_right = int(here.sum()), int(right[here].sum())
             rows.append({
                 "location": names[number], "n": n, "accuracy": n_right / n,
-                "interval_95": _list(scores.wilson_interval(n_right, n)),
+                "interval_95": scores.as_list(scores.wilson_interval(n_right, n)),
                 "high_confidence": _confident(confidence[here], right[here]),
             })  # fmt: skip
         return sorted(rows, key=lambda row: (-row["n"], row["location"]))
@@ -168,7 +155,7 @@ class HeadTally:
         here = known & (np.asarray(self._locations) >= 0)
         if not here.any() or not here[known].all():
             return None
-        return _list(scores.bootstrap_interval(right[here], np.asarray(self._locations)[here]))
+        return scores.as_list(scores.bootstrap_interval(right[here], np.asarray(self._locations)[here]))
 
 
 def _confident(confidence: np.ndarray, right: np.ndarray) -> dict[str, Any]:
@@ -179,11 +166,3 @@ def _confident(confidence: np.ndarray, right: np.ndarray) -> dict[str, Any]:
         "share": float(sure.mean()) if len(sure) else None,
         "accuracy": float(right[sure].mean()) if sure.any() else None,
     }
-
-
-def _share(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
-
-
-def _list(pair: tuple[float, float] | None) -> list[float] | None:
-    return None if pair is None else list(pair)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -127,21 +128,6 @@ def mean_bin_error(confusion: np.ndarray, order: np.ndarray) -> float | None:
     return float((counts * np.abs(ranks[:, None] - ranks[None, :])).sum() / total) if total else None
 
 
-def average_precision(truth: np.ndarray, values: np.ndarray) -> float | None:
-    """Returns the sum over thresholds of precision times the recall that each adds; None where nothing is true.
-
-    Args:
-        truth: `[N]` bool.
-        values: `[N]`, higher for what is likelier true; equal ones share a threshold.
-    """
-    if not truth.any():
-        return None
-    order = np.argsort(-values, kind="stable")
-    found = np.cumsum(truth[order])
-    last = np.flatnonzero(np.append(np.diff(values[order]) != 0, True))  # of each run of equal values
-    return float((np.diff(found[last], prepend=0) * found[last] / (last + 1)).sum() / truth.sum())
-
-
 def bootstrap_interval(
     right: np.ndarray, groups: np.ndarray, *, draws: int = 2000, seed: int = 0
 ) -> tuple[float, float] | None:
@@ -206,3 +192,24 @@ def class_order(confusion: np.ndarray, *, limit: int | None = None) -> np.ndarra
 def _mean(values: np.ndarray) -> float | None:
     known = values[~np.isnan(values)]
     return float(known.mean()) if len(known) else None
+
+
+def class_row(name: str, of_class: ClassScores, index: int) -> dict[str, Any]:
+    """Returns the scores of a class as plain values, None where one is not defined."""
+    return {
+        "class": name,
+        "support": int(of_class.support[index]),
+        "predicted": int(of_class.predicted[index]),
+        "precision": _share(of_class.precision[index]),
+        "recall": _share(of_class.recall[index]),
+        "f1": _share(of_class.f1[index]),
+    }
+
+
+def as_list(interval: tuple[float, float] | None) -> list[float] | None:
+    """Returns an interval as JSON has it."""
+    return None if interval is None else list(interval)
+
+
+def _share(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

@@ -1,6 +1,6 @@
 """What is counted for a sigmoid head, of which several classes may be right at once, and its part of the report.
 
-The probabilities of all records are kept, four bytes for each class, since average precision needs their order.
+Of a record only a few numbers stay in memory, whatever the number of classes; all scores are exact, none is binned.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from camtrap_tf.evaluation import scores
+from camtrap_tf.evaluation.precision import AveragePrecisions
 from camtrap_tf.labels import PRESENT_FROM
 
 
@@ -31,9 +32,15 @@ class SeveralTally:
         self.unknown: Counter[str] = Counter()
         self._blank = blank
         self._of_unknown = 0
-        self._targets: list[np.ndarray] = []
-        self._values: list[np.ndarray] = []
+        self._records = 0
+        self._right = array("b")
         self._locations = array("l")
+        count = len(self.class_names)
+        self._true, self._said, self._hit = (np.zeros(count, np.int64) for _ in range(3))
+        self._blanks = np.zeros(3, np.int64)  # true, said, both
+        self._same = 0
+        self._sets: Counter[bytes] = Counter()
+        self._precision = AveragePrecisions(count)
         self._pictures, self._pictures_right = 0, 0
 
     def add(self, target: np.ndarray, combined: np.ndarray, frames: np.ndarray, location: int = -1) -> None:
@@ -44,13 +51,27 @@ class SeveralTally:
             combined: `[C]` probabilities of the record.
             frames: `[frames, C]` probabilities of its pictures.
             location: number of its location, negative where that is not known.
+
+        Raises:
+            CamtrapError: there is no room for temporary files.
         """
-        self._targets.append(target.astype(np.int8))
-        self._values.append(combined.astype(np.float32))
+        self._records += 1
+        if (target < 0).any():
+            return
+        values = combined.astype(np.float32)
+        truth, said = target > 0, values >= PRESENT_FROM
+        self._right.append(bool((truth == said).all()))
         self._locations.append(location)
-        if (target >= 0).all():
-            self._pictures += len(frames)
-            self._pictures_right += int(((frames >= PRESENT_FROM) == (target > 0)).all(axis=1).sum())
+        self._true += truth
+        self._said += said
+        self._hit += truth & said
+        nothing = not truth.any(), not said.any()
+        self._blanks += np.array([*nothing, all(nothing)])
+        self._same += int((truth == said).sum())
+        self._sets[np.packbits(truth).tobytes()] += 1
+        self._precision.add(truth, values)
+        self._pictures += len(frames)
+        self._pictures_right += int(((frames >= PRESENT_FROM) == truth).all(axis=1).sum())
 
     def add_unknown(self, names: Sequence[str]) -> None:
         """Counts the classes of a record that has some which the model does not know."""
@@ -63,89 +84,76 @@ class SeveralTally:
         Args:
             locations: their names by number.
         """
-        count = len(self.class_names)
-        targets = np.array(self._targets, np.int8).reshape(-1, count)
-        values = np.array(self._values, np.float32).reshape(-1, count)
-        known = (targets >= 0).all(axis=1)
-        truth, values = targets[known] > 0, values[known]
-        said = values >= PRESENT_FROM
-        right = (truth == said).all(axis=1)
-        of_class = scores.ClassScores(*_per_class(truth, said))
-        precision = [scores.average_precision(truth[:, i], values[:, i]) for i in range(count)]
+        right, numbers = np.asarray(self._right, bool), np.asarray(self._locations)
+        labelled = len(right)
+        of_class = scores.ClassScores(*_per_class(self._true, self._said, self._hit))
+        precision = self._precision.result()
         defined = [value for value in precision if value is not None]
+        blank = self._blank_row()
         return {
             "type": "sigmoid",
             "classes": list(self.class_names),
-            "n_records": len(known),
-            "n_labelled": int(known.sum()),
-            "n_missing": int((~known).sum()) - self._of_unknown,
+            "n_records": self._records,
+            "n_labelled": labelled,
+            "n_missing": self._records - labelled - self._of_unknown,
             "n_unknown": self._of_unknown,
             "unknown_classes": dict(self.unknown.most_common()),
-            "accuracy": float(right.mean()) if len(right) else None,
+            "accuracy": float(right.mean()) if labelled else None,
             "n_right": int(right.sum()),
-            "interval_95": _list(scores.wilson_interval(int(right.sum()), len(right))),
-            "interval_95_over_locations": self._interval_over_locations(known, right),
-            "baseline": self._baseline(truth),
+            "interval_95": scores.as_list(scores.wilson_interval(int(right.sum()), labelled)),
+            "interval_95_over_locations": _over_locations(right, numbers),
+            "baseline": self._baseline(),
             "macro_f1": scores.macro_f1(of_class),
-            "micro_f1": _ratio(2 * (truth & said).sum(), truth.sum() + said.sum()),
+            "micro_f1": _ratio(2 * self._hit.sum(), self._true.sum() + self._said.sum()),
             "mean_average_precision": float(np.mean(defined)) if defined else None,
-            "label_accuracy": float((truth == said).mean()) if len(right) else None,
-            "n_blank": int((~truth.any(axis=1)).sum()),
-            "blank_recall": _ratio((~said.any(axis=1) & ~truth.any(axis=1)).sum(), (~truth.any(axis=1)).sum()),
+            "label_accuracy": _ratio(self._same, labelled * len(self.class_names)),
+            "n_blank": blank["support"],
+            "blank_recall": blank["recall"],
+            "blank": blank,
             "pictures": {"n_labelled": self._pictures, "accuracy": _ratio(self._pictures_right, self._pictures)},
             "per_class": [
-                {
-                    "class": name,
-                    "support": int(of_class.support[i]),
-                    "predicted": int(of_class.predicted[i]),
-                    "precision": _share(of_class.precision[i]),
-                    "recall": _share(of_class.recall[i]),
-                    "f1": _share(of_class.f1[i]),
-                    "average_precision": precision[i],
-                }
+                {**scores.class_row(name, of_class, i), "average_precision": precision[i]}
                 for i, name in enumerate(self.class_names)
             ],
-            "per_location": self._per_location(known, right, locations),
+            "per_location": _per_location(right, numbers, locations),
         }
 
-    def _baseline(self, truth: np.ndarray) -> dict[str, Any] | None:
-        """Returns what always giving the most frequent set of classes would achieve."""
-        if not len(truth):
+    def _blank_row(self) -> dict[str, Any]:
+        """Returns how records are done in which nothing is there; the answer is that where no class reaches one half."""
+        columns = (self._blanks[i : i + 1] for i in range(3))
+        return scores.class_row(self._blank, scores.ClassScores(*_per_class(*columns)), 0)
+
+    def _baseline(self) -> dict[str, Any] | None:
+        """Returns what always giving the most frequent set of classes would achieve; of equally frequent ones the least."""
+        if not self._sets:
             return None
-        rows, counts = np.unique(truth, axis=0, return_counts=True)
-        names = [name for name, there in zip(self.class_names, rows[counts.argmax()], strict=True) if there]
-        share = float(counts.max() / counts.sum())
+        most = max(self._sets.values())
+        bits = min(one for one, count in self._sets.items() if count == most)
+        row = np.unpackbits(np.frombuffer(bits, np.uint8), count=len(self.class_names))
+        names = [name for name, there in zip(self.class_names, row, strict=True) if there]
+        share = most / self._sets.total()
         return {"class": " + ".join(names) or self._blank, "accuracy": share, "most_frequent_in": "evaluated records"}
 
-    def _interval_over_locations(self, known: np.ndarray, right: np.ndarray) -> list[float] | None:
-        numbers = np.asarray(self._locations)[known]
-        return _list(scores.bootstrap_interval(right, numbers)) if len(numbers) and (numbers >= 0).all() else None
 
-    def _per_location(self, known: np.ndarray, right: np.ndarray, names: Sequence[str]) -> list[dict[str, Any]]:
-        numbers = np.asarray(self._locations)[known]
-        rows = []
-        for number in np.unique(numbers[numbers >= 0]):
-            here = numbers == number
-            n, n_right = int(here.sum()), int(right[here].sum())
-            interval = _list(scores.wilson_interval(n_right, n))
-            rows.append({"location": names[number], "n": n, "accuracy": n_right / n, "interval_95": interval})
-        return sorted(rows, key=lambda row: (-row["n"], row["location"]))
+def _over_locations(right: np.ndarray, numbers: np.ndarray) -> list[float] | None:
+    return scores.as_list(scores.bootstrap_interval(right, numbers)) if len(numbers) and (numbers >= 0).all() else None
 
 
-def _per_class(truth: np.ndarray, said: np.ndarray) -> tuple[np.ndarray, ...]:
+def _per_location(right: np.ndarray, numbers: np.ndarray, names: Sequence[str]) -> list[dict[str, Any]]:
+    rows = []
+    for number in np.unique(numbers[numbers >= 0]):
+        here = numbers == number
+        n, n_right = int(here.sum()), int(right[here].sum())
+        interval = scores.as_list(scores.wilson_interval(n_right, n))
+        rows.append({"location": names[number], "n": n, "accuracy": n_right / n, "interval_95": interval})
+    return sorted(rows, key=lambda row: (-row["n"], row["location"]))
+
+
+def _per_class(support: np.ndarray, predicted: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, ...]:
     """Returns support, predicted, precision, recall and F1, each `[C]`."""
-    right, support, predicted = (truth & said).sum(axis=0), truth.sum(axis=0), said.sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
         return support, predicted, right / predicted, right / support, 2 * right / (support + predicted)
 
 
 def _ratio(part: float, whole: float) -> float | None:
     return float(part / whole) if whole else None
-
-
-def _share(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
-
-
-def _list(pair: tuple[float, float] | None) -> list[float] | None:
-    return None if pair is None else list(pair)

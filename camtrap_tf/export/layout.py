@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from camtrap_tf.config.names import MeanOfFrames
 from camtrap_tf.errors import CamtrapError, ModelError
 from camtrap_tf.files import read_json
 from camtrap_tf.input_pipeline.preprocessing import Preprocessing
@@ -104,6 +105,8 @@ class Export:
         preprocessing: what pictures are brought to before the model sees them. A stacked model takes three frames
             of an event together (input `frames`), others single pictures (`image`).
         model_sha256: digest of the model file it was made from; None if it is not known.
+        aggregation_mode: how the answers to the frames of an event become one, in the signature `event` too.
+        blanks: label types with a sigmoid head → name for nothing being there.
     """
 
     folder: Path
@@ -113,6 +116,8 @@ class Export:
     classes: Mapping[str, tuple[str, ...]]
     preprocessing: Preprocessing
     model_sha256: str | None
+    aggregation_mode: MeanOfFrames = "mean"
+    blanks: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, folder: Path) -> Export:
@@ -153,10 +158,26 @@ class Export:
             classes={label: mapping.names(label) for label in outputs},
             preprocessing=Preprocessing.read(assets / IMAGE_PROCESSING_JSON),
             model_sha256=facts["model_sha256"],
+            aggregation_mode=_mode(facts.get("aggregation_mode", "mean")),
+            blanks={label: str(name) for label, name in facts.get("blanks", {}).items()},
         )
 
 
-def export_facts(*, outputs: Mapping[str, OutputNames], input_name: str, model_sha256: str | None) -> dict[str, Any]:
+def _mode(name: Any) -> MeanOfFrames:
+    if name not in get_args(MeanOfFrames):
+        raise ValueError(f"aggregation_mode {name!r} is not known")
+    mode: MeanOfFrames = name
+    return mode
+
+
+def export_facts(
+    *,
+    outputs: Mapping[str, OutputNames],
+    input_name: str,
+    model_sha256: str | None,
+    aggregation_mode: MeanOfFrames = "mean",
+    blanks: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
     """Returns the content of `export.json`."""
     return {
         "format_version": FORMAT_VERSION,
@@ -164,4 +185,6 @@ def export_facts(*, outputs: Mapping[str, OutputNames], input_name: str, model_s
         "input": input_name,
         "outputs": {label: {"scores": names.scores, "classes": names.classes} for label, names in outputs.items()},
         "model_sha256": model_sha256,
+        "aggregation_mode": aggregation_mode,
+        "blanks": dict(blanks or {}),
     }

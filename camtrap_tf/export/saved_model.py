@@ -28,11 +28,14 @@ from camtrap_tf.export.layout import (
     output_names,
     versions,
 )
-from camtrap_tf.files import finished_folder, locked_folder, sha256_file, writable_folder, write_json
+from camtrap_tf.files import check_writable, finished_folder, locked_folder, sha256_file, writable_folder, write_json
 from camtrap_tf.images.stored_form import StoredForm, to_stored_form
 from camtrap_tf.input_pipeline.frames import pictures_to_inputs
-from camtrap_tf.models.bundle import Bundle, probabilities_of
+from camtrap_tf.logs import keep_logs
+from camtrap_tf.models.bundle import Bundle, logits_of, probabilities_of
+from camtrap_tf.models.heads import probabilities_from
 from camtrap_tf.models.locating import locate_model
+from camtrap_tf.prediction.aggregation import Combining
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +72,11 @@ class Exported:
                 f"SavedModel: {self.folder}",
                 f"  serving_default: {self.input_name} string {frames} -> {'; '.join(names)}",
                 "  float:           images float32 [None, H, W, 3] in 0...255 -> the same",
+                *(
+                    []
+                    if self.input_name == "frames"
+                    else ["  event:           frames string [None, None] -> the same, per event"]
+                ),
                 f"  checked: differs from the bundle by {self.deviation:.1e} at most",
                 "Ask TensorFlow Serving:",
                 f'  curl -d \'{{"instances": [{{"{self.input_name}": {value}}}]}}\' '
@@ -87,13 +95,15 @@ def export(config: ExportConfig) -> Exported:
     """
     _free_version(config)
     locate_model(config.model, flag="--model")
-    writable_folder(config.output_dir, "--output-dir")
+    check_writable(config.output_dir, "--output-dir")
     bundle = Bundle.read(
         config.model,
         class_mapping_json=config.class_mapping_json,
         pre_processing_json=config.pre_processing_json,
         flag="--model",
     )
+    writable_folder(config.output_dir, "--output-dir")
+    keep_logs()
     with locked_folder(config.output_dir):
         target = config.output_dir / str(_free_version(config))
         with finished_folder(target) as folder:
@@ -155,7 +165,14 @@ def write_saved_model(bundle: Bundle, folder: Path) -> dict[str, OutputNames]:
     write_json(assets / IMAGE_PROCESSING_JSON, bundle.preprocessing.as_json())
     write_json(assets / BUNDLE_JSON, bundle.info)
     digest = bundle.info.get("model_sha256") or (sha256_file(bundle.place.file) if bundle.place else None)
-    write_json(assets / EXPORT_JSON, export_facts(outputs=outputs, input_name=_input_name(bundle), model_sha256=digest))
+    facts = export_facts(
+        outputs=outputs,
+        input_name=_input_name(bundle),
+        model_sha256=digest,
+        aggregation_mode=bundle.aggregation_mode,
+        blanks=bundle.blanks,
+    )
+    write_json(assets / EXPORT_JSON, facts)
     return outputs
 
 
@@ -164,24 +181,60 @@ def _signatures(bundle: Bundle, outputs: dict[str, OutputNames]) -> dict[str, An
     preprocessing = bundle.preprocessing
     class_names = {label: list(bundle.mapping.names(label)) for label in bundle.labels}
 
-    def from_pixels(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        probabilities = probabilities_of(bundle.model, images)
+    def named(probabilities: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Puts probabilities under the names of the outputs, classes beside them."""
         answers: dict[str, tf.Tensor] = {}
         for label, names in outputs.items():
             answers[names.scores] = probabilities[label]
-            answers[names.classes] = tf.tile(tf.constant([class_names[label]]), [tf.shape(images)[0], 1])
+            answers[names.classes] = tf.tile(tf.constant([class_names[label]]), [tf.shape(probabilities[label])[0], 1])
         return answers
 
+    def from_pixels(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Answers model inputs `[B, H, W, 3]`."""
+        return named(probabilities_of(bundle.model, images))
+
     def from_encoded(encoded: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Answers picture files `[B]`."""
         return from_pixels(pictures_to_inputs(encoded, preprocessing))
+
+    def from_frames(frames: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Answers the frames `[B, F]` of events."""
+        return named(event_probabilities(bundle, frames))
 
     shape = [None, FRAMES_PER_STACK] if preprocessing.stacked else [None]
     encoded = tf.TensorSpec(shape, tf.string, name=_input_name(bundle))
     pixels = tf.TensorSpec([None, *bundle.input_size, 3], tf.float32, name="images")
-    return {
+    signatures = {
         "serving_default": tf.function(from_encoded, autograph=False).get_concrete_function(encoded),
         "float": tf.function(from_pixels, autograph=False).get_concrete_function(pixels),
     }
+    if not preprocessing.stacked:
+        frames = tf.TensorSpec([None, None], tf.string, name="frames")
+        signatures["event"] = tf.function(from_frames, autograph=False).get_concrete_function(frames)
+    return signatures
+
+
+def event_probabilities(bundle: Bundle, frames: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Returns the probabilities of events, from their frames one by one; graph code.
+
+    Args:
+        bundle: says how the answers to frames become one. Not one whose model sees frames stacked.
+        frames: `[N, K]` strings, encoded pictures of N events; empty texts where an event has fewer than K.
+
+    Returns:
+        Label type → float32 `[N, C]`. An event without any frame is an error of the graph.
+    """
+    there = tf.strings.length(frames) > 0
+    check = tf.debugging.assert_equal(
+        tf.reduce_all(tf.reduce_any(there, axis=1)), True, "every event needs a frame that is not empty"
+    )
+    with tf.control_dependencies([check]):
+        places = tf.where(there)
+    images = pictures_to_inputs(tf.gather_nd(frames, places), bundle.preprocessing)
+    of_logits = bundle.aggregation_mode == "mean_logits"
+    answers = (logits_of if of_logits else probabilities_of)(bundle.model, images)
+    means = {label: tf.math.segment_mean(values, places[:, 0]) for label, values in answers.items()}
+    return {label: probabilities_from(mean, bundle.specs[label]) for label, mean in means.items()} if of_logits else means
 
 
 def _input_name(bundle: Bundle) -> str:
@@ -206,10 +259,14 @@ def check(folder: Path, bundle: Bundle, outputs: dict[str, OutputNames]) -> floa
         "serving_default": signatures["serving_default"](**{_input_name(bundle): encoded}),
         "float": signatures["float"](images=images),
     }
+    wanted = dict.fromkeys(answers, expected)
+    if "event" in signatures:
+        answers["event"] = signatures["event"](frames=encoded[None])
+        wanted["event"] = _of_one_event(bundle, images.numpy())
     deviation = 0.0
     for signature, answer in answers.items():
         for label, names in outputs.items():
-            difference = float(np.max(np.abs(answer[names.scores].numpy() - expected[label])))
+            difference = float(np.max(np.abs(answer[names.scores].numpy() - wanted[signature][label])))
             # Written so that NaN fails too.
             if not difference <= TOLERANCE:
                 raise ModelError(
@@ -222,6 +279,13 @@ def check(folder: Path, bundle: Bundle, outputs: dict[str, OutputNames]) -> floa
                 )
             deviation = max(deviation, difference)
     return deviation
+
+
+def _of_one_event(bundle: Bundle, images: np.ndarray) -> dict[str, np.ndarray]:
+    """Returns label type → `[1, C]`, the bundle's answer to pictures `[K, H, W, 3]` that are frames of one event."""
+    combining = Combining.of(bundle.aggregation_mode, bundle.specs)
+    frames = bundle.logits(images) if combining.of_logits else bundle.probabilities(images)
+    return {label: combining.combined(label, values)[None] for label, values in frames.items()}
 
 
 def _drawn_pictures(bundle: Bundle) -> list[bytes] | list[list[bytes]]:

@@ -197,7 +197,7 @@ def _load(picture: Image.Image, truncated: str) -> None:
         if truncated != "recover":
             raise
         # With no tiles left to read Pillow goes on with the pixels decoded so far; without any it raises again.
-        picture.tile = []  # type: ignore[attr-defined]
+        picture.tile = []  # type: ignore[attr-defined]  # Pillow does not declare it
         picture.load()
 
 

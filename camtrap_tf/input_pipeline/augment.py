@@ -1,7 +1,8 @@
 """Chance variation of whole batches: mirrored, rotated, recoloured. Runs inside the train step, on its device.
 
 Receives model inputs and one seed per example, hands on model inputs. Equal seeds give equal results, whatever the batch.
-Everything is gathers and arithmetic over the batch, so that XLA can compile it. Zoom and crop are drawn on the host,
+Everything is gathers and arithmetic over the batch, so that XLA can compile it. Colours are worked on as three planes:
+operations along an axis of three are several times slower. Zoom and crop are drawn on the host,
 where pictures are cut and resized anyway (`frames.random_windows`).
 
 Distributions are camera-trap-classifier's. One thing differs: pictures are rotated after they are resized, not before;
@@ -18,11 +19,13 @@ from camtrap_tf.config.names import ColorAugmentation
 from camtrap_tf.input_pipeline.preprocessing import Preprocessing
 from camtrap_tf.input_pipeline.seeds import COLOUR, FLIP, ROTATION, uniform
 
+WHITE = 255.0
 BRIGHTNESS = 0.2
 SATURATION = (0.8, 1.2)
 HUE = 0.05
 CONTRAST = (0.9, 1.3)
 CHROMA = 0.05
+"""Brightness and chroma are parts of the range from black to white, hue of the full circle; the others are factors."""
 
 
 def augment_batch(images: tf.Tensor, seeds: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
@@ -40,7 +43,7 @@ def augment_batch(images: tf.Tensor, seeds: tf.Tensor, preprocessing: Preprocess
     )
     if preprocessing.colours == "none":
         return turned
-    return 255.0 * recolour(turned / 255.0, seeds, preprocessing.colours)
+    return recolour(turned, seeds, preprocessing.colours)
 
 
 def rotate_and_flip(images: tf.Tensor, seeds: tf.Tensor, *, max_degrees: float, flip: bool) -> tf.Tensor:
@@ -72,9 +75,7 @@ def rotate_and_flip(images: tf.Tensor, seeds: tf.Tensor, *, max_degrees: float, 
     inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
     indices = tf.where(inside, rows * width + columns, 0)
     flat = tf.reshape(images, tf.stack([shape[0], height * width, shape[3]]))
-    gathered = tf.gather(flat, tf.reshape(indices, [shape[0], -1]), batch_dims=1)
-    black = tf.where(tf.reshape(inside, [shape[0], -1, 1]), gathered, 0.0)
-    return tf.reshape(black, shape)
+    return tf.gather(flat, indices, batch_dims=1) * tf.cast(inside, images.dtype)[..., None]
 
 
 def _sources(angles: tf.Tensor, mirror: tf.Tensor, height: int, width: int) -> tuple[tf.Tensor, tf.Tensor]:
@@ -96,87 +97,88 @@ def recolour(images: tf.Tensor, seeds: tf.Tensor, colours: ColorAugmentation) ->
     `full_randomized`: brightness, saturation, hue and contrast in one of the four orders of `ORDERS`.
 
     Args:
-        images: `[B, H, W, 3]` float32 in [0, 1].
+        images: `[B, H, W, 3]` float32 in 0…255.
         seeds: `[B, 2]` int32.
         colours: which of the above.
 
     Returns:
-        `[B, H, W, 3]` float32, cut to [0, 1].
+        `[B, H, W, 3]` float32, cut to 0…255.
     """
-    drawn = uniform(seeds, stream=COLOUR, count=5)
-    brightness = _between(drawn[:, 1], -BRIGHTNESS, BRIGHTNESS)
+    drawn = uniform(seeds, stream=COLOUR, count=5)[:, :, None, None]
+    brightness = WHITE * _between(drawn[:, 1], -BRIGHTNESS, BRIGHTNESS)
+    planes = tf.unstack(images, axis=-1)
     if colours == "full_fast":
-        chroma = _between(drawn[:, 2:4], -CHROMA, CHROMA)
-        images = images + brightness + _chroma_shift(chroma[..., 0], chroma[..., 1])
+        blue, red = (WHITE * _between(drawn[:, number], -CHROMA, CHROMA) for number in (2, 3))
+        shifts = _chroma_shift(blue, red)
+        planes = [plane + (brightness + shift) for plane, shift in zip(planes, shifts, strict=True)]
     elif colours == "little":
-        images = _in_order(images, drawn[:, 0] < 0.5, brightness, _between(drawn[:, 2], *SATURATION))
+        first = drawn[:, 0] < 0.5
+        planes = [plane + tf.where(first, brightness, 0.0) for plane in planes]
+        planes = adjust_saturation(planes, _between(drawn[:, 2], *SATURATION))
+        planes = [plane + tf.where(first, 0.0, brightness) for plane in planes]
     elif colours == "full_randomized":
-        order = tf.cast(drawn[:, 0] * len(ORDERS), tf.int32)
-        images = _in_orders(
-            images,
-            order,
+        planes = _in_orders(
+            planes,
+            tf.cast(drawn[:, 0] * len(ORDERS), tf.int32),
             brightness=brightness,
             saturation=_between(drawn[:, 2], *SATURATION),
             hue=_between(drawn[:, 3], -HUE, HUE),
             contrast=_between(drawn[:, 4], *CONTRAST),
         )
-    return tf.clip_by_value(images, 0.0, 1.0)
+    return tf.stack([tf.clip_by_value(plane, 0.0, WHITE) for plane in planes], axis=-1)
 
 
 ORDERS = ("BSHC", "SBCH", "CHBS", "HSCB")
 """The orders of `full_randomized`: brightness, saturation, hue, contrast by first letter."""
 
+Planes = list[tf.Tensor]
+"""Red, green and blue, `[B, H, W]` float32 each; numbers that go with them are `[B, 1, 1]`, one per picture."""
+
 
 def _between(drawn: tf.Tensor, low: float, high: float) -> tf.Tensor:
-    """Returns numbers from U[low, high), shaped to be spread over pixels: `[B, 1, 1, …]`."""
-    value = low + (high - low) * drawn
-    return value[:, None, None, None] if drawn.shape.rank == 1 else value[:, None, None, None, :]
-
-
-def _in_order(images: tf.Tensor, brightness_first: tf.Tensor, brightness: tf.Tensor, saturation: tf.Tensor) -> tf.Tensor:
-    first = brightness_first[:, None, None, None]
-    images = images + tf.where(first, brightness, 0.0)
-    return adjust_saturation(images, saturation) + tf.where(first, 0.0, brightness)
+    """Returns numbers from U[low, high) for numbers from U[0, 1)."""
+    return low + (high - low) * drawn
 
 
 def _in_orders(
-    images: tf.Tensor, order: tf.Tensor, *, brightness: tf.Tensor, saturation: tf.Tensor, hue: tf.Tensor, contrast: tf.Tensor
-) -> tf.Tensor:
+    planes: Planes, order: tf.Tensor, *, brightness: tf.Tensor, saturation: tf.Tensor, hue: tf.Tensor, contrast: tf.Tensor
+) -> Planes:
     """Applies four changes in the order that each picture drew, in one pass for all.
 
     Brightness commutes with hue and contrast, saturation with hue. So each of the four orders equals what it leaves of
-    brightness · saturation · hue · contrast · saturation · hue · brightness once idle steps are left out.
+    saturation · contrast · brightness · hue and saturation · contrast · brightness once idle steps are left out. The hue,
+    which costs most, is turned once.
     """
 
-    def only(steps: tuple[int, ...], value: tf.Tensor, idle: float) -> tf.Tensor:
-        active = tf.reduce_any(order[:, None] == tf.constant(steps), axis=1)
-        return tf.where(active[:, None, None, None], value, idle)
+    def only(orders: tuple[int, ...], value: tf.Tensor, idle: float) -> tf.Tensor:
+        """Returns `value` where the order that was drawn is one of these, else `idle`, which changes nothing."""
+        active = tf.reduce_any([order == one for one in orders], axis=0)
+        return tf.where(active, value, idle)
 
-    images = images + only((0, 2), brightness, 0.0)
-    images = adjust_hue_and_saturation(images, only((0, 3), hue, 0.0), only((0, 1, 3), saturation, 1.0))
-    images = adjust_contrast(images, contrast)
-    images = adjust_hue_and_saturation(images, only((1, 2), hue, 0.0), only((2,), saturation, 1.0))
-    return images + only((1, 3), brightness, 0.0)
-
-
-def adjust_saturation(images: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
-    """Scales the saturation (of HSV) of `[B, H, W, 3]` pictures, up to full saturation; hue and value stay."""
-    value = tf.reduce_max(images, axis=-1, keepdims=True)
-    chroma = value - tf.reduce_min(images, axis=-1, keepdims=True)
-    return value - (value - images) * _possible(factor, value, chroma)
+    planes = adjust_saturation(planes, only((1,), saturation, 1.0))
+    planes = adjust_contrast(planes, only((1, 2), contrast, 1.0), only((0, 2), brightness, 0.0))
+    planes = adjust_hue_and_saturation(planes, hue, only((0, 2, 3), saturation, 1.0))
+    return adjust_contrast(planes, only((0, 3), contrast, 1.0), only((1, 3), brightness, 0.0))
 
 
-def adjust_hue_and_saturation(images: tf.Tensor, turn: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+def adjust_saturation(planes: Planes, factor: tf.Tensor) -> Planes:
+    """Scales the saturation (of HSV) of pictures, up to full saturation; hue and value stay."""
+    value, chroma = _value_and_chroma(planes)
+    most = tf.where(chroma > 0.0, tf.maximum(value, chroma) / tf.where(chroma > 0.0, chroma, 1.0), 1.0)
+    factor = tf.minimum(factor, most)
+    return [value - (value - plane) * factor for plane in planes]
+
+
+def adjust_hue_and_saturation(planes: Planes, turn: tf.Tensor, factor: tf.Tensor) -> Planes:
     """Turns the hue and scales the saturation (of HSV) of pictures; value stays.
 
     Args:
-        images: `[B, H, W, 3]` float32.
-        turn: `[B, 1, 1, 1]` parts of the full circle, in [-1/6, 1/6].
-        factor: `[B, 1, 1, 1]` factor of the saturation, which goes up to full saturation.
+        planes: of the pictures.
+        turn: parts of the full circle, in [-1/6, 1/6].
+        factor: factor of the saturation, which goes up to full saturation.
     """
-    red, green, blue = tf.unstack(images, axis=-1)
-    value = tf.maximum(tf.maximum(red, green), blue)
-    chroma = value - tf.minimum(tf.minimum(red, green), blue)
+    red, green, blue = planes
+    value, chroma = _value_and_chroma(planes)
     scale = 1.0 / tf.where(chroma > 0.0, chroma, 1.0)
     # not `value == red`: compilers may compute either anew and round it differently; at a near tie both branches agree
     sextant = tf.where(
@@ -184,29 +186,30 @@ def adjust_hue_and_saturation(images: tf.Tensor, turn: tf.Tensor, factor: tf.Ten
         (green - blue) * scale,
         tf.where(green >= blue, 2.0 + (blue - red) * scale, 4.0 + (red - green) * scale),
     )
-    sextant = sextant + 6.0 * turn[..., 0]
-    chroma = chroma * _possible(factor[..., 0], value, chroma)
-    planes = []
+    sextant = sextant + 6.0 * turn
+    chroma = tf.minimum(chroma * factor, tf.maximum(value, chroma))
+    turned = []
     for offset in (5.0, 3.0, 1.0):
         # in [-1, 11]; below 0 the weight is 0 as it is at the other end of the circle, so that one comparison is enough
         place = sextant + offset
         place = tf.where(place >= 6.0, place - 6.0, place)
-        planes.append(value - chroma * tf.clip_by_value(tf.minimum(place, 4.0 - place), 0.0, 1.0))
-    return tf.stack(planes, axis=-1)
+        turned.append(value - chroma * tf.clip_by_value(tf.minimum(place, 4.0 - place), 0.0, 1.0))
+    return turned
 
 
-def _possible(factor: tf.Tensor, value: tf.Tensor, chroma: tf.Tensor) -> tf.Tensor:
-    """Returns the factor of the saturation, cut where it would lead beyond full saturation."""
-    most = tf.where(chroma > 0.0, tf.maximum(value, chroma) / tf.where(chroma > 0.0, chroma, 1.0), 1.0)
-    return tf.minimum(factor, most)
+def _value_and_chroma(planes: Planes) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the largest channel of each pixel, and how far the smallest lies below it."""
+    red, green, blue = planes
+    value = tf.maximum(tf.maximum(red, green), blue)
+    return value, value - tf.minimum(tf.minimum(red, green), blue)
 
 
-def adjust_contrast(images: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
-    """Scales the distance of each channel of `[B, H, W, 3]` pictures from its mean over the picture."""
-    mean = tf.reduce_mean(images, axis=[1, 2], keepdims=True)
-    return mean + (images - mean) * factor
+def adjust_contrast(planes: Planes, factor: tf.Tensor, brightness: tf.Tensor) -> Planes:
+    """Scales the distance of each channel from its mean over the picture, and adds to it."""
+    means = [tf.reduce_mean(plane, axis=[1, 2], keepdims=True) for plane in planes]
+    return [plane * factor + (mean * (1.0 - factor) + brightness) for plane, mean in zip(planes, means, strict=True)]
 
 
-def _chroma_shift(blue: tf.Tensor, red: tf.Tensor) -> tf.Tensor:
+def _chroma_shift(blue: tf.Tensor, red: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Returns what shifts of Cb and Cr add to R, G, B. Source: ITU-R BT.601, full range, as in JPEG."""
-    return tf.concat([1.402 * red, -0.344136 * blue - 0.714136 * red, 1.772 * blue], axis=-1)
+    return 1.402 * red, -0.344136 * blue - 0.714136 * red, 1.772 * blue

@@ -36,6 +36,8 @@ MAX_FAILED_SHARE = 0.05
 NO_BLANKS: Blanks = {}
 
 Element = dict[str, Any]
+Steps = tuple[Callable[..., Element], Callable[[Element], Element], Callable[[Element], Element]]
+"""From a chunk of serialised records to elements, from one element to a decoded one, from a batch of these to what is given."""
 
 _as_written = tf.autograph.experimental.do_not_convert
 """Functions here branch on tensors with `tf.cond` alone; not rewriting their Python halves the time until the first batch."""
@@ -90,18 +92,25 @@ def training_batches(
     order, draws = order[start_step * batch_size :], draws[start_step * batch_size :]
 
     def numbers(start: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Returns records, frames and seeds of the chunk that begins at `start`."""
         chosen, drawn = order[start : start + CHUNK], draws[start : start + CHUNK]
         records, frames = examples.locate(chosen)
         # an example that is drawn again looks different
         return records, frames, example_seeds(chosen + drawn * examples.count, seed=seed, epoch=epoch)
 
+    steps = _training_steps(preprocessing, mapping, choice, blanks)
     chunks = _chunks(shards, len(order), numbers)
+    return _assembled(chunks, steps, batch_size, drop_remainder=drop_remainder, threads=threads)
 
+
+def _training_steps(preprocessing: Preprocessing, mapping: LabelMapping, choice: ImageChoice, blanks: Blanks) -> Steps:
+    """Returns the functions that make training examples of serialised records."""
     targets = target_lookup(mapping, blanks)
     label_count = len(mapping.label_types)
 
     @_as_written
     def prepare(serialised: tf.Tensor, records: tf.Tensor, frames: tf.Tensor, seeds: tf.Tensor) -> Element:
+        """Finds the pictures of a chunk and what goes along with each."""
         parsed = _parsed(serialised, mapping)
         several = [(parsed["observations"][label] > 1)[:, None] & (label not in blanks) for label in mapping.label_types]
         columns = [random_windows(seeds, preprocessing), seeds, records[:, None], *several]
@@ -112,11 +121,13 @@ def training_batches(
 
     @_as_written
     def decode(element: Element) -> Element:
+        """Decodes the picture of one element."""
         window = tf.cast(element["facts"][:4], tf.float32)
         images, valid = _guarded(element["jpegs"], preprocessing, window)
         return {"images": images, "valid": valid, "facts": element["facts"]}
 
     def unpack(batch: Element) -> Element:
+        """Takes apart what was packed into one tensor."""
         facts = batch["facts"]
         return {
             "images": batch["images"],
@@ -128,9 +139,7 @@ def training_batches(
             **({"several": facts[:, 7 : 7 + label_count] > 0} if label_count else {}),
         }
 
-    return _assembled(
-        chunks.map(prepare, num_parallel_calls=2), decode, unpack, batch_size, drop_remainder=drop_remainder, threads=threads
-    )
+    return prepare, decode, unpack
 
 
 def example_count(shards: ShardSet, preprocessing: Preprocessing, sampling: Sampling | None = None) -> int:
@@ -169,13 +178,21 @@ def evaluation_batches(
     """
 
     def numbers(start: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Returns records, frames and seeds of the chunk that begins at `start`; the latter two mean nothing here."""
         records = np.arange(start, min(start + CHUNK, len(shards)))
         return records, np.zeros(len(records), np.int32), np.zeros((len(records), 2), np.int32)
 
+    steps = _evaluation_steps(preprocessing, mapping, blanks, ids=ids)
+    return _assembled(_chunks(shards, len(shards), numbers), steps, batch_size, threads=threads)
+
+
+def _evaluation_steps(preprocessing: Preprocessing, mapping: LabelMapping, blanks: Blanks, *, ids: bool) -> Steps:
+    """Returns the functions that make an input of every frame of serialised records."""
     targets = target_lookup(mapping, blanks)
 
     @_as_written
     def prepare(serialised: tf.Tensor, records: tf.Tensor, frames: tf.Tensor, seeds: tf.Tensor) -> Element:
+        """Finds the pictures of a chunk and what goes along with each."""
         parsed = _parsed(serialised, mapping)
         if preprocessing.stacked:
             rows = tf.range(tf.size(records))
@@ -191,10 +208,12 @@ def evaluation_batches(
 
     @_as_written
     def decode(element: Element) -> Element:
+        """Decodes the picture of one element."""
         images, valid = _guarded(element.pop("jpegs"), preprocessing, None)
         return {"images": images, "valid": valid, **element}
 
     def unpack(batch: Element) -> Element:
+        """Takes apart what was packed into one tensor."""
         facts = batch.pop("facts")
         return {
             **batch,
@@ -203,8 +222,7 @@ def evaluation_batches(
             "targets": _valid_targets(facts[:, 2:], mapping, blanks, batch["valid"]),
         }
 
-    chunks = _chunks(shards, len(shards), numbers)
-    return _assembled(chunks.map(prepare, num_parallel_calls=2), decode, unpack, batch_size, threads=threads)
+    return prepare, decode, unpack
 
 
 def stored_batches(
@@ -223,6 +241,7 @@ def stored_batches(
     """
 
     def rows() -> Iterable[Any]:
+        """Yields the JPEG of each picture, of stacked ones all frames."""
         for picture in pictures:
             frames = [picture] if isinstance(picture, bytes) else list(picture)
             yield [*frames, *[b""] * STACKED_FRAMES][:STACKED_FRAMES] if preprocessing.stacked else frames[0]
@@ -288,11 +307,13 @@ def _chunks(
     """
 
     def read(start: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Reads the chunk that begins at `start`."""
         records, frames, seeds = numbers(int(start))
         return np.array(shards.read_many(records), dtype=object), records.astype(np.int64), frames, seeds
 
     @_as_written
     def chunk(start: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """Reads the chunk that begins at `start`, as tensors of known shape."""
         types = (tf.string, tf.int64, tf.int32, tf.int32)
         serialised, records, frames, seeds = tf.numpy_function(read, [start], types, stateful=False)
         return (
@@ -356,6 +377,7 @@ def _guarded(jpegs: tf.Tensor, preprocessing: Preprocessing, window: tf.Tensor |
     whole = (tf.strings.substr(jpegs, 0 * size, 3 * tf.ones_like(size)) == b"\xff\xd8\xff") & (end == b"\xff\xd9")
 
     def decoded() -> tf.Tensor:
+        """Returns the model input `[H, W, 3]`."""
         if preprocessing.stacked:
             return stacked_input(jpegs, preprocessing, window=window)
         return jpeg_input(jpegs, preprocessing, window=window)
@@ -396,17 +418,12 @@ def _valid_targets(columns: tf.Tensor, mapping: LabelMapping, blanks: Blanks, va
 
 
 def _assembled(
-    chunks: tf.data.Dataset,
-    decode: Callable[[Element], Element],
-    unpack: Callable[[Element], Element],
-    batch_size: int,
-    *,
-    drop_remainder: bool = False,
-    threads: int | None = None,
+    chunks: tf.data.Dataset, steps: Steps, batch_size: int, *, drop_remainder: bool = False, threads: int | None = None
 ) -> tf.data.Dataset:
-    """Returns batches of decoded examples, always in the same order."""
+    """Returns batches of examples that are prepared, decoded and unpacked, always in the same order."""
+    prepare, decode, unpack = steps
     workers = threads or available_cores()
-    examples = chunks.unbatch().map(decode, num_parallel_calls=workers)
+    examples = chunks.map(prepare, num_parallel_calls=2).unbatch().map(decode, num_parallel_calls=workers)
     return _with_threads(
         examples.batch(batch_size, drop_remainder=drop_remainder).map(_as_written(unpack)).prefetch(2), workers
     )

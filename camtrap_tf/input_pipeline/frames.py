@@ -153,6 +153,7 @@ def _picture_to_input(encoded: tf.Tensor, preprocessing: Preprocessing, *, chann
     form = preprocessing.stored_form or StoredForm()
 
     def jpeg() -> tf.Tensor:
+        """Decodes a JPEG, at once to the model's input where it is in stored form already."""
         size = tf.io.extract_jpeg_shape(encoded)[:2]
         return tf.cond(
             tf.reduce_all(stored_size(size, form) == size),
@@ -161,10 +162,12 @@ def _picture_to_input(encoded: tf.Tensor, preprocessing: Preprocessing, *, chann
         )
 
     def other() -> tf.Tensor:
+        """Decodes any other file."""
         image = tf.io.decode_image(encoded, channels=channels, expand_animations=False)
         return shrunk(tf.ensure_shape(image, [None, None, channels]))
 
     def shrunk(image: tf.Tensor) -> tf.Tensor:
+        """Brings a picture to stored form and to the model's input."""
         return model_input(shrink_to_stored(image, form), preprocessing)
 
     return tf.cond(tf.io.is_jpeg(encoded), jpeg, other)
@@ -201,6 +204,7 @@ def shrink_to_stored(image: tf.Tensor, form: StoredForm) -> tf.Tensor:
     target = stored_size(size, form)
 
     def smaller() -> tf.Tensor:
+        """Returns the picture at the target size."""
         resized = tf.image.resize(image, target, method="bilinear", antialias=True)
         return tf.saturate_cast(tf.round(resized), tf.uint8)
 
@@ -227,6 +231,7 @@ def _reduced(image: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
     size = tf.shape(image)[:2]
 
     def averaged(ratio: int) -> tf.Tensor:
+        """Returns means of `ratio` × `ratio` pixels, edges mirrored."""
         missing = -size % ratio
         padding = [[0, missing[0]], [0, missing[1]], [0, 0]]
         padded = tf.cast(tf.pad(image, padding, "SYMMETRIC"), tf.float32)

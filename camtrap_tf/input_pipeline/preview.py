@@ -153,6 +153,7 @@ def _cells(
     strong = StrongAugmentation.from_config(variation)
 
     def batches(way: Preprocessing) -> tf.data.Dataset:
+        """Returns the examples of the epoch, prepared in this way."""
         return training_batches(
             shards, way, LabelMapping({}), batch_size=min(BATCH, config.examples), epoch=config.epoch, seed=config.seed
         )

@@ -76,6 +76,7 @@ def _reshaped(images: tf.Tensor, drawn: Sequence[tuple[tf.Tensor, tf.Tensor]], s
     for change, sign in reversed(drawn):  # where an output pixel comes from: the last change is undone first
 
         def amount(name: str, most: float, change: tf.Tensor = change, sign: tf.Tensor = sign) -> tf.Tensor:
+            """Returns by how much each picture is changed in this way, `[B, 1, 1]`."""
             return tf.where(change == CHANGES.index(name), most * strength * sign, 0.0)[:, None, None]
 
         angle = amount("rotate", math.radians(MAX_DEGREES))
@@ -96,6 +97,7 @@ def _repainted(images: tf.Tensor, change: tf.Tensor, sign: tf.Tensor, strength: 
     """Changes brightness, colours and outlines: one change per picture, none for those of the shape."""
 
     def chosen(name: str) -> tf.Tensor:
+        """Returns which pictures are changed in this way, `[B, 1, 1, 1]`."""
         return (change == CHANGES.index(name))[:, None, None, None]
 
     luma = tf.reduce_sum(images * tf.constant(_LUMA), axis=-1, keepdims=True)

@@ -40,6 +40,7 @@ def uniform(seeds: tf.Tensor, *, stream: int, count: int) -> tf.Tensor:
 
 def _mixed(value: tf.Tensor) -> tf.Tensor:
     def shifted(x: tf.Tensor, bits: int) -> tf.Tensor:
+        """Mixes a number with itself, moved to the right."""
         return x ^ tf.bitwise.right_shift(x, tf.constant(bits, tf.int64))
 
     value = shifted(value & _MASK, 16)

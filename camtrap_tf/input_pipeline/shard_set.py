@@ -11,18 +11,18 @@ import os
 import struct
 import threading
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 
 from camtrap_tf.dataset.discovery import MANIFEST_NAME, find_shards
 from camtrap_tf.dataset.framing import FOOTER_BYTES, masked_crc, read_records, scan_offsets
 from camtrap_tf.dataset.manifest import DatasetManifest, ShardInfo
-from camtrap_tf.dataset.schema import Example, decode_example, decode_observations
+from camtrap_tf.dataset.schema import Example, decode_example, decode_meta, decode_observations
 from camtrap_tf.errors import DatasetError, LabelError, suggestion
 from camtrap_tf.files import digest_of, sha256_file
 from camtrap_tf.images.stored_form import StoredForm
@@ -35,6 +35,7 @@ OPEN_FILES = 256
 """Shards that are kept open; those beyond are opened for each read."""
 
 Counts = dict[str, dict[str, int]]
+Fact = TypeVar("Fact")
 
 
 @dataclass(frozen=True)
@@ -240,6 +241,18 @@ class ShardSet:
         Raises:
             DatasetError: a shard cannot be read any more.
         """
+        return self._facts(lambda record: decode_observations(record, label), (), "they count as missing")
+
+    def meta_data(self) -> Iterator[Mapping[str, str]]:
+        """Yields the meta data of each record; of the pictures nothing is read.
+
+        Raises:
+            DatasetError: a shard cannot be read any more.
+        """
+        return self._facts(decode_meta, {}, "they count as having no meta data")
+
+    def _facts(self, decode: Callable[[memoryview], Fact], absent: Fact, told: str) -> Iterator[Fact]:
+        """Yields what a function finds in each record, or something else where a record is none."""
         unreadable = 0
         for shard in self._shards:
             try:
@@ -247,14 +260,14 @@ class ShardSet:
                     for offset, length in zip(shard.offsets.tolist(), shard.lengths.tolist(), strict=True):
                         with memoryview(mapped)[offset : offset + length] as record:
                             try:
-                                found = decode_observations(record, label)
+                                found = decode(record)
                             except DatasetError:
-                                found, unreadable = (), unreadable + 1
+                                found, unreadable = absent, unreadable + 1
                         yield found
             except OSError as err:
                 raise DatasetError(f"{shard.path}: cannot be read ({err.strerror}); are the shards still there?") from err
         if unreadable:
-            LOG.warning("%d of %d records are unreadable; they count as missing", unreadable, len(self))
+            LOG.warning("%d of %d records are unreadable; %s", unreadable, len(self), told)
 
     def read_many(self, indices: Sequence[int] | np.ndarray) -> list[bytes]:
         """Returns the bytes of records, in the order asked for; empty where they do not match their checksum.

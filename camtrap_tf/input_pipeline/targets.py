@@ -51,6 +51,7 @@ def target_lookup(
     tables = {label: _table(mapping, label, blanks.get(label, ())) for label in mapping.label_types}
 
     def look_up(names: Mapping[str, tf.Tensor], counts: Mapping[str, tf.Tensor]) -> list[tf.Tensor]:
+        """Returns the columns of each label type, from class names and numbers of observations."""
         return [
             _rows(tables[label], names[label], counts[label], len(mapping.names(label)))
             if label in blanks

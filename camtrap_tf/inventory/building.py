@@ -19,11 +19,11 @@ from camtrap_tf.config.inventory import (
     PantheraInventoryConfig,
 )
 from camtrap_tf.errors import SettingError, SourceError
-from camtrap_tf.files import writable_folder, write_csv
+from camtrap_tf.files import check_writable, writable_folder, write_csv
 from camtrap_tf.inventory.columns import table_of
 from camtrap_tf.inventory.merging import merge
 from camtrap_tf.inventory.table import Inventory, check_suffix, reasons_text
-from camtrap_tf.logs import logger
+from camtrap_tf.logs import keep_logs, logger
 from camtrap_tf.progress import track
 from camtrap_tf.records import MISSING, REJECT_COLUMNS, CaptureEvent, Reject
 from camtrap_tf.sources import Source
@@ -129,8 +129,8 @@ def merge_inventories(config: InventoryMergeConfig) -> MergedInventory:
     check_target(config.export_path)
     parts = [Inventory.read(path) for path in config.inventories]
     merged = merge(parts, [str(path) for path in config.inventories])
-    merged.write(config.export_path, plain=config.plain)
     write_rejects(config.export_path, [reject for part in parts for reject in part.rejects])
+    merged.write(config.export_path, plain=config.plain)
     sizes = [(path, len(part), len(part.rejects)) for path, part in zip(config.inventories, parts, strict=True)]
     return MergedInventory(config.export_path, merged, tuple(sizes))
 
@@ -214,7 +214,7 @@ def check_target(path: Path) -> None:
     check_suffix(path, "--export-path")
     if path.is_dir():
         raise SettingError(f"--export-path {path}: is a folder; name a file in it")
-    writable_folder(path.parent, "--export-path")
+    check_writable(path.parent, "--export-path")
 
 
 def build(source: Source, config: InventoryConfig) -> BuiltInventory:
@@ -222,6 +222,7 @@ def build(source: Source, config: InventoryConfig) -> BuiltInventory:
     rejects: list[Reject] = []
 
     def records() -> Iterator[CaptureEvent]:
+        """Yields the records and puts rejects aside."""
         for entry in track(source.records(), total=None, description="Making records", unit="records"):
             if isinstance(entry, Reject):
                 rejects.append(entry)
@@ -267,7 +268,9 @@ def discard_missing(inventory: Inventory) -> tuple[Inventory, list[Reject]]:
 
 
 def write_rejects(inventory: Path, rejects: Sequence[Reject]) -> None:
-    """Writes the rejects beside an inventory; removes those of an earlier one where there are none."""
+    """Writes the rejects beside an inventory, before anything else; removes those of an earlier one where there are none."""
+    writable_folder(inventory.parent, "--export-path")
+    keep_logs()
     path = rejects_path(inventory)
     if rejects:
         write_csv(path, REJECT_COLUMNS, (reject.row() for reject in rejects))

@@ -17,42 +17,17 @@ from typing import Any
 
 import keras
 
-from camtrap_tf.config.names import BACKBONES, HUB_PREFIX, KERAS_BACKBONES, OWN_BACKBONES
+from camtrap_tf.config.names import BACKBONES, HUB_PREFIX
 from camtrap_tf.errors import ModelError, SettingError, suggestion
 from camtrap_tf.logs import logger
-from camtrap_tf.models.own_networks import BASIC_BLOCKS, small_cnn, small_resnet
+from camtrap_tf.models.choice import check_backbone, require_side
+from camtrap_tf.models.own_networks import RESNET_BLOCKS, preactivation_resnet, small_cnn
 from camtrap_tf.models.scaling import Scaling, expected_scaling
-from camtrap_tf.models.weights import fit, load_backbone_weights, require_weights_file, weighted_layers, weights_of
+from camtrap_tf.models.weights import fit, load_backbone_weights, weighted_layers, weights_of
 
 BACKBONE_LAYER = "backbone"
 DOWNLOAD_TIMEOUT_S = 60.0
 _LOG = logger(__name__)
-_SMALLEST_PX = {"InceptionResNetV2": 75, "InceptionV3": 75, "Xception": 71}
-
-
-def check_backbone(name: str, weights: str = "none") -> None:
-    """Makes sure that a backbone and its weights can be asked for, before any long work.
-
-    Raises:
-        SettingError: unknown name, or weights that this backbone does not have.
-        ModelError: the weights file is absent.
-    """
-    if not name.startswith(HUB_PREFIX) and name not in BACKBONES:
-        raise SettingError(f"--model {name}: no such backbone{suggestion(name, [*BACKBONES, HUB_PREFIX + '<preset>'])}")
-    if weights == "imagenet" and name in OWN_BACKBONES:
-        raise SettingError(f"--weights imagenet: there are none for {name}; give --weights none, or a file")
-    if weights not in ("none", "imagenet"):
-        require_weights_file(Path(weights))
-
-
-def has_weights(name: str, weights: str) -> bool:
-    """Returns whether the backbone starts from trained weights; a keras-hub preset always does."""
-    return weights != "none" or name.startswith(HUB_PREFIX)
-
-
-def default_side_px(name: str) -> int:
-    """Returns the side of the input that the backbone was made for."""
-    return _hub_side_px(name) if name.startswith(HUB_PREFIX) else BACKBONES[name]
 
 
 def backbone_scaling(name: str) -> Scaling:
@@ -86,15 +61,13 @@ def build_backbone(name: str, *, height: int, width: int, weights: str = "none")
 
 
 def _build(name: str, *, height: int, width: int, imagenet: bool) -> keras.Model:
-    smallest = _SMALLEST_PX.get(name, 32 if name in KERAS_BACKBONES else 22 if name == "small_cnn" else 16)
-    if min(height, width) < smallest:
-        raise SettingError(f"--model {name}: an input of {width} × {height} px is too small; it takes {smallest} px and more")
+    require_side(name, height=height, width=width)
     if name.startswith(HUB_PREFIX):
         return _hub_backbone(name, height=height, width=width)
     if name == "small_cnn":
         return small_cnn(height=height, width=width)
-    if name in BASIC_BLOCKS:
-        return small_resnet(name, height=height, width=width, blocks=BASIC_BLOCKS[name])
+    if name in RESNET_BLOCKS:
+        return preactivation_resnet(name, height=height, width=width)
     if not imagenet:
         return _application(name, height=height, width=width, weights=None)
     side = BACKBONES[name]
@@ -110,7 +83,7 @@ def _build(name: str, *, height: int, width: int, imagenet: bool) -> keras.Model
 
 def _application(name: str, *, height: int, width: int, weights: str | None) -> keras.Model:
     """Builds a keras.applications network with average pooling and without scaling inside."""
-    function = getattr(keras.applications, name + ("V2" if name in ("ResNet50", "ResNet101", "ResNet152") else ""))
+    function = getattr(keras.applications, name)
     options: dict[str, Any] = {}
     if name.startswith(("EfficientNetV2", "MobileNetV3", "ConvNeXt")):
         options["include_preprocessing"] = False
@@ -179,7 +152,8 @@ def _hub_scaling(name: str) -> Scaling:
     )
 
 
-def _hub_side_px(name: str) -> int:
+def hub_side_px(name: str) -> int:
+    """Returns the side of the input that a keras-hub preset was made for."""
     size = _from_hub(name, "ImageConverter").image_size
     return int(size[0]) if size else 224
 

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from camtrap_tf.config.names import BACKBONES
+from camtrap_tf.config.names import MeanOfFrames
 from camtrap_tf.config.training import ModelConfig
 from camtrap_tf.errors import ModelError, SourceError
 from camtrap_tf.files import PARTIAL, read_json, sha256_file, write_json
@@ -26,25 +26,34 @@ from camtrap_tf.input_pipeline.preprocessing import Preprocessing
 from camtrap_tf.labels import LabelMapping
 from camtrap_tf.logs import logger
 from camtrap_tf.models.classifier import build_classifier, head_specs, output_classes
-from camtrap_tf.models.heads import SOFTMAX, HeadSpec, head_names, probabilities_from
-from camtrap_tf.models.locating import BUNDLE_FILE, MODEL_FILE, RUN_FILE, ModelPlace, locate_model
-from camtrap_tf.models.scaling import NORMALISATION_LAYER, scaling_layer
-from camtrap_tf.models.weights import (
-    LEGACY_HEAD_PREFIX,
-    NamedWeights,
-    fit,
-    load_keras_file,
-    read_legacy_weights,
-    weighted_layers,
+from camtrap_tf.models.heads import SOFTMAX, HeadSpec, blanks_of, head_names, probabilities_from
+from camtrap_tf.models.locating import (
+    BUNDLE_FILE,
+    MAPPING_FILE,
+    MODEL_FILE,
+    PREPROCESSING_FILE,
+    RUN_FILE,
+    ModelPlace,
+    locate_model,
 )
+from camtrap_tf.models.old_files import LEGACY_HEAD_PREFIX, NamedWeights, read_old_file
+from camtrap_tf.models.scaling import NORMALISATION_LAYER, scaling_layer
+from camtrap_tf.models.weights import fit, load_keras_file, unlike, weighted_layers
 
 FORMAT_VERSION = 2
 """2: heads have a type. Without one they are softmax heads."""
-MAPPING_FILE = "label_mappings.json"
-PREPROCESSING_FILE = "image_processing.json"
 _OLD_MAPPING_FILES = (MAPPING_FILE, "label_mapping.json")
 _OLD_PREPROCESSING_FILES = (PREPROCESSING_FILE, "pre_processing.json")
-_CONVOLUTIONS = {3: "small_cnn", 20: "ResNet18", 36: "ResNet34", 244: "InceptionResNetV2", 40: "Xception"}
+_CONVOLUTIONS = {
+    3: "small_cnn",
+    20: "ResNet18",
+    36: "ResNet34",
+    40: "Xception",
+    53: "ResNet50",
+    104: "ResNet101",
+    155: "ResNet152",
+    244: "InceptionResNetV2",
+}
 """How many convolutions the backbones of camera-trap-classifier have, which tells them apart."""
 _LOG = logger(__name__)
 
@@ -127,14 +136,43 @@ class Bundle:
         """Label type → what its head is."""
         return head_specs(self.model)
 
+    @property
+    def aggregation_mode(self) -> MeanOfFrames:
+        """How the answers to the frames of an event become one.
+
+        Raises:
+            ModelError: `bundle.json` says something that this version does not know.
+        """
+        mode: MeanOfFrames = self.info.get("aggregation_mode") or "mean"
+        if mode not in get_args(MeanOfFrames):
+            raise ModelError(f"the bundle's aggregation_mode {mode!r} is none of {', '.join(get_args(MeanOfFrames))}; update")
+        return mode
+
+    @cached_property
+    def blanks(self) -> dict[str, str]:
+        """Label types with a sigmoid head → what to say where none of its classes is there."""
+        return {label: names[0] for label, names in blanks_of(self.specs).items()}
+
     @cached_property
     def graph(self) -> Any:
         """The compiled function from pictures `[B, H, W, 3]` to label type → probabilities `[B, C]`."""
+        return self._compiled(probabilities_of)
+
+    @cached_property
+    def logit_graph(self) -> Any:
+        """The compiled function from pictures `[B, H, W, 3]` to label type → logits `[B, C]`."""
+        return self._compiled(logits_of)
+
+    def _compiled(self, answers: Callable[[keras.Model, tf.Tensor], dict[str, tf.Tensor]]) -> Any:
         return tf.function(
-            lambda images: probabilities_of(self.model, images),
+            lambda images: answers(self.model, images),
             input_signature=[tf.TensorSpec([None, *self.model.input.shape[1:]], tf.float32)],
             autograph=False,
         )
+
+    def logits(self, images: Any) -> dict[str, np.ndarray]:
+        """Returns label type → logits, float32 `[B, C]`, of pictures float32 `[B, H, W, 3]` in 0 … 255."""
+        return {label: values.numpy() for label, values in self.logit_graph(tf.convert_to_tensor(images, tf.float32)).items()}
 
     def probabilities(self, images: Any) -> dict[str, np.ndarray]:
         """Returns the probabilities of every head.
@@ -184,6 +222,11 @@ def probabilities_of(model: keras.Model, images: tf.Tensor) -> dict[str, tf.Tens
     """Returns label type → probabilities `[B, C]` of a classifier in inference mode."""
     specs = head_specs(model)
     return {label: probabilities_from(logits, specs[label]) for label, logits in model(images, training=False).items()}
+
+
+def logits_of(model: keras.Model, images: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Returns label type → logits `[B, C]` of a classifier in inference mode, float32."""
+    return {label: tf.cast(logits, tf.float32) for label, logits in model(images, training=False).items()}
 
 
 def describe_heads(
@@ -289,24 +332,29 @@ def _warn_of_other_scaling(model: keras.Model, preprocessing: Preprocessing, fil
 
 def _legacy_model(file: Path, mapping: LabelMapping, preprocessing: Preprocessing) -> tuple[keras.Model, LabelMapping]:
     """Builds the network that an old file was made with, and fills it by layer name."""
-    weights = read_legacy_weights(file)
-    labels = legacy_labels(weights)
+    old = read_old_file(file)
+    labels = legacy_labels(old.weights)
     if not labels:
         raise ModelError(
             f"{file}: has no layer {LEGACY_HEAD_PREFIX}<label type>; only camera-trap-classifier's files can be read"
         )
     mapping = mapping.select(labels)
-    backbone = legacy_backbone(weights, file)
+    backbone = legacy_backbone(old.weights)
+    if backbone is None:
+        raise ModelError(
+            f"{file}: its network is not one of {', '.join(sorted(_CONVOLUTIONS.values()))}; "
+            "give it to camtrap train as --weights with the right --model"
+        )
     model = build_classifier(ModelConfig(model=backbone), mapping, preprocessing)
     heads = head_names(labels)
-    source = {heads[label]: weights[LEGACY_HEAD_PREFIX + label] for label in labels} | dict(weights)
-    misfits = fit(weighted_layers(model), source)[1]
+    source = {heads[label]: old.weights[LEGACY_HEAD_PREFIX + label] for label in labels} | dict(old.weights)
+    misfits = fit(weighted_layers(model), source, other=unlike(model, old.graph))[1]
     if misfits:
         raise ModelError(
             f"{file}: looks like {backbone}, but {len(misfits)} layers do not fit ({misfits[0].layer}: {misfits[0].reason}); "
             "label mapping and image processing have to be those it was trained with"
         )
-    _LOG.info("%s: weights of %s taken by layer name", file, backbone)
+    _LOG.info("%s: weights of %s taken by layer name%s", file, backbone, "" if old.graph else " (it describes no network)")
     return model, mapping
 
 
@@ -315,17 +363,6 @@ def legacy_labels(weights: NamedWeights) -> list[str]:
     return [name.removeprefix(LEGACY_HEAD_PREFIX) for name in weights if name.startswith(LEGACY_HEAD_PREFIX)]
 
 
-def legacy_backbone(weights: NamedWeights, file: Path) -> str:
-    """Returns the backbone that an old file was made with, told by its convolutions.
-
-    Raises:
-        ModelError: none of camera-trap-classifier's that is known here.
-    """
-    count = sum(any(array.ndim == 4 for array in arrays) for name, arrays in weights.items())
-    name = _CONVOLUTIONS.get(count)
-    if name is None or name not in BACKBONES:
-        raise ModelError(
-            f"{file}: its network ({count} convolutions) is not one of {', '.join(sorted(_CONVOLUTIONS.values()))}; "
-            "give it to camtrap train as --weights with the right --model"
-        )
-    return name
+def legacy_backbone(weights: NamedWeights) -> str | None:
+    """Returns the backbone of camera-trap-classifier that an old file was made with, told by its convolutions; else None."""
+    return _CONVOLUTIONS.get(sum(any(array.ndim == 4 for array in arrays) for arrays in weights.values()))

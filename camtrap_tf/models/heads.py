@@ -13,42 +13,18 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from camtrap_tf.config.names import HeadType
 from camtrap_tf.input_pipeline.targets import Blanks
+from camtrap_tf.models.head_specs import SOFTMAX, HeadSpec
 
 HEAD_PREFIX = "label__"
 LEAST_GAP = 1e-3
 """Least distance of two thresholds of an ordinal head, so that no bin has probability 0."""
-
-
-@dataclass(frozen=True, slots=True)
-class HeadSpec:
-    """What a head is.
-
-    Attributes:
-        kind: `softmax`, `sigmoid` or `ordinal`.
-        order: class indices in the order of the bins; of ordinal heads.
-        blanks: names of the classes that mean nothing is there; of sigmoid heads.
-    """
-
-    kind: HeadType = "softmax"
-    order: tuple[int, ...] = ()
-    blanks: tuple[str, ...] = ()
-
-    @property
-    def ranks(self) -> np.ndarray | None:
-        """`[C]` place of each class in the order; None where there is none."""
-        return np.argsort(self.order) if self.kind == "ordinal" else None
-
-
-SOFTMAX = HeadSpec()
 
 
 @keras.saving.register_keras_serializable(package="camtrap_tf")

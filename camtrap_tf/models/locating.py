@@ -12,6 +12,8 @@ from camtrap_tf.errors import ModelError
 MODEL_FILE = "model.keras"
 BUNDLE_FILE = "bundle.json"
 RUN_FILE = "run.json"
+MAPPING_FILE = "label_mappings.json"
+PREPROCESSING_FILE = "image_processing.json"
 BEST_FILE = "model_best.keras"
 OLD_NAMES = ("best_model.hdf5", "model_best.hdf5", "prediction_model.hdf5")
 _EPOCH = re.compile(r"^model_epoch_(\d+)(?:_.*)?\.(keras|hdf5|h5)$")

@@ -114,6 +114,12 @@ class HeadScore:
         """Adds rows with known probabilities; see `row_sums`."""
         self.add(row_sums(targets, probabilities, self.spec))
 
+    def without(self, classes: np.ndarray) -> HeadScore:
+        """Returns the score without the rows of some true classes, `[C]` bool; the same where nothing would be left."""
+        if self.sums is None or not (self.sums[:, 1] > 0)[~classes].any():
+            return self
+        return HeadScore(self.spec, np.where(classes[:, None], 0.0, self.sums))
+
     @property
     def kind(self) -> HeadType:
         """Of the head."""

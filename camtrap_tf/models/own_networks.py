@@ -1,7 +1,8 @@
-"""Networks that keras.applications lacks, in camera-trap-classifier's layout: ResNet18, ResNet34 and small_cnn.
+"""Networks in camera-trap-classifier's layout: ResNets of 18, 34, 50, 101 and 152 layers, and small_cnn.
 
 Layers carry the names that Keras gave them there (`conv2d_3`, counted in the order of building), so that
-weights of older models find their place by name.
+weights of older models find their place by name. Its ResNets of bottlenecks are not those of keras.applications: a
+stride is in the first convolution of a block, shortcuts branch off before normalisation, every convolution has a bias.
 
 Source: He et al. 2016, Identity Mappings in Deep Residual Networks (pre-activation blocks).
 """
@@ -14,7 +15,16 @@ import keras
 from keras import layers
 
 L2_OF_KERNELS = 1e-4
-BASIC_BLOCKS = {"ResNet18": (2, 2, 2, 2), "ResNet34": (3, 4, 6, 3)}
+RESNET_BLOCKS = {
+    "ResNet18": (2, 2, 2, 2),
+    "ResNet34": (3, 4, 6, 3),
+    "ResNet50": (3, 4, 6, 3),
+    "ResNet101": (3, 4, 23, 3),
+    "ResNet152": (3, 8, 36, 3),
+}
+"""How many blocks each stage has."""
+BASIC = ("ResNet18", "ResNet34")
+"""Those of basic blocks; the others have bottlenecks."""
 
 
 class _Builder:
@@ -42,35 +52,45 @@ class _Builder:
     def norm_relu(self, x: keras.KerasTensor) -> keras.KerasTensor:
         return layers.ReLU(name=self.name("relu"))(layers.BatchNormalization(name=self.name("batch_normalization"))(x))
 
-    def basic_block(self, x: keras.KerasTensor, filters: int, *, stride: int, activated: bool) -> keras.KerasTensor:
-        """Adds two 3 × 3 convolutions beside a shortcut; `activated`: `x` is normalised already."""
-        residual = self.conv(x if activated else self.norm_relu(x), filters, 3, stride)
-        residual = self.conv(self.norm_relu(residual), filters, 3)
-        if stride > 1 or x.shape[-1] != filters:
-            x = self.conv(x, filters, 1, stride)
+    def block(
+        self, x: keras.KerasTensor, kernels: Sequence[tuple[int, int]], *, stride: int, activated: bool
+    ) -> keras.KerasTensor:
+        """Adds convolutions, the first of them striding, beside a shortcut.
+
+        Args:
+            x: features.
+            kernels: filters and side of each convolution.
+            stride: of the block.
+            activated: whether `x` is normalised already.
+        """
+        residual = x if activated else self.norm_relu(x)
+        for place, (filters, side) in enumerate(kernels):
+            residual = self.conv(residual if place == 0 else self.norm_relu(residual), filters, side, 1 if place else stride)
+        if stride > 1 or x.shape[-1] != residual.shape[-1]:
+            x = self.conv(x, residual.shape[-1], 1, stride)
         return layers.Add(name=self.name("add"))([x, residual])
 
 
-def small_resnet(name: str, *, height: int, width: int, blocks: Sequence[int]) -> keras.Model:
-    """Returns a pre-activation ResNet of basic blocks, from normalised pictures to averaged features.
+def preactivation_resnet(name: str, *, height: int, width: int) -> keras.Model:
+    """Returns a pre-activation ResNet, from normalised pictures to averaged features.
 
     Args:
-        name: name of the model.
+        name: one of `RESNET_BLOCKS`.
         height: of the input in px.
         width: of the input in px.
-        blocks: how many blocks each of the stages has; filters double from 64, sides halve, from stage to stage.
 
     Returns:
-        `[B, height, width, 3]` float32 → `[B, 64 · 2^(stages - 1)]`.
+        `[B, height, width, 3]` float32 → `[B, 512]` for basic blocks, `[B, 2048]` for bottlenecks.
     """
     build = _Builder()
     images = keras.Input((height, width, 3), name="pictures")
     x = build.norm_relu(build.conv(images, 64, 7, 2))
     x = layers.MaxPooling2D(3, strides=2, padding="same", name="stem_pool")(x)
-    for stage, count in enumerate(blocks):
+    for stage, count in enumerate(RESNET_BLOCKS[name]):
+        filters = 64 * 2**stage
+        kernels = [(filters, 3)] * 2 if name in BASIC else [(filters, 1), (filters, 3), (4 * filters, 1)]
         for block in range(count):
-            first = stage == 0 and block == 0
-            x = build.basic_block(x, 64 * 2**stage, stride=2 if block == 0 and stage > 0 else 1, activated=first)
+            x = build.block(x, kernels, stride=2 if block == 0 and stage > 0 else 1, activated=stage == 0 and block == 0)
     x = layers.GlobalAveragePooling2D(name="average")(build.norm_relu(x))
     return keras.Model(images, x, name=name)
 

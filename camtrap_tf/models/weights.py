@@ -1,50 +1,17 @@
-"""Weights by layer name: read from a model or from a file of any Keras generation, and put where they fit.
-
-A layer that Keras named by itself (`conv2d_17`) has another number in every process. Such names are replaced
-by the rank among their kind, in order of building, so that the same network always has the same names.
-"""
+"""Weights by layer name: read from a model or from a file of any Keras generation, and put where they fit."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 import keras
-import numpy as np
 
 from camtrap_tf.errors import ModelError
-
-LEGACY_HEAD_PREFIX = "label/"
-"""How head layers are called in camera-trap-classifier's files."""
-
-NamedWeights = Mapping[str, list[np.ndarray]]
-"""Stable layer name → its arrays, in the order of Keras."""
-
-_COUNTED = re.compile(
-    r"^(conv2d|depthwise_conv2d|separable_conv2d|batch_normalization|layer_normalization|normalization|dense)(?:_(\d+))?$"
-)
-
-
-def stable_names(names: Iterable[str]) -> dict[str, str]:
-    """Returns name → name that does not depend on what was built before it in the same process.
-
-    `{conv2d_7, conv2d_9, stem}` become `{conv2d#0, conv2d#1, stem}`; the `/` of older files becomes `_`.
-    """
-    counted: dict[str, list[tuple[int, str]]] = {}
-    stable: dict[str, str] = {}
-    for name in dict.fromkeys(names):
-        found = _COUNTED.match(name)
-        if found:
-            counted.setdefault(found[1], []).append((int(found[2] or 0), name))
-        else:
-            stable[name] = name if name.startswith(LEGACY_HEAD_PREFIX) else name.replace("/", "_")
-    for kind, members in counted.items():
-        for rank, (_, name) in enumerate(sorted(members)):
-            stable[name] = f"{kind}#{rank}"
-    return stable
+from camtrap_tf.models.layer_graph import LayerGraph, differences, main_graph, renamed
+from camtrap_tf.models.old_files import NamedWeights, OldFile, layers_group, read_old_file, stable_names
 
 
 def weighted_layers(model: keras.Model) -> dict[str, keras.layers.Layer]:
@@ -52,6 +19,7 @@ def weighted_layers(model: keras.Model) -> dict[str, keras.layers.Layer]:
     found: list[keras.layers.Layer] = []
 
     def collect(container: keras.Model) -> None:
+        """Adds the layers with weights of a model."""
         for layer in container.layers:
             if isinstance(layer, keras.Model):
                 collect(layer)
@@ -76,8 +44,15 @@ class Misfit:
     reason: str
 
 
-def fit(layers: Mapping[str, keras.layers.Layer], source: NamedWeights) -> tuple[list[str], list[Misfit]]:
+def fit(
+    layers: Mapping[str, keras.layers.Layer], source: NamedWeights, *, other: Mapping[str, str] | None = None
+) -> tuple[list[str], list[Misfit]]:
     """Copies weights into the layers of the same name where all shapes agree.
+
+    Args:
+        layers: to fill, by stable name.
+        source: weights by stable name.
+        other: layers that are not to be filled although the name is the same → why; see `unlike`.
 
     Returns:
         Names of the layers that were filled, and those that were not, with the reason.
@@ -93,9 +68,31 @@ def fit(layers: Mapping[str, keras.layers.Layer], source: NamedWeights) -> tuple
         if wanted != given:
             misfits.append(Misfit(layer.name, f"shapes {_shown(given)} do not fit {_shown(wanted)}"))
             continue
+        if other and name in other:
+            misfits.append(Misfit(layer.name, other[name]))
+            continue
         layer.set_weights(source[name])
         filled.append(name)
     return filled, misfits
+
+
+def unlike(model: keras.Model, graph: LayerGraph) -> dict[str, str]:
+    """Compares a network with the one that an old file describes.
+
+    Weights of one shape can stand under each other's names without a shape that tells it; what comes before a layer does.
+
+    Args:
+        model: the network to fill.
+        graph: of the file, by stable names; nothing is compared where it is empty.
+
+    Returns:
+        Stable name → what is not the same, of layers with weights in both.
+    """
+    if not graph:
+        return {}
+    layers = weighted_layers(model)
+    names = {layer.name: name for name, layer in layers.items()}
+    return differences(graph, renamed(main_graph(model.get_config(), names.keys()), names), layers)
 
 
 def _shown(shapes: list[tuple[int, ...]]) -> str:
@@ -120,7 +117,8 @@ def load_backbone_weights(backbone: keras.Model, path: Path, *, name: str) -> No
             raise ModelError(f"--weights {path}: does not fit {name}: {_first_line(err)}") from err
         return
     layers = weighted_layers(backbone)
-    misfits = fit(layers, read_weights(path))[1]
+    file = read_file(path)
+    misfits = fit(layers, file.weights, other=unlike(backbone, file.graph))[1]
     if misfits:
         shown = "; ".join(f"{misfit.layer}: {misfit.reason}" for misfit in misfits[:3])
         raise ModelError(
@@ -129,30 +127,15 @@ def load_backbone_weights(backbone: keras.Model, path: Path, *, name: str) -> No
         )
 
 
-def require_weights_file(path: Path) -> Path:
-    """Returns `path` if it is a file whose ending says that it holds weights.
-
-    Raises:
-        ModelError: it is not.
-    """
-    if not path.is_file():
-        raise ModelError(f"--weights {path}: no such file; give none, imagenet or the path of a .h5 or .keras file")
-    if path.suffix not in (".h5", ".hdf5", ".keras"):
-        raise ModelError(
-            f"--weights {path}: ends with {path.suffix or 'nothing'!r}; weights files end with .h5, .hdf5 or .keras"
-        )
-    return path
-
-
 def is_keras3_weights(path: Path) -> bool:
     """Returns whether a file has the layout of Keras 3's `.weights.h5`."""
     if path.suffix == ".keras" or not h5py.is_hdf5(path):
         return False
     with h5py.File(path, "r") as file:
-        return _legacy_group(file) is None and ("layers" in file or "_layer_checkpoint_dependencies" in file)
+        return layers_group(file) is None and ("layers" in file or "_layer_checkpoint_dependencies" in file)
 
 
-def read_weights(path: Path) -> NamedWeights:
+def read_file(path: Path) -> OldFile:
     """Returns the weights in a `.keras` file or an HDF5 file of the older layout, by stable layer name.
 
     Raises:
@@ -161,8 +144,8 @@ def read_weights(path: Path) -> NamedWeights:
     if not path.is_file():
         raise ModelError(f"{path}: no such weights file; check the path")
     if path.suffix == ".keras":
-        return weights_of(load_keras_file(path))
-    return read_legacy_weights(path)
+        return OldFile(weights_of(load_keras_file(path)))
+    return read_old_file(path)
 
 
 def load_keras_file(path: Path) -> keras.Model:
@@ -180,64 +163,6 @@ def load_keras_file(path: Path) -> keras.Model:
                 f"{path}: holds code (a Lambda layer); refused: only models made of known layers are read"
             ) from err
         raise ModelError(f"{path}: cannot be read as a Keras model: {_first_line(err)}") from err
-
-
-def read_legacy_weights(path: Path) -> NamedWeights:
-    """Returns the weights in an HDF5 file of Keras 1 or 2 (whole model or weights alone), by stable layer name.
-
-    Raises:
-        ModelError: not such a file.
-    """
-    try:
-        with h5py.File(path, "r") as file:
-            group = _legacy_group(file)
-            if group is None:
-                raise ModelError(f"{path}: holds no layers in Keras' HDF5 layout; is it a weights file?")
-            return _read_group(group)
-    except OSError as err:
-        raise ModelError(f"{path}: cannot be read as an HDF5 file: {_first_line(err)}") from err
-
-
-def _legacy_group(file: h5py.File) -> h5py.Group | None:
-    for group in (file, file.get("model_weights")):
-        if isinstance(group, h5py.Group) and ("layer_names" in group.attrs or "layer_names0" in group.attrs):
-            return group
-    return None
-
-
-def _read_group(group: h5py.Group) -> NamedWeights:
-    """Collects arrays per layer, and per part of a nested model."""
-    found: dict[str, list[np.ndarray]] = {}
-    for layer_name in _texts(group, "layer_names"):
-        layer = group[layer_name]
-        parts: dict[str, list[np.ndarray]] = {}
-        for weight_name in _texts(layer, "weight_names"):
-            parts.setdefault(_owner(weight_name, layer_name), []).append(np.asarray(layer[weight_name]))
-        if parts and layer_name not in parts:
-            found.setdefault(layer_name, [array for arrays in parts.values() for array in arrays])
-        for owner, arrays in parts.items():
-            found.setdefault(owner, arrays)
-    names = stable_names(found)
-    return {names[name]: arrays for name, arrays in found.items()}
-
-
-def _owner(weight_name: str, layer_name: str) -> str:
-    """Returns the layer that a weight belongs to: `block/conv2d_1/kernel:0` → `conv2d_1`."""
-    scope = weight_name.rpartition("/")[0]
-    if not scope or scope == layer_name or scope.endswith("/" + layer_name):
-        return layer_name
-    return scope if scope.startswith(LEGACY_HEAD_PREFIX) else scope.rpartition("/")[2]
-
-
-def _texts(group: h5py.Group, name: str) -> list[str]:
-    """Returns a list of texts from the attributes of a group, where long lists are cut into `name0`, `name1` …"""
-    if name in group.attrs:
-        pieces = [group.attrs[name]]
-    else:
-        pieces = []
-        while f"{name}{len(pieces)}" in group.attrs:
-            pieces.append(group.attrs[f"{name}{len(pieces)}"])
-    return [text.decode("utf-8") if isinstance(text, bytes) else str(text) for piece in pieces for text in piece]
 
 
 def _first_line(err: BaseException) -> str:

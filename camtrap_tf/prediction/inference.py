@@ -13,13 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from camtrap_tf.config.names import Aggregation
 from camtrap_tf.errors import ModelError, PictureError
 from camtrap_tf.executors import map_in_threads
 from camtrap_tf.images.stored_form import StoredForm, read_stored
 from camtrap_tf.input_pipeline.batches import STACKED_FRAMES, stored_batches
 from camtrap_tf.input_pipeline.preprocessing import Preprocessing
-from camtrap_tf.prediction.aggregation import combine
+from camtrap_tf.prediction.aggregation import MEAN, Combining
 from camtrap_tf.prediction.results import (
     Capture,
     PicturePrediction,
@@ -28,19 +27,20 @@ from camtrap_tf.prediction.results import (
     stacked_prediction,
 )
 
-Probabilities = Callable[[Any], Mapping[str, np.ndarray]]
-"""From model inputs float32 `[B, H, W, 3]` in 0…255 to label type → probabilities `[B, C]` (`Bundle.probabilities`)."""
+Answers = Callable[[Any], Mapping[str, np.ndarray]]
+"""From model inputs float32 `[B, H, W, 3]` in 0…255 to label type → `[B, C]`: probabilities, or logits where frames are put
+together by them (`Bundle.answers`)."""
 
 UNDECODABLE = ("unreadable", "decoded to nothing")
 
 
 def predict_captures(
-    probabilities: Probabilities,
+    model: Answers,
     preprocessing: Preprocessing,
     captures: Iterable[Capture],
     *,
     batch_size: int,
-    mode: Aggregation = "mean",
+    combining: Combining = MEAN,
     threads: int | None = None,
 ) -> Iterator[RecordPrediction]:
     """Yields what the model says about each capture, in order, as soon as it is known.
@@ -49,11 +49,11 @@ def predict_captures(
     batches are in memory at any time. A picture that cannot be used costs its capture that picture, nothing else.
 
     Args:
-        probabilities: the model.
+        model: gives what `combining` asks for.
         preprocessing: how pictures become its inputs.
         captures: what to predict; read lazily.
         batch_size: pictures at once (captures, where their pictures are stacked into one input).
-        mode: how the pictures of a capture become one answer.
+        combining: how the pictures of a capture become one answer.
         threads: threads that read and decode; one per core where not given.
 
     Raises:
@@ -61,13 +61,13 @@ def predict_captures(
     """
     reader = _Reader(captures, preprocessing, threads)
     for batch in stored_batches(reader.inputs(), preprocessing, batch_size=batch_size, threads=threads):
-        answers = _sound(probabilities(batch["images"]))
+        answers = _sound(model(batch["images"]))
         for i, valid in enumerate(batch["valid"].numpy()):
             reader.answer({label: values[i] for label, values in answers.items()} if valid else None)
-        yield from reader.finished(mode)
+        yield from reader.finished(combining)
     if reader.failure is not None:
         raise reader.failure
-    yield from reader.finished(mode)
+    yield from reader.finished(combining)
 
 
 @dataclass
@@ -104,11 +104,11 @@ class _Reader:
         """Takes the answer to the oldest input that has none."""
         self._asked.popleft().answers.append(values)
 
-    def finished(self, mode: Aggregation) -> Iterator[RecordPrediction]:
+    def finished(self, combining: Combining) -> Iterator[RecordPrediction]:
         """Yields the captures at the front that are complete."""
         while self._open and self._open[0].closed and len(self._open[0].answers) == self._open[0].asked:
             done = self._open.popleft()
-            yield _stacked(done) if self._stacked else _separate(done, mode)
+            yield _stacked(done, combining) if self._stacked else _separate(done, combining)
 
     def _inputs(self) -> Iterator[bytes | Sequence[bytes]]:
         current: _Open | None = None
@@ -150,24 +150,30 @@ class _Reader:
             return capture, path, None, (err.reason, err.detail)
 
 
-def _separate(done: _Open, mode: Aggregation) -> RecordPrediction:
+def _separate(done: _Open, combining: Combining) -> RecordPrediction:
     answers = iter(done.answers)
     pictures = []
     for path, read in zip(done.capture.paths, done.read, strict=True):
         if read is None:
             values = next(answers)
-            read = PicturePrediction(path, problem=UNDECODABLE) if values is None else PicturePrediction(path, values)
+            read = PicturePrediction(path, problem=UNDECODABLE) if values is None else _answered(path, values, combining)
         pictures.append(read)
-    return record_prediction(done.capture, pictures, mode)
+    return record_prediction(done.capture, pictures, combining)
 
 
-def _stacked(done: _Open) -> RecordPrediction:
+def _answered(path: str, answers: Mapping[str, np.ndarray], combining: Combining) -> PicturePrediction:
+    probabilities = {label: combining.probabilities(label, values) for label, values in answers.items()}
+    return PicturePrediction(path, probabilities, logits=answers if combining.of_logits else {})
+
+
+def _stacked(done: _Open, combining: Combining) -> RecordPrediction:
     values = done.answers[0] if done.answers else None
     problem = UNDECODABLE if done.answers and values is None else None
     pictures = [
         read or PicturePrediction(path, problem=problem) for path, read in zip(done.capture.paths, done.read, strict=True)
     ]
-    return stacked_prediction(done.capture, pictures, values or {})
+    found = {label: combining.probabilities(label, one) for label, one in (values or {}).items()}
+    return stacked_prediction(done.capture, pictures, found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,40 +185,40 @@ class RecordFrames:
         targets: label type → class index, -1 where missing or not in the mapping; of sigmoid heads a row of `[C]`.
         probabilities: label type → `[frames, C]` of the frames that could be decoded, maybe none.
         undecodable: frames that could not.
+        event: label type → `[C]` over all frames; None where none could be decoded.
     """
 
     record: int
     targets: Mapping[str, int | np.ndarray]
     probabilities: Mapping[str, np.ndarray]
     undecodable: int
-
-    def combined(self, label: str, mode: Aggregation = "mean") -> np.ndarray | None:
-        """Returns `[C]` over all frames; None where none could be decoded."""
-        frames = self.probabilities[label]
-        return combine(frames, mode) if len(frames) else None
+    event: Mapping[str, np.ndarray | None]
 
 
-def predict_records(probabilities: Probabilities, batches: Iterable[Mapping[str, Any]]) -> Iterator[RecordFrames]:
+def predict_records(
+    model: Answers, batches: Iterable[Mapping[str, Any]], combining: Combining = MEAN
+) -> Iterator[RecordFrames]:
     """Yields what the model says about each record, in order; training and evaluation both measure with it.
 
     Args:
-        probabilities: the model.
+        model: gives what `combining` asks for.
         batches: of `evaluation_batches`: all frames of all records, in order. A label type that a batch has no targets
             of is missing everywhere.
+        combining: how the answers to the frames of a record become one.
     """
     number: int | None = None
     targets: dict[str, int | np.ndarray] = {}
     parts: dict[str, list[np.ndarray]] = {}
     undecodable = 0
     for batch in batches:
-        answers = _sound(probabilities(batch["images"]))
+        answers = _sound(model(batch["images"]))
         records, valid = np.asarray(batch["records"]), np.asarray(batch["valid"])
         of_batch = {label: np.asarray(values) for label, values in batch["targets"].items()}
         starts = np.flatnonzero(np.diff(records, prepend=-1)) if len(records) else np.zeros(0, int)
         for start, end in zip(starts, [*starts[1:], len(records)], strict=True):
             if records[start] != number:
                 if number is not None:
-                    yield RecordFrames(number, targets, _joined(parts), undecodable)
+                    yield _record_frames(number, targets, _joined(parts), undecodable, combining)
                 number, undecodable = int(records[start]), 0
                 targets = dict.fromkeys(answers, -1)
                 parts = {label: [] for label in answers}
@@ -224,7 +230,19 @@ def predict_records(probabilities: Probabilities, batches: Iterable[Mapping[str,
             for label, values in answers.items():
                 parts[label].append(values[start:end][here])
     if number is not None:
-        yield RecordFrames(number, targets, _joined(parts), undecodable)
+        yield _record_frames(number, targets, _joined(parts), undecodable, combining)
+
+
+def _record_frames(
+    number: int,
+    targets: Mapping[str, int | np.ndarray],
+    answers: Mapping[str, np.ndarray],
+    undecodable: int,
+    combining: Combining,
+) -> RecordFrames:
+    frames = {label: combining.probabilities(label, values) for label, values in answers.items()}
+    event = {label: combining.combined(label, values) if len(values) else None for label, values in answers.items()}
+    return RecordFrames(number, targets, frames, undecodable, event)
 
 
 def _plain(target: np.ndarray) -> int | np.ndarray:

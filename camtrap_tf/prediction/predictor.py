@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING
 
 from camtrap_tf.config.delivery import PredictConfig
 from camtrap_tf.errors import SettingError
-from camtrap_tf.files import atomic_file, writable_folder
+from camtrap_tf.files import atomic_file, check_writable, writable_folder
+from camtrap_tf.logs import keep_logs
+from camtrap_tf.models.devices import choose_gpus
 from camtrap_tf.models.locating import locate_model
-from camtrap_tf.prediction.aggregation import best_answer, present
+from camtrap_tf.prediction.aggregation import Combining, best_answer, present
 from camtrap_tf.prediction.results import RecordPrediction
 from camtrap_tf.prediction.sources import PictureFolder, open_source
 from camtrap_tf.prediction.writers import NO_BLANKS, open_table
@@ -26,7 +28,7 @@ from camtrap_tf.records import REJECT_COLUMNS, Reject
 
 if TYPE_CHECKING:
     from camtrap_tf.models.bundle import Bundle
-    from camtrap_tf.prediction.inference import Probabilities
+    from camtrap_tf.prediction.inference import Answers
 
 CLASSES_SHOWN = 5
 
@@ -109,22 +111,24 @@ def predict(config: PredictConfig) -> PredictSummary:
     file_type = _file_type(config)
     _check_paths(config)
     source = open_source(config)
-    writable_folder(config.results_file.parent, "--results-file")
+    check_writable(config.results_file.parent, "--results-file")
 
-    bundle, probabilities = _load(config)
+    bundle, combining, model = _load(config)
+    writable_folder(config.results_file.parent, "--results-file")
+    keep_logs()
     from camtrap_tf.prediction.inference import predict_captures
 
     predictions = predict_captures(
-        probabilities,
+        model,
         bundle.preprocessing,
         source.captures(),
         batch_size=config.batch_size,
-        mode=config.aggregation_mode,
+        combining=combining,
         threads=config.n_cpus,
     )
     shown = track(predictions, total=len(source), description="Predicting", unit="records")
     class_names = {label: bundle.mapping.names(label) for label in bundle.labels}
-    blanks = {label: spec.blanks[0] for label, spec in bundle.specs.items() if spec.kind == "sigmoid"}
+    blanks = bundle.blanks
     summary = PredictSummary(config.results_file)
     with (
         open_table(
@@ -162,26 +166,30 @@ def _check_paths(config: PredictConfig) -> None:
         raise SettingError(f"--results-file {config.results_file}: is a folder; give a file name in it")
 
 
-def _load(config: PredictConfig) -> tuple[Bundle, Probabilities]:
+def _load(config: PredictConfig) -> tuple[Bundle, Combining, Answers]:
+    gpus = choose_gpus(config.n_gpus)
     import tensorflow as tf
 
     from camtrap_tf.models.bundle import Bundle
-    from camtrap_tf.prediction.devices import SharedOut, choose_gpus
+    from camtrap_tf.prediction.sharing import SharedOut
 
     def read() -> Bundle:
+        """Reads the bundle as the settings say."""
         return Bundle.read(
             config.model_path,
             class_mapping_json=config.class_mapping_json,
             pre_processing_json=config.pre_processing_json,
         )
 
-    if choose_gpus(config.n_gpus) < 2:
+    if gpus < 2:
         bundle = read()
-        return bundle, bundle.probabilities
+        combining = Combining.of(config.aggregation_mode or bundle.aggregation_mode, bundle.specs)
+        return bundle, combining, bundle.logits if combining.of_logits else bundle.probabilities
     strategy = tf.distribute.MirroredStrategy()
     with strategy.scope():
         bundle = read()
-    return bundle, SharedOut(bundle, strategy)
+    combining = Combining.of(config.aggregation_mode or bundle.aggregation_mode, bundle.specs)
+    return bundle, combining, SharedOut(bundle, strategy, logits=combining.of_logits)
 
 
 @contextmanager
@@ -192,6 +200,7 @@ def _reject_table(results: Path) -> Iterator[Callable[[Iterable[Reject]], Path |
         rows = None
 
         def add(rejects: Iterable[Reject]) -> Path | None:
+            """Adds rows; returns the table where it has any."""
             nonlocal rows
             for reject in rejects:
                 if rows is None:

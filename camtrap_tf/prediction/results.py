@@ -8,8 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from camtrap_tf.config.names import Aggregation
-from camtrap_tf.prediction.aggregation import combine_frames
+from camtrap_tf.prediction.aggregation import MEAN, Combining, combine_frames
 from camtrap_tf.records import Reject
 
 Status = Literal["ok", "partial", "failed"]
@@ -43,11 +42,13 @@ class PicturePrediction:
         path: the picture.
         probabilities: label type → `[C]`; empty where the picture could not be used.
         problem: (reason code, detail) where it could not be used.
+        logits: label type → `[C]`, where the pictures of a record are put together by them.
     """
 
     path: str
     probabilities: Mapping[str, np.ndarray] = field(default_factory=dict)
     problem: tuple[str, str] | None = None
+    logits: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +97,10 @@ class RecordPrediction:
         return tuple(Reject(self.id, one.path, "picture", *one.problem) for one in self.pictures if one.problem)
 
 
-def record_prediction(capture: Capture, pictures: Sequence[PicturePrediction], mode: Aggregation) -> RecordPrediction:
+def record_prediction(capture: Capture, pictures: Sequence[PicturePrediction], combining: Combining = MEAN) -> RecordPrediction:
     """Returns the prediction of a capture whose pictures are judged one by one; unusable ones are left out of it."""
-    aggregated = combine_frames([picture.probabilities for picture in pictures], mode)
+    answers = [picture.logits if combining.of_logits else picture.probabilities for picture in pictures]
+    aggregated = combine_frames(answers, combining)
     return RecordPrediction(capture.id, tuple(pictures), aggregated, capture.meta_data, problem=_without_picture(capture))
 
 

@@ -60,6 +60,7 @@ class PictureFolder:
 
     def _files(self) -> Iterator[str]:
         def unreadable(error: OSError) -> None:
+            """Remembers a folder that cannot be looked into."""
             self.unreadable.append(f"{error.filename}: {error.strerror}")
 
         seen: set[tuple[int, int]] = set()

@@ -72,6 +72,7 @@ def open_table(
             first = True
 
             def write(record: RecordPrediction) -> None:
+                """Adds a record."""
                 nonlocal first
                 file.write("{" if first else ",\n")
                 file.write(f"{_json(record.id)}:{_json(entry(record, class_names, blanks))}")
@@ -142,6 +143,7 @@ def _csv_rows(file: IO[str], legacy: bool, class_names: ClassNames, meta_fields:
         rows = _rows
 
     def write(record: RecordPrediction) -> None:
+        """Adds a record."""
         meta = [record.meta_data.get(name, "") for name in meta_fields]
         table.writerows([*row, *meta] for row in rows(record, class_names, blanks))
 

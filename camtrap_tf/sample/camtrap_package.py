@@ -57,6 +57,7 @@ def camtrap_dp_writer(folder: Path, seed: int) -> Iterator[Writer]:
         observations.writeheader()
 
         def add(event: DrawnEvent) -> None:
+            """Adds an event."""
             deployment = _deployment_id(sites[event.scene.location].name)
             media.writerows(_media(event.scene, frame, deployment) for frame in range(FRAMES))
             observations.writerow(_event_observation(event.scene, deployment))

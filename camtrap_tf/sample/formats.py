@@ -57,6 +57,7 @@ def csv_writer(path: Path, seed: int) -> Iterator[Writer]:
         table.writerow(CSV_COLUMNS)
 
         def add(event: DrawnEvent) -> None:
+            """Adds an event."""
             scene = event.scene
             pictures = [scene.file_name(frame) for frame in range(FRAMES)]
             labels = [scene.labels.get(label, "") for label in ("species", "count", "behaviour", "posture")]
@@ -84,6 +85,7 @@ def coco_writer(path: Path, seed: int, part: Path) -> Iterator[Writer]:
         images, annotations = _Listing(file), _Listing(notes)
 
         def add(event: DrawnEvent) -> None:
+            """Adds an event."""
             for frame in range(FRAMES):
                 images.add(_coco_image(event.scene, frame, sites[event.scene.location].name))
                 annotations.extend(_coco_annotations(event, frame))
@@ -148,6 +150,7 @@ def megadetector_writer(path: Path, seed: int) -> Iterator[Writer]:
         images = _Listing(file)
 
         def add(event: DrawnEvent) -> None:
+            """Adds an event."""
             for frame in range(FRAMES):
                 images.add(_megadetector_image(event, frame, names, seed))
 

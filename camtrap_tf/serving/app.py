@@ -19,9 +19,12 @@ import camtrap_tf
 from camtrap_tf.config.delivery import ServeConfig
 from camtrap_tf.errors import CamtrapError, suggestion
 from camtrap_tf.executors import available_cores
+from camtrap_tf.logs import keep_logs
+from camtrap_tf.serving.access import KEY_PARAMETER, ApiKeys
 from camtrap_tf.serving.backends import Backend, Embedded
 from camtrap_tf.serving.identification import Question, identify
 from camtrap_tf.serving.metrics import MeasuredApp, Metrics
+from camtrap_tf.serving.names import VernacularNames
 from camtrap_tf.serving.refusals import RefusedError, error_body
 from camtrap_tf.serving.schemas import IDENTIFY_REQUEST, ErrorReply, Health, Identification
 from camtrap_tf.serving.server import open_socket, run_server
@@ -29,10 +32,9 @@ from camtrap_tf.serving.uploads import TEXT_FIELDS, Limits, read_form
 
 log = logging.getLogger(__name__)
 
-CLIENT_PARAMETERS = ("lang", "api-key")
-"""Query parameters that clients of the c4c protocol always send; they change nothing here."""
+QUERY_FIELDS = (*TEXT_FIELDS, KEY_PARAMETER)
 
-ERRORS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorReply} for status in (400, 408, 413, 415, 422, 503)}
+ERRORS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorReply} for status in (400, 401, 403, 408, 413, 415, 422, 503)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +59,36 @@ def serve(config: ServeConfig) -> Served:
     """Answers over HTTP until SIGTERM or SIGINT.
 
     Raises:
-        SettingError: the address cannot be listened on.
+        SettingError: the address cannot be listened on, or keys or names cannot be read.
         ModelError: there is no usable export.
     """
+    keys = ApiKeys.read(config.api_keys)
     listening, address = open_socket(config.host, config.port)
     with listening:
         model = Embedded.load(config.saved_model)
-        app = create_app(model, Limits.from_config(config))
         card = model.card
+        names = VernacularNames.read(config.vernacular_names, card.classes)
+        app = create_app(model, Limits.from_config(config), keys=keys, names=names)
+        keep_logs()
         run_server(app, listening, f"Serving {card.name} version {card.version} on {address}")
     return Served(address=address, pictures=app.state.metrics.pictures_identified)
 
 
-def create_app(model: Backend, limits: Limits = Limits()) -> FastAPI:  # noqa: B008 - frozen
-    """Returns the service around a model that is ready to answer."""
+def create_app(
+    model: Backend,
+    limits: Limits = Limits(),  # noqa: B008 - frozen
+    *,
+    keys: ApiKeys = ApiKeys(),  # noqa: B008 - frozen
+    names: VernacularNames = VernacularNames(),  # noqa: B008 - frozen
+) -> FastAPI:
+    """Returns the service around a model that is ready to answer.
+
+    Args:
+        model: the model.
+        limits: how much a client may ask for.
+        keys: who may have pictures identified; none: everybody.
+        names: what classes are called in the client's language.
+    """
     card = model.card
     metrics = Metrics(model=card.name, version=card.version)
     gate = _Gate(limits, metrics)
@@ -95,10 +113,11 @@ def create_app(model: Backend, limits: Limits = Limits()) -> FastAPI:  # noqa: B
     async def identify_pictures(request: Request) -> Identification:
         """What do these pictures show? Several pictures are the frames of one event."""
         with gate.passed():
+            keys.check(request)
             asked = _query(request)
             form = await read_form(request, limits)
             question = Question.parse({**asked, **form.texts}, tuple(card.classes))
-            work = functools.partial(identify, model, form.pictures, question, max_pixels=limits.max_pixels)
+            work = functools.partial(identify, model, form.pictures, question, max_pixels=limits.max_pixels, names=names)
             answer = await anyio.to_thread.run_sync(work, limiter=workers)
             metrics.identified(len(form.pictures))
             return answer
@@ -156,8 +175,8 @@ def _query(request: Request) -> dict[str, str]:
         RefusedError: one is unknown.
     """
     for name in request.query_params:
-        if name not in TEXT_FIELDS + CLIENT_PARAMETERS:
-            raise RefusedError(422, "unknown_field", f"unknown parameter {name[:80]!r}{suggestion(name[:80], TEXT_FIELDS)}")
+        if name not in QUERY_FIELDS:
+            raise RefusedError(422, "unknown_field", f"unknown parameter {name[:80]!r}{suggestion(name[:80], QUERY_FIELDS)}")
     return {name: request.query_params[name].strip() for name in TEXT_FIELDS if name in request.query_params}
 
 
@@ -166,16 +185,19 @@ def _add_error_replies(app: FastAPI) -> None:
 
     @app.exception_handler(RefusedError)
     async def refused(_: Request, err: RefusedError) -> JSONResponse:
+        """Replies to a request that is refused."""
         headers = {"Retry-After": "2"} if err.status == 503 else None
         return JSONResponse(err.as_json(), err.status, headers=headers)
 
     @app.exception_handler(CamtrapError)
     async def foreseen(_: Request, err: CamtrapError) -> JSONResponse:
+        """Replies where the model cannot answer."""
         log.error("%s", err)
         return JSONResponse(error_body("model_error", " ".join(str(err).split())), 500)
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, err: HTTPException) -> JSONResponse:
+        """Replies where there is no such page or method."""
         if err.status_code == 404:
             body = error_body(
                 "no_such_page",
@@ -187,5 +209,6 @@ def _add_error_replies(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def unforeseen(_: Request, err: Exception) -> JSONResponse:
+        """Replies to a bug; its traceback goes into the log alone."""
         log.error("Internal error: %s", type(err).__name__, exc_info=err)
         return JSONResponse(error_body("internal", "internal error; the log of the service says more"), 500)

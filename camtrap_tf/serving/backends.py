@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,6 +25,7 @@ class ModelCard:
         model_sha256: digest of the model file that was exported; None if it is not known.
         classes: label type → class names in index order; the first label type is the default one.
         stored_form: what pictures are brought to before the model sees them.
+        blanks: label types with a sigmoid head → name for nothing being there.
     """
 
     name: str
@@ -32,6 +33,7 @@ class ModelCard:
     model_sha256: str | None
     classes: Mapping[str, tuple[str, ...]]
     stored_form: StoredForm
+    blanks: Mapping[str, str] = field(default_factory=dict)
 
 
 class Backend(Protocol):
@@ -45,7 +47,7 @@ class Backend(Protocol):
     def probabilities(self, pictures: Sequence[bytes]) -> dict[str, np.ndarray]:
         """Returns label type → `[N, C]` float32, probabilities; of a sigmoid head they do not add up to 1.
 
-        N is the number of pictures, or 1 for a model that looks at the frames of an event together.
+        N is the number of pictures, whose mean is the answer; or 1 for a backend that puts the frames together itself.
 
         Args:
             pictures: encoded, in stored form, the frames of one event in time order; at least one.
@@ -59,13 +61,15 @@ class Embedded:
     def __init__(self, export: Export, loaded: Any) -> None:
         self._export = export
         self._loaded = loaded  # signatures live as long as what they were loaded with
-        self._signature = loaded.signatures["serving_default"]
+        self._together = export.aggregation_mode == "mean_logits" and not export.preprocessing.stacked
+        self._signature = loaded.signatures["event" if self._together else "serving_default"]
         self._card = ModelCard(
             name=export.name,
             version=export.version,
             model_sha256=export.model_sha256,
             classes=export.classes,
             stored_form=export.preprocessing.stored_form or StoredForm(),
+            blanks=export.blanks,
         )
 
     @classmethod
@@ -107,6 +111,8 @@ class Embedded:
             # Empty texts stand for no frame.
             frames = [*pictures[:FRAMES_PER_STACK], *[b""] * (FRAMES_PER_STACK - len(pictures))]
             outputs = self._signature(frames=tf.constant([frames]))
+        elif self._together:
+            outputs = self._signature(frames=tf.constant([list(pictures)]))
         else:
             outputs = self._signature(image=tf.constant(list(pictures)))
         return {label: outputs[names.scores].numpy() for label, names in self._export.outputs.items()}

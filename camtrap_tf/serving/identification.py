@@ -10,8 +10,9 @@ import numpy as np
 
 from camtrap_tf.errors import PictureError, suggestion
 from camtrap_tf.images.stored_form import StoredForm, to_stored_form
-from camtrap_tf.prediction.aggregation import combine
+from camtrap_tf.prediction.aggregation import best_answer, combine
 from camtrap_tf.serving.backends import Backend
+from camtrap_tf.serving.names import OTHERWISE, VernacularNames, language
 from camtrap_tf.serving.refusals import RefusedError
 from camtrap_tf.serving.schemas import Identification, ModelInfo, Result, Score
 
@@ -29,18 +30,20 @@ class Question:
         label: label type that `results` answers.
         nb_results: classes per label at most.
         info: whether to add the other labels and the model.
+        lang: language of vernacular names, ISO 639-1.
     """
 
     label: str
     nb_results: int = DEFAULT_RESULTS
     info: bool = True
+    lang: str = OTHERWISE
 
     @classmethod
     def parse(cls, texts: Mapping[str, str], labels: Sequence[str]) -> Question:
         """Checks the text fields of a request.
 
         Args:
-            texts: `label`, `nb_results` and `info`, as far as given.
+            texts: `label`, `nb_results`, `info` and `lang`, as far as given.
             labels: label types of the model; the first is the default.
 
         Raises:
@@ -55,10 +58,17 @@ class Question:
         info = texts.get("info") or "true"
         if info.lower() not in TRUTH:
             raise RefusedError(422, "bad_value", f"info {info[:80]!r} is neither true nor false")
-        return cls(label=label, nb_results=int(count), info=TRUTH[info.lower()])
+        return cls(label=label, nb_results=int(count), info=TRUTH[info.lower()], lang=language(texts.get("lang", "")))
 
 
-def identify(backend: Backend, pictures: Sequence[bytes], question: Question, *, max_pixels: int) -> Identification:
+def identify(
+    backend: Backend,
+    pictures: Sequence[bytes],
+    question: Question,
+    *,
+    max_pixels: int,
+    names: VernacularNames = VernacularNames(),  # noqa: B008 - frozen
+) -> Identification:
     """Returns what the pictures show; several are frames of one event, and their probabilities are averaged.
 
     Args:
@@ -66,6 +76,7 @@ def identify(backend: Backend, pictures: Sequence[bytes], question: Question, *,
         pictures: encoded, as they were sent; at least one.
         question: what is asked.
         max_pixels: larger pictures are refused before they are decoded.
+        names: of classes, by language.
 
     Raises:
         RefusedError: a picture cannot be used.
@@ -76,8 +87,14 @@ def identify(backend: Backend, pictures: Sequence[bytes], question: Question, *,
     probabilities = {label: combine(values, "mean") for label, values in backend.probabilities(stored).items()}
     if not all(np.isfinite(values).all() for values in probabilities.values()):
         raise RefusedError(500, "no_number", "the model answered with something that is not a number")
-    ranked = {label: _ranked(card.classes[label], values, question.nb_results) for label, values in probabilities.items()}
-    results = [Result(name=score.name, score=score.score) for score in ranked[question.label]]
+    ranked = {
+        label: _ranked(card.classes[label], values, question.nb_results, blank=card.blanks.get(label))
+        for label, values in probabilities.items()
+    }
+    results = [
+        Result(name=score.name, score=score.score, vernacularName=names.of(score.name, question.lang))
+        for score in ranked[question.label]
+    ]
     if not question.info:
         return Identification(label=question.label, results=results)
     model = ModelInfo(name=card.name, version=card.version, model_sha256=card.model_sha256)
@@ -91,7 +108,13 @@ def _stored(data: bytes, form: StoredForm, image: int) -> bytes:
         raise RefusedError.of_picture(err, image) from err
 
 
-def _ranked(names: Sequence[str], values: np.ndarray, count: int) -> list[Score]:
+def _ranked(names: Sequence[str], values: np.ndarray, count: int, *, blank: str | None = None) -> list[Score]:
+    """Returns classes and scores, likeliest first; before them the blank of a sigmoid head none of whose classes is there."""
+    if blank is not None:
+        top, score = best_answer(values, names, blank)
+        if top == blank:
+            first = Score(name=blank, score=round(score, DECIMALS))
+            return [first, *_ranked(names, values, count - 1)]
     # A stable sort keeps equal scores in the order of the classes.
     order = np.argsort(-values, kind="stable")[:count]
     return [Score(name=names[i], score=round(float(values[i]), DECIMALS)) for i in order]

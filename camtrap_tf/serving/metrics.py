@@ -57,6 +57,7 @@ class MeasuredApp:
         status = 500
 
         async def watched(message: Message) -> None:
+            """Passes a message on and remembers the status."""
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]

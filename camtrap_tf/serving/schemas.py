@@ -11,12 +11,15 @@ class Score(BaseModel):
     """A class and how likely it is."""
 
     name: str = Field(description="class")
-    score: float = Field(ge=0, le=1, description="probability; of several frames their mean")
+    score: float = Field(ge=0, le=1, description="probability; of several frames the mean over them")
 
 
 class Result(Score):
     """A class that the picture may show."""
 
+    vernacularName: str | None = Field(  # noqa: N815 - the c4c protocol's spelling
+        None, description="its name in the language asked for, else in English, else empty; absent without --vernacular-names"
+    )
     images: list[str] = Field(default=[], description="illustrations of the class; this service has none to show")
 
 
@@ -79,6 +82,7 @@ IDENTIFY_REQUEST: dict[str, Any] = {
                         },
                         "label": {"type": "string", "description": "label to answer; default: the first of the model"},
                         "nb_results": {"type": "integer", "minimum": 1, "default": 10, "description": "classes per label"},
+                        "lang": {"type": "string", "default": "en", "description": "language of vernacular names, ISO 639-1"},
                         "info": {"type": "boolean", "default": True, "description": "false: label and results only"},
                     },
                 }

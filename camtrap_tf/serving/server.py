@@ -86,6 +86,7 @@ def _ended_by_signals(server: uvicorn.Server) -> Iterator[None]:
     """Makes SIGTERM and SIGINT an orderly end: uvicorn raises them again when it is done, which would kill the process."""
 
     def end(*_: object) -> None:
+        """Asks the server to end."""
         server.should_exit = True
 
     if threading.current_thread() is not threading.main_thread():

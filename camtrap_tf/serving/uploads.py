@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
 PICTURE_FIELDS = ("image", "images")
-TEXT_FIELDS = ("label", "nb_results", "info")
+TEXT_FIELDS = ("label", "nb_results", "info", "lang")
 
 MAX_TEXT_BYTES = 1000
 """A text field may be this long."""

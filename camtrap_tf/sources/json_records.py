@@ -90,6 +90,7 @@ def _members(text: str) -> Iterator[tuple[str, Any]]:
     decode = json.JSONDecoder().raw_decode
 
     def skip(position: int) -> int:
+        """Returns the position after white space."""
         return _SPACE.match(text, position).end()  # type: ignore[union-attr]  # the pattern matches the empty text too
 
     position = skip(0)
@@ -129,6 +130,7 @@ def parse_record(record_id: str, value: Any, *, item: str) -> CaptureEvent | Rej
     """
 
     def reject(reason: str, detail: str) -> Reject:
+        """Returns the reject of this record."""
         return Reject(record_id, item, "record", reason, detail)
 
     if not record_id:

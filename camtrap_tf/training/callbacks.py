@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
+
+import numpy as np
 
 from camtrap_tf.config.optimisation import LESS_IS_BETTER
 from camtrap_tf.models.metrics import Scores
@@ -104,6 +107,20 @@ class Best(_Watcher):
             self.best, self.epoch, self.loss = value, epoch, value if loss is None else loss
             return True
         return False
+
+
+def judged(scores: Scores, unseen: Mapping[str, np.ndarray]) -> Scores:
+    """Returns validation scores without the records of classes that training never sees.
+
+    Such records cannot be got right. Their loss grows the surer a model becomes of what it has learnt, and would name the
+    first epoch the best.
+
+    Args:
+        scores: of the validation data.
+        unseen: label type → `[C]` bool; label types that are not in here are judged whole.
+    """
+    heads = {label: score.without(unseen[label]) if label in unseen else score for label, score in scores.heads.items()}
+    return Scores(heads, scores.regularisation)
 
 
 def monitored(monitor: str, scores: Scores, loss: float) -> float:

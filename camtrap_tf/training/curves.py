@@ -133,6 +133,7 @@ def of_lines(text: str) -> list[Curve]:
     epoch = 0
 
     def keep(part: str, score: str, value: float | None, *, factor: float = 1.0, at: int) -> None:
+        """Keeps a value under its score, epochs counted from 1."""
         if value is not None:
             found.setdefault((part, "", score), {})[at + 1] = value * factor
 

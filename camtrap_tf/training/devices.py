@@ -1,50 +1,30 @@
-"""Which devices train: from `--n-gpus` to a distribution strategy."""
+"""How devices train: order of operations, compilation, and the strategy that makes them one."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
-
-import tensorflow as tf
+from typing import TYPE_CHECKING
 
 from camtrap_tf.config.optimisation import JitCompile
 from camtrap_tf.errors import SettingError
 from camtrap_tf.logs import logger
+from camtrap_tf.models.devices import let_memory_grow
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 _LOG = logger(__name__)
 
 
-def choose_devices(n_gpus: Literal["auto"] | int, *, there: int, fewer_ok: bool = False) -> list[str]:
-    """Returns the devices to train on, by TensorFlow's short names.
-
-    Args:
-        n_gpus: how many GPUs; `auto`: all there are; 0: the CPU.
-        there: how many GPUs there are.
-        fewer_ok: with fewer than asked for: warn and take those.
-
-    Raises:
-        SettingError: more GPUs than there are.
-    """
-    count = there if n_gpus == "auto" else n_gpus
-    if count > there:
-        found = f"there {'is' if there == 1 else 'are'} {there or 'none'}"
-        if not fewer_ok:
-            raise SettingError(f"--n-gpus {count}: {found} on this machine; give --n-gpus auto, or 0 for the CPU")
-        _LOG.warning("--n-gpus %d: %s on this machine; going on with %s", count, found, there or "the CPU")
-        count = there
-    return [f"GPU:{number}" for number in range(count)] or ["CPU:0"]
-
-
-def gpu_count() -> int:
-    """Returns how many GPUs TensorFlow can use."""
-    return len(tf.config.list_physical_devices("GPU"))
-
-
-def one_operation_at_a_time() -> None:
-    """Lets the CPU work off operations one after the other, each still on all cores, so that equal steps give equal bits.
+def order_operations(devices: Sequence[str]) -> None:
+    """Lets the CPU, where it trains, work off operations one after the other, each on all cores: equal steps give equal bits.
 
     Source: with several at once, averaged weights were seen to differ in their last bits between runs.
     """
+    if any(device.startswith("GPU") for device in devices):
+        return
+    import tensorflow as tf
+
     try:
         tf.config.threading.set_inter_op_parallelism_threads(1)
     except RuntimeError:  # TensorFlow has begun to work in this process, with whatever was set then
@@ -60,11 +40,9 @@ def strategy_on(devices: Sequence[str], *, synchronised: bool = False) -> tf.dis
         synchronised: layers exchange values within a step too. Collective operations are numbered on each device by itself,
             and were seen to be paired wrongly there; so all exchange goes through one place.
     """
-    for gpu in tf.config.list_physical_devices("GPU"):
-        try:
-            tf.config.experimental.set_memory_growth(gpu, True)
-        except RuntimeError:  # the GPU is in use by this process already, with whatever was set then
-            break
+    import tensorflow as tf
+
+    let_memory_grow()
     if len(devices) == 1:
         return tf.distribute.OneDeviceStrategy(f"/{devices[0]}")
     if not synchronised:

@@ -30,7 +30,6 @@ from camtrap_tf.training.optimizers import make_optimizer, rate_of
 from camtrap_tf.training.recipes import with_recipe
 from camtrap_tf.training.run import choose_preprocessing, loss_weights, seed_for, starting_model
 from camtrap_tf.training.schedules import RateShape, base_rate
-from camtrap_tf.training.start_rule import check_source
 from camtrap_tf.training.step import Stepper
 from camtrap_tf.training.strategies import computing_in
 
@@ -77,9 +76,6 @@ def examine(config: DoctorConfig) -> Diagnosis:
     places = {"run_outputs_dir": config.run_outputs_dir, "model_save_dir": config.model_save_dir}
     settings = with_recipe(TrainConfig(**{**given, **places})).model_copy(update={"resume": "off"})
     inputs = gather(settings)
-    if inputs.source is not None:
-        source = inputs.source
-        inputs.attempt(lambda: check_source(settings, source))
     findings = [Finding("note", warning) for warning in inputs.warnings]
     findings += [Finding("fail", text) for text in dict.fromkeys(str(problem) for problem in inputs.problems)]
     if inputs.mapping is not None and inputs.counts.get("training"):
@@ -242,6 +238,7 @@ def _joined(batches: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     valid = np.concatenate([batch["valid"].numpy() for batch in batches])
 
     def join(*parts: Any) -> np.ndarray:
+        """Joins parts and keeps the rows that could be decoded."""
         return np.concatenate([np.asarray(part) for part in parts])[valid]
 
     picked = [{key: batch[key] for key in ("images", "seeds", "records", "targets")} for batch in batches]

@@ -8,16 +8,18 @@ from typing import Any
 
 import yaml
 
+from camtrap_tf.config.training import TrainConfig
 from camtrap_tf.errors import DatasetError, LabelError, SettingError
 from camtrap_tf.files import read_json
 from camtrap_tf.input_pipeline.shard_set import ShardSet
 from camtrap_tf.labels import LabelMapping
-from camtrap_tf.models.bundle import MAPPING_FILE
-from camtrap_tf.models.locating import RUN_FILE
+from camtrap_tf.models.locating import BUNDLE_FILE, MAPPING_FILE, RUN_FILE
 from camtrap_tf.training.checkpoints import Position, listed
 
 CONFIG_FILE = "config.yaml"
 FINISHED_FILE = "finished.json"
+EXTREMES = "extreme_examples"
+SERVICES_FILE = "log_services.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,30 @@ def read_earlier(folder: Path) -> Earlier | None:
         positions[0],
         dict(read_json(folder / RUN_FILE, what="description of a run")),
         dict(read_json(finished, what="result of a run")) if finished.is_file() else None,
+    )
+
+
+def nothing_to_do(earlier: Earlier, config: TrainConfig) -> str | None:
+    """Says that a training is finished, and how to go on if it stopped early; None where something is left to do.
+
+    One that reached its last epoch has more to do under a higher `--max-epochs`; one that stopped since it got no better has
+    not, for its settings ask for that.
+    """
+    said = earlier.finished
+    if said is None:
+        return None
+    bundle = config.model_save_dir / BUNDLE_FILE
+    more = earlier.position.epoch < config.max_epochs and not said["early"]
+    more |= bool(config.log_extreme_examples) and not (earlier.folder / EXTREMES).is_dir()
+    there = bundle.is_file() and read_json(bundle, what="bundle").get("model_sha256") == said["model_sha256"]
+    if more or not there:
+        return None
+    ending = f"finished already, nothing to do: {said['ending']}"
+    if not said["early"]:
+        return f"{ending}; a higher --max-epochs goes on"
+    return (
+        f"{ending}; to go on all the same, add --continue-training --model-to-load {earlier.folder}, with --max-epochs above "
+        f"{earlier.position.epoch} (patience is counted anew)"
     )
 
 

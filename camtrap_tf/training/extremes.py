@@ -21,8 +21,8 @@ from camtrap_tf.input_pipeline.preview import Cell, draw_sheet, font
 from camtrap_tf.input_pipeline.shard_set import ShardSet
 from camtrap_tf.labels import PRESENT_FROM
 from camtrap_tf.models.heads import SOFTMAX, HeadSpec
+from camtrap_tf.training.earlier import EXTREMES
 from camtrap_tf.training.measuring import RecordRows
-from camtrap_tf.training.run_folder import EXTREMES
 
 KINDS = {
     "right": "right, and surest",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,49 +21,10 @@ from camtrap_tf.training.extremes import write_extremes
 from camtrap_tf.training.inputs import Inputs
 from camtrap_tf.training.loop import Progress, Training
 from camtrap_tf.training.measuring import Measured, majority_accuracy, measure
+from camtrap_tf.training.results import TrainResult
 from camtrap_tf.training.run_folder import TEST_FILE
 from camtrap_tf.training.state import state_path
 from camtrap_tf.training.strategies import in_float32
-
-
-@dataclass(frozen=True, slots=True)
-class TrainResult:
-    """What came of a training.
-
-    Attributes:
-        ending: why it ended.
-        run: run folder.
-        bundle: folder of the bundle; None where nothing was trained.
-        best_epoch: counted from 1.
-        scores: `validation`, `test` → label type → accuracy and more; with `baseline`, the accuracy of always answering
-            the class most frequent there.
-    """
-
-    ending: str
-    run: Path
-    bundle: Path | None = None
-    best_epoch: int | None = None
-    scores: Mapping[str, Mapping[str, Mapping[str, float | None]]] = field(default_factory=dict)
-
-    def text(self) -> str:
-        """Returns the summary for people."""
-        if self.bundle is None:
-            return f"nothing trained: {self.ending}"
-        lines = [self.ending, f"best epoch: {self.best_epoch}"]
-        for part, heads in self.scores.items():
-            for label, values in heads.items():
-                accuracy, baseline = values["accuracy"], values["baseline"]
-                if accuracy is None:
-                    lines.append(f"{part} {label}: nothing labelled")
-                else:
-                    beside = "" if baseline is None else f" (always the most frequent class: {baseline:.1%})"
-                    found = ""
-                    if "macro_f1" in values:
-                        found = f" of records right in all classes, macro F1 {values['macro_f1'] or 0:.3f}"
-                    elif values.get("bin_error") is not None:
-                        found = f", {values['bin_error']:.2f} bins from the truth"
-                    lines.append(f"{part} {label}: accuracy {accuracy:.1%}{found}{beside}")
-        return "\n".join([*lines, f"bundle: {self.bundle}", f"run folder: {self.run}"])
 
 
 def finish(work: Training, inputs: Inputs, progress: Progress, info: Mapping[str, Any], ending: str) -> TrainResult:
@@ -77,7 +37,7 @@ def finish(work: Training, inputs: Inputs, progress: Progress, info: Mapping[str
     if "test" in inputs.shards:
         measured = measure(
             work.stepper.predict, work.frames_of(inputs.shards["test"]), inputs.shards["test"], work.mapping.label_types,
-            specs=work.specs, keep=True, description="Test",
+            specs=work.specs, combining=work.combining, keep=True, description="Test",
         )  # fmt: skip
         _write_test(work, inputs, measured)
         heads = {label: score.as_dict() for label, score in measured.scores.heads.items()}
@@ -111,7 +71,7 @@ def _write_extremes(work: Training) -> None:
     labels = work.mapping.label_types
     measured = measure(
         work.stepper.predict, work.frames_of(work.validation), work.validation, labels,
-        specs=work.specs, keep=True, description="Extreme examples",
+        specs=work.specs, combining=work.combining, keep=True, description="Extreme examples",
     )  # fmt: skip
     names = {label: work.mapping.names(label) for label in labels}
     write_extremes(
@@ -124,15 +84,16 @@ def _validation(work: Training, progress: Progress) -> dict[str, dict[str, float
     if progress.best.epoch in progress.history:
         return progress.history[progress.best.epoch]["val"]
     measured = measure(
-        work.stepper.predict, work.frames_of(work.validation), work.validation, work.mapping.label_types, specs=work.specs
-    )
+        work.stepper.predict, work.frames_of(work.validation), work.validation, work.mapping.label_types,
+        specs=work.specs, combining=work.combining,
+    )  # fmt: skip
     return {label: score.as_dict() for label, score in measured.scores.heads.items()}
 
 
 def _with_baseline(
     heads: Mapping[str, Mapping[str, float | None]], part: str, inputs: Inputs
 ) -> dict[str, dict[str, float | None]]:
-    mapping: LabelMapping = inputs.mapping  # type: ignore[assignment]
+    mapping: LabelMapping = inputs.mapping  # type: ignore[assignment]  # without one there would have been a problem
     counts = inputs.counts[part]
     return {
         label: {

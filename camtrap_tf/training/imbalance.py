@@ -1,7 +1,8 @@
 """Rare and frequent classes: weights of examples and classes, and what of the data an epoch is made of.
 
 Everything goes by the group of a record: the index of its class; for a sigmoid head that of the rarest class that is
-there, or one more where nothing is; -1 where the label is missing. Records without a group keep the weight 1.
+there, or one more where nothing is; -1 where the label is missing. Records without a group keep the weight 1, or their
+confidence.
 """
 
 from __future__ import annotations
@@ -96,21 +97,37 @@ def target_rows(shards: ShardSet, mapping: LabelMapping, label: str, spec: HeadS
     return rows
 
 
-def make_sampling(config: HeadConfig, label: str, groups: np.ndarray) -> Sampling | None:
+def make_sampling(config: HeadConfig, label: str, groups: np.ndarray, confidences: np.ndarray | None = None) -> Sampling | None:
     """Returns which examples the settings ask an epoch to be made of; None: each once.
 
+    Args:
+        config: the settings.
+        label: label type that `groups` are of.
+        groups: `[records]` group of each record.
+        confidences: `[records]` in [0, 1], where examples are drawn by them.
+
     Raises:
-        LabelError: no record has a class to go by.
+        LabelError: no record has a class to go by, or those of one class all have the confidence 0.
     """
     if not config.draws:
         return None
+    if confidences is not None and not config.label_weighted:
+        return Sampling("weighted", groups, confidences)
     if not (groups >= 0).any():
         raise LabelError(f"--sampling-label {label}: no training record has a known class of it; give another label")
     if config.max_per_class is not None:
         return Sampling("capped", groups, cap=config.max_per_class)
     if config.sampling == "balanced":
         return Sampling("balanced", groups)
-    return Sampling("weighted", groups, equal_weights(groups) if config.label_weighted else root_weights(groups))
+    if not config.label_weighted:
+        return Sampling("weighted", groups, root_weights(groups))
+    known = groups >= 0
+    if confidences is not None and not np.bincount(groups[known], confidences[known])[np.unique(groups[known])].all():
+        raise LabelError(
+            f"--weight-by-detection-conf: all records of one class of {label!r} have the confidence 0, so it cannot come as "
+            "often as the others; leave the class out, or --label-weighted"
+        )
+    return Sampling("weighted", groups, equal_weights(groups, confidences))
 
 
 def set_up_balance(config: TrainConfig, inputs: Inputs) -> tuple[Sampling | None, dict[str, Objective]]:
@@ -125,8 +142,11 @@ def set_up_balance(config: TrainConfig, inputs: Inputs) -> tuple[Sampling | None
     if config.draws:
         label = config.sampling_label or config.labels[0]
         groups = record_groups(shards, mapping, label, inputs.specs[label])
-        sampling = make_sampling(config, label, groups)
+        sampling = make_sampling(config, label, groups, inputs.confidences)
         sizes = np.bincount(groups[groups >= 0])
+        if inputs.confidences is not None:
+            shown = np.percentile(inputs.confidences, (0, 50, 100)).tolist()
+            _LOG.info("drawing by detection confidence: least %.2f, median %.2f, highest %.2f", *shown)
         _LOG.info(
             "sampling by %s: classes of %d to %d records, %d records without a class",
             label, sizes[sizes > 0].min(), sizes.max(), (groups < 0).sum(),

@@ -1,6 +1,7 @@
 """What a training reads: shards, label mapping, model to start from, all looked at before any long work.
 
-Problems are collected, so that a plan can show everything else; training itself stops at the first.
+Problems are collected, so that a plan can show everything else; training itself stops at the first. TensorFlow is loaded
+only where there are GPUs to be counted, or a trained model to be read.
 """
 
 from __future__ import annotations
@@ -8,19 +9,27 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
+
+from camtrap_tf.config.names import BACKBONES
 from camtrap_tf.config.training import TrainConfig
 from camtrap_tf.errors import CamtrapError, DatasetError, LabelError, SettingError, suggestion
 from camtrap_tf.input_pipeline.shard_set import ShardSet
 from camtrap_tf.labels import UNKNOWN, LabelMapping, bin_order
-from camtrap_tf.models.backbones import check_backbone
-from camtrap_tf.models.heads import SOFTMAX, HeadSpec
+from camtrap_tf.models.choice import check_backbone, require_side
+from camtrap_tf.models.devices import choose_devices, gpu_count
+from camtrap_tf.models.head_specs import SOFTMAX, HeadSpec
+from camtrap_tf.models.locating import locate_model
 from camtrap_tf.records import MISSING
-from camtrap_tf.training.devices import choose_devices, compiles, gpu_count
+from camtrap_tf.training.confidences import read_confidences
+from camtrap_tf.training.devices import compiles, order_operations
 from camtrap_tf.training.earlier import read_earlier, require_same_data
-from camtrap_tf.training.source import SourceModel, read_source
-from camtrap_tf.training.start_rule import Start, start_rule
+from camtrap_tf.training.start_rule import Start, check_source, start_rule
+
+if TYPE_CHECKING:
+    from camtrap_tf.training.source import SourceModel
 
 MAPPING_NAME = "label_mapping.json"
 SPLITS = ("training", "validation", "test")
@@ -40,6 +49,7 @@ class Inputs:
         mapping: of the label types to learn.
         specs: label type → what its head is.
         trained: label types that take part in the loss.
+        confidences: `[records]` of training, how sure the detector was, where examples are drawn by that.
         source: model to start from.
         devices: to train on.
         problems: errors that stop the training.
@@ -53,10 +63,25 @@ class Inputs:
     mapping: LabelMapping | None = None
     specs: Mapping[str, HeadSpec] = field(default_factory=dict)
     trained: tuple[str, ...] = ()
+    confidences: np.ndarray | None = None
     source: SourceModel | None = None
     devices: list[str] = field(default_factory=list)
     problems: list[CamtrapError] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+
+    @property
+    def unseen(self) -> dict[str, np.ndarray]:
+        """Label type → `[C]` bool: classes without a training record. Sigmoid heads are left out."""
+        found = {}
+        for label in self.mapping.label_types if self.mapping is not None else ():
+            if self.specs[label].kind == "sigmoid":
+                continue
+            indices, counts = self.mapping.classes[label], self.counts["training"][label]
+            seen = {indices[name] for name, count in counts.items() if count and name in indices}
+            absent = np.array([index not in seen for index in range(len(self.mapping.names(label)))])
+            if absent.any():
+                found[label] = absent
+        return found
 
     def attempt(self, function: Callable[[], Value]) -> Value | None:
         """Returns what the function returns, or keeps its error."""
@@ -67,12 +92,13 @@ class Inputs:
             return None
 
 
-def gather(config: TrainConfig, *, labels_counted: bool = True) -> Inputs:
+def gather(config: TrainConfig, *, labels_counted: bool = True, to_the_end: bool = True) -> Inputs:
     """Looks at everything that a training will read.
 
     Args:
         config: the settings.
         labels_counted: count classes, which goes through shards that have no manifest.
+        to_the_end: look at what takes TensorFlow too where there are problems already.
 
     Returns:
         What was found, with the problems that there are.
@@ -80,11 +106,44 @@ def gather(config: TrainConfig, *, labels_counted: bool = True) -> Inputs:
     inputs = Inputs(start_rule(config))
     inputs.start = inputs.attempt(lambda: start_rule(config, read_earlier(config.run_outputs_dir))) or inputs.start
     inputs.warnings += inputs.start.warnings
-    elsewhere = inputs.start.copies or inputs.start.resumes
-    inputs.attempt(lambda: check_backbone(config.model, "none" if elsewhere else config.weights))
-    devices = inputs.attempt(lambda: choose_devices(config.n_gpus, there=gpu_count(), fewer_ok=config.fewer_gpus_ok))
-    inputs.devices = devices or []
-    inputs.attempt(lambda: compiles(config.jit_compile, inputs.devices))
+    inputs.attempt(lambda: _check_model(config, inputs.start))
+    _find_shards(config, inputs)
+    _read_mapping(config, inputs)
+    inputs.warnings += _without_effect(config)
+    if inputs.mapping is not None and labels_counted:
+        _count(inputs, inputs.mapping, config)
+    if config.weight_by_detection_conf and labels_counted and "training" in inputs.shards:
+        field, curve, training = config.detection_conf_field, config.detection_conf_calibration, inputs.shards["training"]
+        inputs.confidences = inputs.attempt(lambda: read_confidences(training, field, curve))
+    earlier, full = inputs.start.earlier, inputs.full_mapping
+    if earlier is not None and full is not None:
+        inputs.attempt(lambda: require_same_data(earlier, inputs.shards, full))
+    if to_the_end or not inputs.problems:
+        _choose_devices(config, inputs)
+        _read_source(config, inputs)
+    return inputs
+
+
+def _check_model(config: TrainConfig, start: Start) -> None:
+    """Makes sure that there are such a backbone and weights, as far as that can be seen without loading any.
+
+    Raises:
+        SettingError: there is no such backbone, or the input is too small for it.
+        ModelError: a file is absent.
+    """
+    elsewhere = start.copies or start.resumes
+    check_backbone(config.model, "none" if elsewhere else config.weights)
+    if not elsewhere:
+        side = BACKBONES.get(config.model)
+        height, width = config.output_height or side, config.output_width or side
+        if height and width:
+            require_side(config.model, height=height, width=width)
+    if config.model_to_load is not None and start.copies:
+        locate_model(config.model_to_load, flag="--model-to-load")
+
+
+def _find_shards(config: TrainConfig, inputs: Inputs) -> None:
+    """Opens the shards of each split."""
     for name, paths, patterns, flag in (
         ("training", config.train_tfr_path, config.train_tfr_pattern, "--train-tfr-path"),
         ("validation", config.val_tfr_path, config.val_tfr_pattern, "--val-tfr-path"),
@@ -94,23 +153,37 @@ def gather(config: TrainConfig, *, labels_counted: bool = True) -> Inputs:
             found = inputs.attempt(lambda p=paths, q=patterns, f=flag: _open(config, p, q, f))
             if found is not None:
                 inputs.shards[name] = found
-    inputs.full_mapping = inputs.attempt(lambda: LabelMapping.read(_mapping_file(config, inputs.shards.get("training"))))
-    if inputs.full_mapping is not None:
-        given = inputs.full_mapping
-        shaped = inputs.attempt(lambda: shape_heads(config, given))
-        inputs.full_mapping, inputs.specs = shaped or (given, {})
-        full = inputs.full_mapping
-        inputs.mapping = inputs.attempt(lambda: full.select(config.labels)) if shaped else None
-    inputs.warnings += _without_effect(config)
-    if config.model_to_load is not None and inputs.start.copies:
-        path = config.model_to_load
-        inputs.source = inputs.attempt(lambda: read_source(path, with_state=inputs.start.mode == "continue"))
-    if inputs.mapping is not None and labels_counted:
-        _count(inputs, inputs.mapping, config)
-    earlier = inputs.start.earlier
-    if earlier is not None and inputs.full_mapping is not None:
-        inputs.attempt(lambda: require_same_data(earlier, inputs.shards, full))
-    return inputs
+
+
+def _read_mapping(config: TrainConfig, inputs: Inputs) -> None:
+    """Reads the label mapping, and says what the heads are."""
+    given = inputs.attempt(lambda: LabelMapping.read(_mapping_file(config, inputs.shards.get("training"))))
+    if given is None:
+        return
+    shaped = inputs.attempt(lambda: shape_heads(config, given))
+    inputs.full_mapping, inputs.specs = full, _ = shaped or (given, {})
+    inputs.mapping = inputs.attempt(lambda: full.select(config.labels)) if shaped else None
+
+
+def _choose_devices(config: TrainConfig, inputs: Inputs) -> None:
+    """Chooses the devices; TensorFlow counts the GPUs, where there may be any and they are wanted."""
+    there = gpu_count() if config.n_gpus else 0
+    inputs.devices = inputs.attempt(lambda: choose_devices(config.n_gpus, there=there, fewer_ok=config.fewer_gpus_ok)) or []
+    inputs.attempt(lambda: compiles(config.jit_compile, inputs.devices))
+
+
+def _read_source(config: TrainConfig, inputs: Inputs) -> None:
+    """Reads the model to start from."""
+    path = config.model_to_load
+    if path is None or not inputs.start.copies:
+        return
+    from camtrap_tf.training.source import read_source
+
+    order_operations(inputs.devices)
+    source = inputs.attempt(lambda: read_source(path, with_state=inputs.start.mode == "continue"))
+    if source is not None:
+        inputs.source = source
+        inputs.attempt(lambda: check_source(config, source))
 
 
 def _open(config: TrainConfig, paths: tuple[Path, ...], patterns: tuple[str, ...], flag: str) -> ShardSet:
@@ -163,6 +236,8 @@ def _without_effect(config: TrainConfig) -> list[str]:
         flags.append("--blank-classes (there is no sigmoid head)")
     if "buffer_size" in config.model_fields_set and config.draws and config.max_per_class is None:
         flags.append("--buffer-size (examples are drawn from the whole data set)")
+    if config.aggregation_mode == "mean_logits" and config.image_choice_for_sets == "grayscale_stacking":
+        flags.append("--aggregation-mode (the model sees the frames of an event together)")
     return [f"no effect: {flag}" for flag in flags]
 
 

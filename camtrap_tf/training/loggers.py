@@ -18,7 +18,7 @@ from camtrap_tf.config.watching import LogService
 from camtrap_tf.errors import SettingError
 from camtrap_tf.files import read_json, write_json
 from camtrap_tf.logs import logger
-from camtrap_tf.training.run_folder import SERVICES_FILE
+from camtrap_tf.training.earlier import SERVICES_FILE
 
 PACKAGES: dict[LogService, tuple[str, str]] = {
     "mlflow": ("mlflow", "mlflow"),
@@ -200,6 +200,7 @@ class _Wandb:
 
 def _started(kind: Callable[..., Any]) -> Callable[..., tuple[ScoreLogger, str]]:
     def start(folder: Path, project: str, settings: Mapping[str, str], known: str | None) -> tuple[ScoreLogger, str]:
+        """Begins or goes on with a run; returns it and its id."""
         made = kind(folder, project, settings, known)
         return made, made.id
 

@@ -25,13 +25,15 @@ from camtrap_tf.labels import LabelMapping
 from camtrap_tf.logs import logger
 from camtrap_tf.models.heads import HeadSpec, blanks_of
 from camtrap_tf.models.metrics import HeadScore, Scores
-from camtrap_tf.training.callbacks import Best, EarlyStopping, Plateau, monitored
+from camtrap_tf.prediction.aggregation import MEAN, Combining
+from camtrap_tf.training.callbacks import Best, EarlyStopping, Plateau, judged, monitored
 from camtrap_tf.training.checkpoints import CheckpointClock, Checkpoints, Position
 from camtrap_tf.training.live import EpochDisplay
 from camtrap_tf.training.loggers import ScoreLoggers
 from camtrap_tf.training.measuring import measure
 from camtrap_tf.training.optimizers import rate_of
 from camtrap_tf.training.run_folder import RunFolder
+from camtrap_tf.training.schedules import steps_per_epoch
 from camtrap_tf.training.signals import SignalWatch, StopSignal
 from camtrap_tf.training.state import StateProvider, state_of
 from camtrap_tf.training.step import Stepper
@@ -122,6 +124,8 @@ class Training:
         environment: versions of libraries and the like, kept with every checkpoint.
         specs: label type → what its head is.
         sampling: which examples an epoch is made of; None: each once.
+        combining: how the answers to the frames of a record become one.
+        unseen: label type → `[C]` bool, classes without a training record, by which no epoch is judged.
         loggers: services that are told the scores.
         providers: name → what a checkpoint holds the state of and a resumed training restores, in this order.
     """
@@ -142,6 +146,8 @@ class Training:
     providers: dict[str, StateProvider] = field(default_factory=dict)
     specs: Mapping[str, HeadSpec] = field(default_factory=dict)
     sampling: Sampling | None = None
+    combining: Combining = MEAN
+    unseen: Mapping[str, np.ndarray] = field(default_factory=dict)
     loggers: ScoreLoggers | None = None
 
     @property
@@ -253,6 +259,7 @@ def _end_epoch(work: Training, progress: Progress, validation: tf.data.Dataset, 
             work.validation,
             work.mapping.label_types,
             specs=work.specs,
+            combining=work.combining,
             regularisation=work.stepper.regularisation(),
         )
     trained = work.stepper.epoch_scores()
@@ -264,7 +271,8 @@ def _end_epoch(work: Training, progress: Progress, validation: tf.data.Dataset, 
     rate = rate_of(work.optimizer).base
     _report(work, number, trained, validated.scores, rate, progress)
     progress.epoch, progress.step, progress.errors = number, 0, InputErrors()
-    value = monitored(config.monitor, validated.scores, loss)
+    fair = judged(validated.scores, work.unseen)
+    value = monitored(config.monitor, fair, fair.total_loss(work.stepper.loss_weights))
     is_best = progress.best.update(value, epoch=number, loss=loss)
     if progress.stopping.update(value, patience=config.early_stopping_patience):
         patience = config.early_stopping_patience
@@ -289,16 +297,6 @@ def _prune(work: Training, progress: Progress) -> None:
     if work.config.keep_epochs == "best_last":
         best = {int(facts["best_epoch"]) for facts in work.checkpoints.facts()}
         work.folder.prune(keep={progress.epoch, progress.best.epoch, *best})
-
-
-def steps_per_epoch(config: TrainConfig, examples: int) -> tuple[int, int, int]:
-    """Returns batch size, steps of an epoch, and steps in which all examples are seen once.
-
-    A data set smaller than a batch makes the batch smaller.
-    """
-    batch_size = min(config.batch_size, examples)
-    once = examples // batch_size if config.drop_remainder else math.ceil(examples / batch_size)
-    return batch_size, config.n_batches_per_epoch_train or once, once
 
 
 def epoch_batches(work: Training, epoch: int, *, start: int = 0) -> Iterator[Mapping[str, tf.Tensor]]:

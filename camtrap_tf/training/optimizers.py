@@ -65,7 +65,7 @@ class _Extended:
         rate = learning_rate * self.shares.at(self._var_key(variable), self.iterations)
         if self.weight_decay is not None and self._use_weight_decay(variable):
             self.assign_sub(variable, variable * keras.ops.cast(rate * self.weight_decay, variable.dtype))
-        super().update_step(gradient, variable, rate)  # type: ignore[misc]
+        super().update_step(gradient, variable, rate)  # type: ignore[misc]  # Keras is not typed
 
     def _apply_weight_decay(self, variables: Sequence[Any]) -> None:
         """Leaves the decay to `update_step`, which knows the rate of the variable."""

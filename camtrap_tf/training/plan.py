@@ -9,13 +9,12 @@ from camtrap_tf.config.names import OWN_BACKBONES
 from camtrap_tf.config.training import TrainConfig
 from camtrap_tf.errors import ModelError
 from camtrap_tf.labels import LabelMapping
-from camtrap_tf.models.backbones import default_side_px, has_weights
+from camtrap_tf.models.choice import default_side_px, has_weights
 from camtrap_tf.records import MISSING
+from camtrap_tf.training.earlier import nothing_to_do
 from camtrap_tf.training.inputs import SPLITS, Inputs, gather, known_records
-from camtrap_tf.training.loop import steps_per_epoch
-from camtrap_tf.training.schedules import Thaw
-from camtrap_tf.training.start_rule import check_source, starting_epoch
-from camtrap_tf.training.strategies import describe_thaw, freezes_batch_norm
+from camtrap_tf.training.schedules import Thaw, describe_thaw, freezes_batch_norm, steps_per_epoch
+from camtrap_tf.training.start_rule import starting_epoch
 
 EXIT_ABSENT = 2
 
@@ -27,10 +26,12 @@ class Plan:
     Attributes:
         lines: of the text.
         problems: what stands in the way.
+        finished: whether there is nothing left to do.
     """
 
     lines: tuple[str, ...]
     problems: tuple[str, ...]
+    finished: bool = False
 
     @property
     def exit_code(self) -> int:
@@ -39,20 +40,22 @@ class Plan:
 
     def text(self) -> str:
         """Returns the plan."""
-        ending = ["cannot start:", *(f"  {problem}" for problem in self.problems)] if self.problems else ["ready to start"]
+        ready = [] if self.finished else ["ready to start"]
+        ending = ["cannot start:", *(f"  {problem}" for problem in self.problems)] if self.problems else ready
         return "\n".join([*self.lines, *ending])
 
 
 def make_plan(config: TrainConfig) -> Plan:
     """Returns the plan of a training; inputs that are absent are listed, all other parts are still there."""
     inputs = gather(config)
-    if inputs.source is not None:
-        source = inputs.source
-        inputs.attempt(lambda: check_source(config, source))
     lines = ["training plan (nothing is written)", f"mode: {inputs.start.text}"]
     lines += _inputs(config, inputs) + _labels(config, inputs) + _model(config, inputs) + _schedule(config, inputs)
     lines += [f"run folder: {config.run_outputs_dir}", f"bundle: {config.model_save_dir}"]
     lines += [f"warning: {warning}" for warning in inputs.warnings]
+    earlier = inputs.start.earlier
+    finished = nothing_to_do(earlier, config) if earlier is not None and not inputs.problems else None
+    if finished is not None:
+        return Plan((lines[0], finished), (), finished=True)
     return Plan(tuple(lines), tuple(dict.fromkeys(str(problem) for problem in inputs.problems)))
 
 
@@ -149,6 +152,9 @@ def _rates(config: TrainConfig, inputs: Inputs) -> list[str]:
         lines += describe_thaw(Thaw.from_config(config), epochs=config.max_epochs)
     if freezes_batch_norm(config, fresh=inputs.start.mode == "fresh"):
         lines.append("batch normalisation of the backbone: as it comes with the weights (--no-freeze-bn trains it)")
+    lines.append(f"best epoch: by validation {config.monitor}")
+    if config.aggregation_mode is not None:
+        lines.append(f"frames of an event: {config.aggregation_mode}")
     if config.precision != "float32":
         lines.append(f"precision: {config.precision}")
     return lines

@@ -9,10 +9,10 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from camtrap_tf.config.optimisation import RecipeConfig
+from camtrap_tf.config.optimisation import SCORES_OF, RecipeConfig
 from camtrap_tf.config.training import TrainConfig
 from camtrap_tf.errors import SettingError, suggestion
-from camtrap_tf.models.backbones import has_weights
+from camtrap_tf.models.choice import has_weights
 
 _SUFFIX = ".yaml"
 _NOTHING = ("", "null", "~")
@@ -84,11 +84,29 @@ def with_recipe(config: TrainConfig) -> TrainConfig:
     given = {key: getattr(config, key) for key in config.model_fields_set if key != "recipe"}
     try:
         whole = TrainConfig.model_validate({**recipe_settings(recipe), **given, "recipe": recipe})
+        if whole.label_weighted and "monitor" not in config.model_fields_set:
+            whole = whole.model_copy(update={"monitor": weighted_monitor(whole)})
     except ValidationError as err:
         problem = err.errors(include_url=False)[0]
         where = f"{problem['loc'][0]}: " if problem["loc"] else ""
         raise SettingError(f"--recipe {recipe}: {where}{problem['msg'].removeprefix('Value error, ')}") from err
     return TrainConfig.model_construct(_fields_set=set(config.model_fields_set), **dict(whole))
+
+
+def weighted_monitor(config: TrainConfig) -> str:
+    """Returns the score that stands for `--monitor` where all classes are to weigh the same.
+
+    Training then sees all classes equally often, and what is best is judged alike. Sigmoid heads have no weighted accuracy,
+    but F1 over classes; their loss is a mean over classes already.
+
+    Source: `train_classifier.py` of MegaDetector's classification tools, `--label-weighted`.
+    """
+    metric, sign, label = config.monitor.partition("/")
+    kinds = {config.head_type(one) for one in ((label,) if label else config.labels)}
+    if metric == "accuracy" and kinds == {"sigmoid"}:
+        return f"macro_f1{sign}{label}"
+    weighted = f"weighted_{metric}"
+    return f"{weighted}{sign}{label}" if any(weighted in SCORES_OF[kind] for kind in kinds) else config.monitor
 
 
 class Recipe:

@@ -1,11 +1,11 @@
-"""`camtrap train`: from shards to a run folder and a finished bundle."""
+"""From shards to a run folder and a finished bundle, with TensorFlow; `train.py` has looked at everything before."""
 
 from __future__ import annotations
 
 import hashlib
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,45 +19,37 @@ from camtrap_tf.config.names import OWN_BACKBONES, Normalisation
 from camtrap_tf.config.training import TrainConfig
 from camtrap_tf.errors import CamtrapError
 from camtrap_tf.executors import available_cores
-from camtrap_tf.files import digest_of, locked_folder, read_json, sha256_file, writable_folder
+from camtrap_tf.files import digest_of, sha256_file
 from camtrap_tf.input_pipeline.batches import example_count
-from camtrap_tf.input_pipeline.failures import plain_failures
 from camtrap_tf.input_pipeline.preprocessing import Preprocessing
 from camtrap_tf.input_pipeline.statistics import channel_statistics
 from camtrap_tf.input_pipeline.strong_augment import StrongAugmentation
 from camtrap_tf.logs import logger
-from camtrap_tf.models.backbones import backbone_scaling, default_side_px, has_weights
-from camtrap_tf.models.bundle import FORMAT_VERSION, PREPROCESSING_FILE, describe_heads
+from camtrap_tf.models.backbones import backbone_scaling
+from camtrap_tf.models.bundle import FORMAT_VERSION, describe_heads
+from camtrap_tf.models.choice import default_side_px, has_weights
 from camtrap_tf.models.classifier import build_classifier, freeze_backbone, head_layers
-from camtrap_tf.models.locating import BEST_FILE, BUNDLE_FILE
-from camtrap_tf.training.checkpoints import Checkpoint, Checkpoints, listed
-from camtrap_tf.training.devices import compiles, gpu_count, one_operation_at_a_time, strategy_on
-from camtrap_tf.training.finishing import TrainResult, finish
+from camtrap_tf.models.locating import BEST_FILE, PREPROCESSING_FILE
+from camtrap_tf.prediction.aggregation import Combining
+from camtrap_tf.training.checkpoints import Checkpoint, Checkpoints
+from camtrap_tf.training.copying import CopyReport, copy_weights, nothing_copied, require_complete
+from camtrap_tf.training.devices import compiles, order_operations, strategy_on
+from camtrap_tf.training.finishing import finish
 from camtrap_tf.training.imbalance import set_up_balance
-from camtrap_tf.training.inputs import Inputs, gather
-from camtrap_tf.training.loggers import ScoreLoggers, check_services
-from camtrap_tf.training.loop import Progress, Training, run_epochs, steps_per_epoch
+from camtrap_tf.training.inputs import Inputs
+from camtrap_tf.training.loggers import ScoreLoggers
+from camtrap_tf.training.loop import Progress, Training, run_epochs
 from camtrap_tf.training.optimizers import rate_of
-from camtrap_tf.training.plan import Plan, make_plan
-from camtrap_tf.training.recipes import with_recipe
-from camtrap_tf.training.run_folder import EXTREMES, RunFolder
-from camtrap_tf.training.signals import SignalWatch, StopSignal, watched_signals
-from camtrap_tf.training.start_rule import (
-    CopyReport,
-    check_source,
-    copy_weights,
-    nothing_copied,
-    require_complete,
-    settings_that_count,
-    starting_epoch,
-    starts_by_flag,
-)
-from camtrap_tf.training.state import RateState, VariablesState, restore_optimizer
+from camtrap_tf.training.results import TrainResult
+from camtrap_tf.training.run_folder import RunFolder
+from camtrap_tf.training.schedules import Thaw, freezes_batch_norm, steps_per_epoch
+from camtrap_tf.training.signals import SignalWatch
+from camtrap_tf.training.start_rule import settings_that_count
+from camtrap_tf.training.state import RateState, StateProvider, VariablesState, restore_optimizer
 from camtrap_tf.training.step import Stepper
 from camtrap_tf.training.strategies import (
     computing_in,
     freeze_batch_norm,
-    freezes_batch_norm,
     heads_from_zero,
     set_up,
     synchronise_batch_norm,
@@ -66,98 +58,63 @@ from camtrap_tf.training.strategies import (
 _LOG = logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Stopped:
-    """A training that a signal stopped.
+def run_training(config: TrainConfig, inputs: Inputs, behind: int, watch: SignalWatch) -> TrainResult:
+    """Trains from the start rule to the bundle, in a run folder that is locked.
 
-    Attributes:
-        ending: what stopped it, and where it stands.
-        exit_code: what the process returns.
-    """
-
-    ending: str
-    exit_code: int
-
-    def text(self) -> str:
-        """Returns the summary for people."""
-        return self.ending
-
-
-def train(config: TrainConfig) -> TrainResult | Stopped | Plan:
-    """Trains a model and writes run folder and bundle; with `dry_run` returns the plan and writes nothing.
+    Args:
+        config: the settings.
+        inputs: what `gather` found, without a problem.
+        behind: epochs that lie behind.
+        watch: the signals that may stop it.
 
     Raises:
-        CamtrapError: something cannot be used; before any long work wherever that can be known before.
+        CamtrapError: something cannot be used after all.
+        StopSignal: a signal came.
     """
-    config = with_recipe(config)
-    if config.dry_run:
-        return make_plan(config)
-    if config.n_gpus == 0 or not gpu_count():
-        one_operation_at_a_time()
-    with watched_signals() as watch:
-        try:
-            return _begin(config, watch)
-        except StopSignal as stop:
-            return _stopped(config, stop)
-
-
-def _stopped(config: TrainConfig, stop: StopSignal) -> Stopped:
-    newest = next(iter(listed(config.run_outputs_dir)), None)
-    if newest is None:
-        rest = "nothing is lost, training had not begun; the same command begins again"
-    else:
-        again = "the same command with --resume auto" if starts_by_flag(config) else "the same command"
-        rest = f"the checkpoint of {newest.text} is in {config.run_outputs_dir}; {again} goes on from there"
-    ending = f"stopped by {stop.signal.name}: {rest}"
-    return Stopped(ending, 0 if config.exit_zero_on_signal else stop.exit_code)
-
-
-def _begin(config: TrainConfig, watch: SignalWatch) -> TrainResult:
-    """Looks at everything that is needed, then trains."""
-    check_services(config.log_to)
-    inputs = gather(config)
-    if inputs.source is not None:
-        source = inputs.source
-        inputs.attempt(lambda: check_source(config, source))
-    if inputs.problems:
-        raise inputs.problems[0]
-    for warning in inputs.warnings:
-        _LOG.warning("%s", warning)
-    finished = _already_finished(config, inputs)
-    if finished is not None:
-        return finished
-    behind = starting_epoch(config, inputs.start, inputs.source)
-    if behind >= config.max_epochs and not inputs.start.resumes:
-        reason = f"{behind} epochs lie behind and --max-epochs is {config.max_epochs}; give a higher one to go on"
-        return TrainResult(reason, config.run_outputs_dir)
-    writable_folder(config.run_outputs_dir, "--run-outputs-dir")
-    writable_folder(config.model_save_dir, "--model-save-dir")
-    with locked_folder(config.run_outputs_dir), plain_failures():
-        return _train(config, inputs, behind, watch)
-
-
-def _already_finished(config: TrainConfig, inputs: Inputs) -> TrainResult | None:
-    """Returns the result of an earlier training with these settings that left nothing to do, if there is one."""
-    earlier = inputs.start.earlier
-    if earlier is None or earlier.finished is None:
-        return None
-    said, bundle = earlier.finished, config.model_save_dir / BUNDLE_FILE
-    more = earlier.position.epoch < config.max_epochs and not said["early"]
-    more |= bool(config.log_extreme_examples) and not (config.run_outputs_dir / EXTREMES).is_dir()
-    there = bundle.is_file() and read_json(bundle, what="bundle").get("model_sha256") == said["model_sha256"]
-    if more or not there:
-        return None
-    ending = f"finished already, nothing to do: {said['ending']}"
-    return TrainResult(ending, config.run_outputs_dir, config.model_save_dir, said["best_epoch"], said["scores"])
-
-
-def _train(config: TrainConfig, inputs: Inputs, behind: int, watch: SignalWatch) -> TrainResult:
-    assert inputs.mapping is not None  # without one there would have been a problem
-    assert inputs.full_mapping is not None
+    order_operations(inputs.devices)
     folder, checkpoints = RunFolder(config.run_outputs_dir), Checkpoints(config.run_outputs_dir)
     folder.tidy()
     checkpoints.tidy()
     restored = checkpoints.newest() if inputs.start.resumes else None
+    progress = Progress(behind)
+    work, info = _set_up(config, inputs, progress, folder, checkpoints, watch, fresh=restored is None)
+    if restored is not None:
+        _restore(work, progress, restored)
+    work.loggers = ScoreLoggers(
+        config.log_to, folder=folder.path, project=config.log_project, settings=settings_that_count(config),
+        resumed=restored is not None,
+    )  # fmt: skip
+    failed = True
+    try:
+        ending = run_epochs(work, progress)
+        failed = False
+    finally:
+        folder.close()
+        work.loggers.close(failed=failed)
+    return finish(work, inputs, progress, info, ending)
+
+
+def _set_up(
+    config: TrainConfig, inputs: Inputs, progress: Progress, folder: RunFolder, checkpoints: Checkpoints, watch: SignalWatch,
+    *, fresh: bool,
+) -> tuple[Training, dict[str, Any]]:  # fmt: skip
+    """Makes everything that a training works with, as it is before its first step, and writes what is known by then.
+
+    Args:
+        config: the settings.
+        inputs: what `gather` found.
+        progress: at the epochs that lie behind; takes over counters of the training that is continued.
+        folder: run folder.
+        checkpoints: of the run folder.
+        watch: the signals that may stop it.
+        fresh: whether it begins now; else it will be put where a checkpoint was.
+
+    Returns:
+        The training, and what `run.json` says of it.
+    """
+    assert inputs.mapping is not None  # without one there would have been a problem
+    assert inputs.full_mapping is not None
+    behind = progress.epoch
     keras.utils.set_random_seed(seed_for(config.seed, "weights"))
     preprocessing = choose_preprocessing(config, inputs)
     strategy = strategy_on(inputs.devices, synchronised=config.synchronised_batch_norm)
@@ -174,45 +131,44 @@ def _train(config: TrainConfig, inputs: Inputs, behind: int, watch: SignalWatch)
         "labels": list(inputs.trained),
         "weights": list(config.labels_loss_weights),
     }
-    progress = Progress(behind)
-    if restored is None:
+    if fresh:
         same_run = _take_over_state(config, inputs, optimizer, progress, facts)
         folder.clear_way(epoch=behind if inputs.start.continues else 0, keep_best=same_run)
-    info = _info(config, inputs, preprocessing, behind)
+    combining = frames_combined(config, inputs)
+    info = {**_info(config, inputs, preprocessing, behind), "aggregation_mode": combining.mode}
     folder.write_setup(config, inputs.full_mapping, preprocessing, info)
     stepper = Stepper(
         model, optimizer, strategy=strategy, preprocessing=preprocessing, loss_weights=loss_weights(config, inputs),
         strong=StrongAugmentation.from_config(config), unfreezing=unfreezing, accumulate_steps=config.accumulate_steps,
-        objectives=objectives,
+        objectives=objectives, predicts_logits=combining.of_logits,
         jit_compile=compiles(config.jit_compile, inputs.devices),
     )  # fmt: skip
     work = Training(
         config, model, optimizer, stepper, preprocessing, inputs.mapping,
         inputs.shards["training"], inputs.shards["validation"], folder, facts, checkpoints, watch,
         {**info["versions"], "cores": available_cores(), "devices": list(inputs.devices)},
-        specs=inputs.specs, sampling=sampling,
+        specs=inputs.specs, sampling=sampling, combining=combining, unseen=inputs.unseen,
     )  # fmt: skip
-    work.providers |= {
-        "model": VariablesState(lambda: model.variables, "model"),
-        "optimizer": VariablesState(lambda: optimizer.variables, "optimiser"),
-        "rate": RateState(rate_of(optimizer)),
-        "sums": stepper,
+    work.providers |= _providers(work, progress)
+    return work, info
+
+
+def _providers(work: Training, progress: Progress) -> dict[str, StateProvider]:
+    """Returns what a checkpoint keeps of a training, by name."""
+    return {
+        "model": VariablesState(lambda: work.model.variables, "model"),
+        "optimizer": VariablesState(lambda: work.optimizer.variables, "optimiser"),
+        "rate": RateState(rate_of(work.optimizer)),
+        "sums": work.stepper,
         "progress": progress,
     }
-    if restored is not None:
-        _restore(work, progress, restored)
-    work.loggers = ScoreLoggers(
-        config.log_to, folder=folder.path, project=config.log_project, settings=settings_that_count(config),
-        resumed=restored is not None,
-    )  # fmt: skip
-    failed = True
-    try:
-        ending = run_epochs(work, progress)
-        failed = False
-    finally:
-        folder.close()
-        work.loggers.close(failed=failed)
-    return finish(work, inputs, progress, info, ending)
+
+
+def frames_combined(config: TrainConfig, inputs: Inputs) -> Combining:
+    """Returns how the answers to the frames of an event become one: as told, else as in the model that is continued."""
+    earlier = inputs.start.earlier.info.get("aggregation_mode") if inputs.start.earlier is not None else None
+    known = earlier or (inputs.source.aggregation_mode if inputs.source is not None else "mean")
+    return Combining.of(config.aggregation_mode or known, inputs.specs)
 
 
 def _begun_at(inputs: Inputs, behind: int) -> int:
@@ -309,7 +265,8 @@ def starting_model(config: TrainConfig, inputs: Inputs, preprocessing: Preproces
 
 def _table(report: CopyReport, config: TrainConfig, inputs: Inputs) -> str:
     """Returns the table of what was taken over and what is trained."""
-    notes = [f"from epoch {config.head_epochs + 1} on"] if config.head_epochs else []
+    head_epochs = Thaw.from_config(config).head_epochs
+    notes = [f"from epoch {head_epochs + 1} on"] if head_epochs else []
     if freezes_batch_norm(config, fresh=inputs.start.mode == "fresh"):
         notes.append("batch normalisation frozen")
     note = "".join(f", {one}" for one in notes)
@@ -347,6 +304,9 @@ def _take_over_state(
         _LOG.info("patience and best model begin anew: another run folder, other validation data or other labels")
         return False
     progress.restore_counters(source.state.facts)
+    if 0 < config.early_stopping_patience <= progress.stopping.wait:
+        progress.stopping.wait = 0
+        _LOG.info("patience is counted anew, since the earlier training ended for want of it; its best model still counts")
     return True
 
 

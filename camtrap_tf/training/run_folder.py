@@ -20,10 +20,10 @@ from camtrap_tf.files import write_csv, write_json, write_text
 from camtrap_tf.input_pipeline.preprocessing import Preprocessing
 from camtrap_tf.labels import LabelMapping
 from camtrap_tf.logs import logger
-from camtrap_tf.models.bundle import MAPPING_FILE, PREPROCESSING_FILE
-from camtrap_tf.models.locating import BEST_FILE, RUN_FILE, epoch_of
+from camtrap_tf.models.locating import BEST_FILE, MAPPING_FILE, PREPROCESSING_FILE, RUN_FILE, epoch_of
 from camtrap_tf.training.checkpoints import CHECKPOINTS
-from camtrap_tf.training.earlier import CONFIG_FILE, FINISHED_FILE
+from camtrap_tf.training.earlier import CONFIG_FILE, EXTREMES, FINISHED_FILE, SERVICES_FILE
+from camtrap_tf.training.event_files import cut_events
 from camtrap_tf.training.state import TrainingState, read_state, state_path, write_state
 
 LOG_FILE = "training.log"
@@ -32,8 +32,6 @@ TIMING_FILE = "timing.csv"
 _TABLES = (LOG_FILE, METRICS_FILE, TIMING_FILE)
 TEST_FILE = "test_preds.json"
 TENSORBOARD = "tensorboard"
-EXTREMES = "extreme_examples"
-SERVICES_FILE = "log_services.json"
 _LOG = logger(__name__)
 
 
@@ -70,6 +68,8 @@ class RunFolder:
         for name in _TABLES if epoch else ():
             if (self.path / name).exists():
                 shutil.copy2(self.path / name, aside)
+        if epoch and (self.path / TENSORBOARD).is_dir():
+            shutil.copytree(self.path / TENSORBOARD, aside / TENSORBOARD)
         for path in stale:
             os.replace(path, aside / path.name)
         self.cut_rows(epoch)
@@ -175,12 +175,13 @@ class RunFolder:
         write_csv(file, list(row), rows)
 
     def cut_rows(self, epoch: int) -> None:
-        """Cuts off the rows of later epochs from all tables."""
+        """Cuts off the rows of later epochs from all tables, and their events from TensorBoard's files."""
         for file in (self.path / name for name in _TABLES):
             rows = _rows(file)
             kept = [list(row.values()) for row in rows if _epoch(row) <= epoch]
             if len(kept) < len(rows):
                 write_csv(file, list(rows[0]), kept)
+        cut_events(self.path / TENSORBOARD, epoch)
 
     def tensorboard(self, epoch: int, scalars: Mapping[str, Mapping[str, float | None]]) -> None:
         """Writes TensorBoard events: part (`train`, `val`) → name → value."""

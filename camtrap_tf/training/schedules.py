@@ -1,18 +1,20 @@
 """What changes over a training as a pure function of step and epoch: learning rates and which layers are trained.
 
-Nothing here has a memory, so a training that goes on at any step finds the same values as one that never stopped.
+Nothing here has a memory, so a training that goes on at any step finds the same values as one that never stopped. Keras is
+loaded only where a rate is computed; a plan needs none.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import keras
-
 from camtrap_tf.config.names import Optimizer
 from camtrap_tf.config.optimisation import RateSchedule, RatesConfig
+from camtrap_tf.config.training import TrainConfig
+from camtrap_tf.models.choice import has_weights
 
 SGD_DECAY = 1e-4
 """Source: camera-trap-classifier; rate / (1 + decay · steps)."""
@@ -43,7 +45,8 @@ class RateShape:
 
     def __call__(self, step: Any) -> Any:
         """Returns the share at a step, counted from 0; a float32 scalar."""
-        ops = keras.ops
+        from keras import ops
+
         step = ops.cast(step, "float32")
         share = ops.ones_like(step)
         if self.schedule == "inverse":
@@ -58,8 +61,22 @@ class RateShape:
 
 def ramp(step: Any, steps: int, *, start: int = 0) -> Any:
     """Returns a share that rises from `1 / steps` at step `start` to 1; before `start` it is 0."""
-    step = keras.ops.cast(step, "float32")
-    return keras.ops.clip((step - start + 1.0) / max(1, steps), 0.0, 1.0)
+    from keras import ops
+
+    step = ops.cast(step, "float32")
+    return ops.clip((step - start + 1.0) / max(1, steps), 0.0, 1.0)
+
+
+def stage_scale(config: RatesConfig) -> float:
+    """Returns what the stages of a recipe (and its warm-up) are multiplied by: they take half of all epochs at most.
+
+    A recipe knows nothing of `--max-epochs`; without this, a short training would be over before all of the backbone thaws.
+    Stages that the user asks for by themselves stay as they are.
+    """
+    total = config.head_epochs + config.unfreeze_epochs
+    if not isinstance(config, TrainConfig) or not total or {"head_epochs", "unfreeze_epochs"} & config.model_fields_set:
+        return 1.0
+    return min(1.0, config.max_epochs / (2 * total))
 
 
 def rate_shape(config: RatesConfig, optimizer: Optimizer, *, epochs: int, epoch_steps: int) -> RateShape:
@@ -72,9 +89,10 @@ def rate_shape(config: RatesConfig, optimizer: Optimizer, *, epochs: int, epoch_
         epoch_steps: steps in an epoch.
     """
     schedule = config.learning_rate_schedule
+    warmup = config.warmup_epochs * (1.0 if "warmup_epochs" in config.model_fields_set else stage_scale(config))
     return RateShape(
         schedule=("inverse" if optimizer == "sgd" else "constant") if schedule == "legacy" else schedule,
-        warmup_steps=round(config.warmup_epochs * epoch_steps),
+        warmup_steps=round(warmup * epoch_steps),
         total_steps=max(1, epochs * epoch_steps),
         every_steps=max(1, round(config.learning_rate_step_epochs * epoch_steps)),
         factor=config.learning_rate_step_factor,
@@ -106,10 +124,11 @@ class Thaw:
 
     @classmethod
     def from_config(cls, config: RatesConfig) -> Thaw:
-        """Returns what the settings ask for."""
+        """Returns what the settings ask for, in a short training less of each stage."""
+        scale = stage_scale(config)
         return cls(
-            head_epochs=config.head_epochs,
-            unfreeze_epochs=config.unfreeze_epochs,
+            head_epochs=round(scale * config.head_epochs),
+            unfreeze_epochs=round(scale * config.unfreeze_epochs),
             backbone_rate=config.backbone_rate,
             layer_decay=config.layer_decay,
         )
@@ -130,3 +149,38 @@ class Thaw:
     def share(self, block: int) -> float:
         """Returns the share of the rate that a block gets."""
         return self.backbone_rate * self.layer_decay**block
+
+
+def describe_thaw(thaw: Thaw, *, epochs: int) -> Sequence[str]:
+    """Returns lines about what is trained when."""
+    if thaw.plain:
+        return []
+    lines = [f"epochs 1 to {min(thaw.head_epochs, epochs)}: heads only"] if thaw.head_epochs else []
+    opened = {thaw.first_epoch(block): block + 1 for block in range(BLOCKS)}
+    for epoch, count in opened.items():
+        shares = ", ".join(f"{thaw.share(block):.2g}" for block in range(count))
+        lines.append(f"from epoch {epoch + 1}: {count} of {BLOCKS} parts of the backbone too, at rates × {shares}")
+    return lines
+
+
+def freezes_batch_norm(config: TrainConfig, *, fresh: bool) -> bool:
+    """Returns whether batch normalisation of the backbone keeps its statistics.
+
+    Batches of few pictures move the statistics of ImageNet slower than the layers around them move, so that validation,
+    which uses them, sees another network than training does.
+
+    Args:
+        config: of a training.
+        fresh: whether it begins with `--weights`, not with a trained model of ours.
+    """
+    return config.freeze_bn if config.freeze_bn is not None else fresh and has_weights(config.model, config.weights)
+
+
+def steps_per_epoch(config: TrainConfig, examples: int) -> tuple[int, int, int]:
+    """Returns batch size, steps of an epoch, and steps in which all examples are seen once.
+
+    A data set smaller than a batch makes the batch smaller.
+    """
+    batch_size = min(config.batch_size, examples)
+    once = examples // batch_size if config.drop_remainder else math.ceil(examples / batch_size)
+    return batch_size, config.n_batches_per_epoch_train or once, once

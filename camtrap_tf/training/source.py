@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from camtrap_tf.config.names import MeanOfFrames
 from camtrap_tf.errors import ModelError
 from camtrap_tf.input_pipeline.preprocessing import Preprocessing
 from camtrap_tf.labels import LabelMapping
 from camtrap_tf.logs import logger
-from camtrap_tf.models.bundle import Bundle, legacy_labels, read_companions
+from camtrap_tf.models.bundle import Bundle, legacy_backbone, legacy_labels, read_companions
 from camtrap_tf.models.classifier import head_layers
 from camtrap_tf.models.heads import SOFTMAX, HeadSpec, spec_of
+from camtrap_tf.models.layer_graph import LayerGraph
 from camtrap_tf.models.locating import locate_model
-from camtrap_tf.models.weights import LEGACY_HEAD_PREFIX, NamedWeights, read_legacy_weights, weights_of
+from camtrap_tf.models.old_files import LEGACY_HEAD_PREFIX, NamedWeights, read_old_file
+from camtrap_tf.models.weights import weights_of
 from camtrap_tf.training.state import TrainingState, read_state
 
 _LOG = logger(__name__)
@@ -59,6 +62,8 @@ class SourceModel:
         epoch: epochs that it was trained for, where known.
         state: of the optimiser and the counters, where it was kept.
         digest: sha256 of the model file, where a bundle says it.
+        aggregation_mode: how the answers to the frames of an event become one.
+        graph: how an old file's layers are joined; empty where unknown.
     """
 
     file: Path
@@ -70,6 +75,8 @@ class SourceModel:
     epoch: int | None
     state: TrainingState | None
     digest: str | None = None
+    aggregation_mode: MeanOfFrames = "mean"
+    graph: LayerGraph = field(default_factory=dict)
 
 
 def read_source(path: Path, *, with_state: bool = False) -> SourceModel:
@@ -86,7 +93,8 @@ def read_source(path: Path, *, with_state: bool = False) -> SourceModel:
     if place.kind == "legacy":
         if place.note:
             _LOG.info("%s", place.note)
-        weights = read_legacy_weights(place.file)
+        old = read_old_file(place.file)
+        weights = old.weights
         mapping, preprocessing = read_companions(place)
         heads = {}
         for label in legacy_labels(weights):
@@ -97,7 +105,10 @@ def read_source(path: Path, *, with_state: bool = False) -> SourceModel:
                     "put the mapping it was trained with there"
                 )
             heads[label] = HeadWeights(tuple(arrays))
-        return SourceModel(place.file, weights, heads, mapping.select(heads), preprocessing, None, place.epoch, None)
+        backbone = legacy_backbone(weights)
+        return SourceModel(
+            place.file, weights, heads, mapping.select(heads), preprocessing, backbone, place.epoch, None, graph=old.graph
+        )
     bundle = Bundle.read(path, flag="--model-to-load")
     state = read_state(place.file) if with_state else None
     heads = {
@@ -113,4 +124,5 @@ def read_source(path: Path, *, with_state: bool = False) -> SourceModel:
         bundle.info.get("epoch") or (state.facts.get("epoch") if state else None),
         state,
         bundle.info.get("model_sha256"),
+        bundle.aggregation_mode,
     )

@@ -18,7 +18,7 @@ import tensorflow as tf
 from camtrap_tf.input_pipeline.augment import augment_batch
 from camtrap_tf.input_pipeline.preprocessing import Preprocessing
 from camtrap_tf.input_pipeline.strong_augment import Mixture, StrongAugmentation, mix_batch, strengthen_batch
-from camtrap_tf.models.bundle import probabilities_of
+from camtrap_tf.models.bundle import logits_of, probabilities_of
 from camtrap_tf.models.classifier import head_specs
 from camtrap_tf.models.heads import HeadSpec
 from camtrap_tf.models.losses import Objective, masked_mean
@@ -50,6 +50,7 @@ class Stepper:
         jit_compile: bool = False,
         accumulate_steps: int = 1,
         unfreezing: Unfreezing | None = None,
+        predicts_logits: bool = False,
     ) -> None:
         """Model and optimiser have to be made in the scope of the strategy.
 
@@ -64,6 +65,7 @@ class Stepper:
             jit_compile: compile the step with XLA.
             accumulate_steps: pieces that a device works its part of the batch off in, one after the other.
             unfreezing: which variables are trained when; by default all of them, always.
+            predicts_logits: `predict` gives logits instead of probabilities.
         """
         self.loss_weights = dict(loss_weights)
         self._model = model
@@ -77,17 +79,17 @@ class Stepper:
         }
         self._classes = [int(model.output[label].shape[-1]) for label in self.loss_weights]
         self._pieces = accumulate_steps
+        self._answers = logits_of if predicts_logits else probabilities_of
         self._unfreezing = unfreezing or Unfreezing(model, Thaw())
         with strategy.scope():
-            self._sums = tf.Variable(
-                tf.zeros([sum(self._classes), COLUMNS], tf.float64),
-                trainable=False,
-                synchronization=tf.VariableSynchronization.ON_READ,
-                aggregation=tf.VariableAggregation.SUM,
-            )
+            self._sums = _summed_over_devices([sum(self._classes), COLUMNS])
+        self._prepare_graphs(jit_compile)
+
+    def _prepare_graphs(self, jit_compile: bool) -> None:
+        """Says what the graphs of training and prediction take; they are traced when they are first asked for."""
         # One trace for batches of every size. Parts on several devices have no such signature; they are traced per size.
-        single = strategy.num_replicas_in_sync == 1
-        images = tf.TensorSpec([None, *model.input.shape[1:]], tf.float32)
+        single = self._strategy.num_replicas_in_sync == 1
+        images = tf.TensorSpec([None, *self._model.input.shape[1:]], tf.float32)
         part = {
             "images": images,
             "seeds": tf.TensorSpec([None, 2], tf.int32),
@@ -133,7 +135,7 @@ class Stepper:
         return self._train(self._spread(part, self._pieces))
 
     def predict(self, images: tf.Tensor) -> dict[str, np.ndarray]:
-        """Returns label type → probabilities `[B, C]` of pictures `[B, H, W, 3]` in 0 … 255."""
+        """Returns label type → probabilities (or logits) `[B, C]` of pictures `[B, H, W, 3]` in 0 … 255."""
         parts = self._predict(self._spread({"images": images, "targets": {}}))
         count = int(images.shape[0])
         return {
@@ -235,6 +237,7 @@ class Stepper:
         """Returns what the loss of each head is divided by, for the part of one device."""
 
         def count(label: str, targets: tf.Tensor, mixture: Mixture | None) -> tf.Tensor:
+            """Returns what the loss of a head is divided by."""
             # What a head's loss is divided by does not depend on what the model answers.
             logits = tf.zeros([tf.shape(targets)[0], *self._model.output[label].shape[1:]])
             return self._head_loss(label, targets, logits, mixture)[1]
@@ -283,7 +286,7 @@ class Stepper:
             return self._predict_parts(batch)
 
     def _predict_parts(self, batch: Batch) -> Any:
-        return self._strategy.run(lambda part: probabilities_of(self._model, part["images"]), args=(batch,))
+        return self._strategy.run(lambda part: self._answers(self._model, part["images"]), args=(batch,))
 
     def _spread(self, batch: Batch, pieces: int = 1) -> Any:
         """Gives each device its part; equal parts, filled up with unlabelled rows where the batch does not divide."""
@@ -294,6 +297,7 @@ class Stepper:
         size = int(padded["images"].shape[0]) // replicas
 
         def part(context: tf.distribute.distribute_lib.ValueContext) -> Any:
+            """Returns the part of one device."""
             start = context.replica_id_in_sync_group * size
             return tf.nest.map_structure(lambda tensor: tensor[start : start + size], padded)
 
@@ -306,6 +310,16 @@ def split_batch(batch: Batch, pieces: int) -> list[dict[str, Any]]:
         return [dict(batch)]
     flat = [tf.split(tensor, pieces) for tensor in tf.nest.flatten(dict(batch))]
     return [tf.nest.pack_sequence_as(dict(batch), [parts[number] for parts in flat]) for number in range(pieces)]
+
+
+def _summed_over_devices(shape: Sequence[int]) -> tf.Variable:
+    """Returns float64 zeros that every device adds to by itself; read, they are the sum."""
+    return tf.Variable(
+        tf.zeros(shape, tf.float64),
+        trainable=False,
+        synchronization=tf.VariableSynchronization.ON_READ,
+        aggregation=tf.VariableAggregation.SUM,
+    )
 
 
 def _plus(one: Any, other: Any) -> Any:

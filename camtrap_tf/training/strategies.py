@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,7 +11,7 @@ import keras
 
 from camtrap_tf.config.optimisation import Precision
 from camtrap_tf.config.training import TrainConfig
-from camtrap_tf.models.backbones import BACKBONE_LAYER, has_weights
+from camtrap_tf.models.backbones import BACKBONE_LAYER
 from camtrap_tf.models.classifier import head_layers
 from camtrap_tf.models.weights import weighted_layers
 from camtrap_tf.training.optimizers import give_share, make_optimizer
@@ -21,19 +21,6 @@ from camtrap_tf.training.schedules import BLOCKS, Thaw, base_rate, rate_shape
 def batch_norms(layer: keras.layers.Layer) -> list[keras.layers.BatchNormalization]:
     """Returns the batch normalisation layers anywhere in a layer or model, itself included."""
     return [part for part in layer._flatten_layers() if isinstance(part, keras.layers.BatchNormalization)]
-
-
-def freezes_batch_norm(config: TrainConfig, *, fresh: bool) -> bool:
-    """Returns whether batch normalisation of the backbone keeps its statistics.
-
-    Batches of few pictures move the statistics of ImageNet slower than the layers around them move, so that validation,
-    which uses them, sees another network than training does.
-
-    Args:
-        config: of a training.
-        fresh: whether it begins with `--weights`, not with a trained model of ours.
-    """
-    return config.freeze_bn if config.freeze_bn is not None else fresh and has_weights(config.model, config.weights)
 
 
 def freeze_batch_norm(model: keras.Model) -> None:
@@ -150,15 +137,3 @@ def in_float32(model: keras.Model) -> Iterator[None]:
     finally:
         for layer, policy in mixed:
             layer.dtype_policy = policy
-
-
-def describe_thaw(thaw: Thaw, *, epochs: int) -> Sequence[str]:
-    """Returns lines about what is trained when."""
-    if thaw.plain:
-        return []
-    lines = [f"epochs 1 to {min(thaw.head_epochs, epochs)}: heads only"] if thaw.head_epochs else []
-    opened = {thaw.first_epoch(block): block + 1 for block in range(BLOCKS)}
-    for epoch, count in opened.items():
-        shares = ", ".join(f"{thaw.share(block):.2g}" for block in range(count))
-        lines.append(f"from epoch {epoch + 1}: {count} of {BLOCKS} parts of the backbone too, at rates × {shares}")
-    return lines

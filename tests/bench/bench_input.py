@@ -1,33 +1,41 @@
-"""Input of training: pictures per CPU-second against decoding alone, and memory against the number of records.
+"""Input of training: CPU time per picture against decoding alone, and memory against the number of records.
 
-Prints ratios; exits with 1 where a goal is missed. Pictures are real ones where
-the shared folder lies beside the checkout, else drawn ones. CPU time is that of the process, all threads; what it takes
-to start is subtracted by running one copy of the shard and four, and dividing the difference.
+Prints ratios; exits with 1 where a goal is missed. Pictures are real ones where the shared folder lies beside the checkout,
+else drawn ones. CPU time is that of the process, all threads, and of those it started; what it takes to start is subtracted
+by running one copy of the shard and four, and dividing the difference. Classic ways to do the same are shown beside.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
+import multiprocessing
 import os
+import random
 import resource
 import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # run as a file, `tests` is not found otherwise
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-SPEED_GOAL = 0.8
+SPEED_GOAL = 1.2
 BYTES_PER_RECORD = 32
 MEMORY_NOISE = 24 * 2**20
 """Peak memory of equal runs was seen to differ by this much: buffers of batches, allocator."""
 RECORDS = 420
 COPIES = 4
 REPEATS = 7
+CLASSIC_REPEATS = 2
 SIDE = 224
 BATCH = 32
 
@@ -67,6 +75,7 @@ def decode_only(paths: list[Path]) -> Iterable[object]:
     import tensorflow as tf
 
     def decode(record: tf.Tensor) -> tf.Tensor:
+        """Returns the shape of the first picture."""
         _, lists = tf.io.parse_single_sequence_example(
             record, sequence_features={"images": tf.io.FixedLenSequenceFeature([], tf.string)}
         )
@@ -90,35 +99,90 @@ def training_input(paths: list[Path], side: int = SIDE) -> Iterable[object]:
     return training_batches(shards, preprocessing, mapping(), batch_size=BATCH, epoch=0, seed=1, threads=2)
 
 
+def keras_directory(paths: list[Path], side: int = SIDE) -> Iterable[object]:
+    """Returns the same from a folder of pictures, as Keras' guides do it: read, resize, zoom and crop by layers."""
+    import keras
+
+    folder = paths[0].parent / f"folder_{len(paths)}"
+    jpegs = pictures()
+    for number in range(RECORDS * len(paths)):
+        file = folder / "ab"[number % 2] / f"{number:06}.jpg"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(jpegs[number % len(jpegs)])
+    larger = round(side / 0.9)
+    shown = keras.utils.image_dataset_from_directory(folder, image_size=(larger, larger), batch_size=BATCH, verbose=False)
+    layers = keras.Sequential([keras.layers.RandomZoom(0.1), keras.layers.RandomCrop(side, side)])
+    return shown.map(lambda images, labels: (layers(images, training=True), labels), num_parallel_calls=2).prefetch(2)
+
+
+def pillow_picture(data: bytes) -> np.ndarray:
+    """Returns a picture zoomed, cropped and resized by Pillow, `[224, 224, 3]` float32."""
+    picture = Image.open(io.BytesIO(data)).convert("RGB")
+    part = random.uniform(0.9, 1.1) * random.uniform(0.9, 1.0)
+    width, height = (min(size, round(size * part)) for size in picture.size)
+    left, top = random.randint(0, picture.width - width), random.randint(0, picture.height - height)
+    window = (left, top, left + width, top + height)
+    return np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BILINEAR, box=window), np.float32)
+
+
+class PillowPool:
+    """Goes through the pictures of shards in a pool of two processes with Pillow, batch by batch."""
+
+    def __init__(self, paths: list[Path]) -> None:
+        self._pictures = pictures()
+        self._records = RECORDS * len(paths)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        context = multiprocessing.get_context("spawn")  # threads of TensorFlow do not survive a fork
+        with ProcessPoolExecutor(2, mp_context=context) as pool:
+            for start in range(0, self._records, BATCH):
+                numbers = range(start, min(start + BATCH, self._records))
+                data = [self._pictures[number % len(self._pictures)] for number in numbers]
+                yield np.stack(list(pool.map(pillow_picture, data, chunksize=BATCH // 4)))
+
+
 def cpu_seconds(work: Iterable[object]) -> float:
-    """Returns the CPU time, user and system, that going through something takes."""
-    before = resource.getrusage(resource.RUSAGE_SELF)
+    """Returns the CPU time, user and system, that going through something takes, in this process and those it starts."""
+    before = _cpu_seconds_so_far()
     for _ in work:
         pass
-    after = resource.getrusage(resource.RUSAGE_SELF)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return _cpu_seconds_so_far() - before
+
+
+def _cpu_seconds_so_far() -> float:
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+WAYS: dict[str, Callable[[list[Path]], Iterable[object]]] = {"decode only": decode_only, "training input": training_input}
+CLASSIC: dict[str, Callable[[list[Path]], Iterable[object]]] = {
+    "image_dataset_from_directory + layers": keras_directory,
+    "Pillow in a pool of processes": PillowPool,
+}
 
 
 def speed(folder: Path) -> float:
-    """Returns the pictures per CPU-second of the training input over those of decoding alone; prints both."""
+    """Returns the CPU time per picture of the training input over that of decoding alone; prints all ways."""
     write_shard(folder / "train_000.tfrecord", pictures(), RECORDS)
     for copy in range(1, COPIES):
         os.link(folder / "train_000.tfrecord", folder / f"train_{copy:03}.tfrecord")
     every = sorted(folder.glob("*.tfrecord"))
-    ways: dict[str, Callable[[list[Path]], Iterable[object]]] = {"decode only": decode_only, "training input": training_input}
+    ways = WAYS | CLASSIC
     short = {name: way(every[:1]) for name, way in ways.items()}
     long = {name: way(every) for name, way in ways.items()}
     for work in short.values():  # threads, kernels and file cache warm up
         cpu_seconds(work)
     spent: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(REPEATS):
-        for name in ways:
+    for number in range(REPEATS):
+        for name in ways if number < CLASSIC_REPEATS else WAYS:
             spent[name].append((cpu_seconds(long[name]) - cpu_seconds(short[name])) / RECORDS / (COPIES - 1))
-    medians = {name: statistics.median(times) for name, times in spent.items()}
-    for name, median in medians.items():
-        print(f"{name:16} {1 / median:8.0f} pictures per CPU-second")
-    pairs = zip(spent["decode only"], spent["training input"], strict=True)
-    return statistics.median(alone / ours for alone, ours in pairs)
+    ratios = {
+        name: statistics.median(one / alone for one, alone in zip(times, spent["decode only"], strict=False))
+        for name, times in spent.items()
+    }
+    for name, times in spent.items():
+        print(f"{name:38} {1e3 * statistics.median(times):6.2f} CPU ms a picture, {ratios[name]:5.2f} × decode only")
+    return ratios["training input"]
 
 
 def peak_memory(path: Path) -> int:
@@ -152,11 +216,11 @@ def main() -> int:
         return 0
     with tempfile.TemporaryDirectory() as name:
         ratio = speed(Path(name))
-        print(f"training input / decode only: {ratio:.2f} × (goal ≥ {SPEED_GOAL})")
+        print(f"training input / decode only, CPU time per picture: {ratio:.2f} × (goal ≤ {SPEED_GOAL})")
     with tempfile.TemporaryDirectory() as name:
         growth = memory(Path(name))
         print(f"memory growth beyond noise: {growth:.0f} bytes a record (goal ≤ {BYTES_PER_RECORD})")
-    return 0 if ratio >= SPEED_GOAL and growth <= BYTES_PER_RECORD else 1
+    return 0 if ratio <= SPEED_GOAL and growth <= BYTES_PER_RECORD else 1
 
 
 if __name__ == "__main__":

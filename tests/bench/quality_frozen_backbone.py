@@ -80,7 +80,7 @@ def train_head(folder: Path, fold: str, seed: int) -> Path:
     The best epoch is chosen on a part of the training pictures: the fold that is predicted is never looked at.
     """
     from camtrap_tf.config.training import TrainConfig
-    from camtrap_tf.training.run import train
+    from camtrap_tf.training.train import train
 
     others = tuple(f"fold{k}" for k in range(FOLDS) if f"fold{k}" != fold)
     shards = (folder / "shards",)
@@ -120,7 +120,7 @@ def answers_and_features(
         predicted.append(np.asarray(logits).argmax(axis=1))
         true.append(np.asarray(batch["targets"]["species"]))
         records.append(np.asarray(batch["records"]))
-    return tuple(map(np.concatenate, (predicted, true, features, records)))  # type: ignore[return-value]
+    return tuple(map(np.concatenate, (predicted, true, features, records)))  # type: ignore[return-value]  # four arrays, which map does not say
 
 
 def compare(name: str, root: Path, rows: list[Row]) -> bool:

@@ -60,7 +60,8 @@ def parts() -> tuple[Any, Any, Any]:
     from camtrap_tf.config.training import ModelConfig
     from camtrap_tf.input_pipeline.preprocessing import Preprocessing
     from camtrap_tf.models.classifier import build_classifier
-    from camtrap_tf.training.devices import choose_devices, gpu_count, strategy_on
+    from camtrap_tf.models.devices import choose_devices, gpu_count
+    from camtrap_tf.training.devices import strategy_on
     from camtrap_tf.training.optimizers import make_optimizer
     from camtrap_tf.training.step import Stepper
 
@@ -88,6 +89,7 @@ def bare_loop(model: Any, given: list[dict[str, Any]]) -> Callable[[int], None]:
 
     @tf.function(autograph=False)
     def train_step(images: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        """Takes a training step; returns the loss."""
         with tf.GradientTape() as tape:
             logits = model(images, training=True)["species"]
             loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits))
@@ -95,6 +97,7 @@ def bare_loop(model: Any, given: list[dict[str, Any]]) -> Callable[[int], None]:
         return loss
 
     def run(steps: int) -> None:
+        """Takes so many steps."""
         loss = None
         for number in range(steps):
             batch = given[number % len(given)]
@@ -120,6 +123,7 @@ def our_loop(folder: Path, given: list[dict[str, Any]], *, checkpoint_steps: int
     )  # fmt: skip
 
     def run(steps: int) -> None:
+        """Takes so many steps."""
         progress = loop.Progress(0)
         whole = config.model_copy(update={"n_batches_per_epoch_train": steps})
         work = loop.Training(  # what comes of the shards is given instead
@@ -142,6 +146,7 @@ def our_loop(folder: Path, given: list[dict[str, Any]], *, checkpoint_steps: int
         }
 
         def endless(*_: Any, **__: Any) -> Iterator[dict[str, Any]]:
+            """Yields the given batches over and over."""
             return (given[number % len(given)] for number in range(steps))
 
         clock = CheckpointClock(every_steps=checkpoint_steps, every_minutes=0)
@@ -181,10 +186,12 @@ def augmentation_share(rounds: int, steps: int) -> float:
     stepper = parts()[2]
 
     def augment(count: int) -> None:
+        """Augments so many batches."""
         for number in range(count):
             float(compiled(given[number % 2]["images"], given[number % 2]["seeds"]))
 
     def step(count: int) -> None:
+        """Takes so many steps."""
         for number in range(count):
             float(stepper.train(given[number % 2]))
 

@@ -12,10 +12,8 @@ from camtrap_tf.labels import LabelMapping
 from camtrap_tf.models.backbones import (
     backbone_scaling,
     build_backbone,
-    check_backbone,
-    default_side_px,
-    has_weights,
 )
+from camtrap_tf.models.choice import check_backbone, default_side_px, has_weights
 from camtrap_tf.models.classifier import build_classifier, feature_model
 from camtrap_tf.models.scaling import scaling_layer
 from camtrap_tf.models.weights import fit, weighted_layers, weights_of
@@ -85,6 +83,8 @@ def test_unknown_name_and_weights() -> None:
         check_backbone("mobilenet_v2")
     with pytest.raises(SettingError, match="there are none for ResNet18"):
         check_backbone("ResNet18", "imagenet")
+    with pytest.raises(SettingError, match="there are none for ResNet50; give --model ResNet50V2, which has them"):
+        check_backbone("ResNet50", "imagenet")
     with pytest.raises(ModelError, match="no such file"):
         check_backbone("ResNet18", "absent.h5")
     with pytest.raises(SettingError, match="too small"):
@@ -95,6 +95,7 @@ def test_imagenet_out_of_reach(monkeypatch: pytest.MonkeyPatch, tmp_path: object
     """Where ImageNet weights cannot be fetched, the message names the file to place and the folder."""
 
     def offline(*_: object, **__: object) -> None:
+        """Fails like a download without a network."""
         raise OSError("no route")
 
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))

@@ -45,7 +45,7 @@ broken
 def csv_table(folder: Path, *, rows_are: str) -> CsvSource:
     """Returns the source of a table with good and bad rows."""
     (folder / "t.csv").write_text(TABLE, encoding="utf-8")
-    columns = CsvColumns(id="image", images=["dir"], labels=["species", "count"], meta=["location"], rows_are=rows_are)  # type: ignore[arg-type]
+    columns = CsvColumns(id="image", images=["dir"], labels=["species", "count"], meta=["location"], rows_are=rows_are)  # type: ignore[arg-type]  # parametrize gives plain texts
     return CsvSource(folder / "t.csv", columns)
 
 
@@ -185,6 +185,7 @@ def test_everything_read_is_used_or_rejected(make_source: Callable[[], Source]) 
 def test_rejects_say_why(make_source: Callable[[], Source]) -> None:
     """A reject has a place or an id, a unit, a reason code and a sentence, all of them writable."""
     _, rejects = split(make_source())
+    assert rejects
     for reject in rejects:
         assert reject.item or reject.id
         assert reject.unit in ("record", "picture", "observation")

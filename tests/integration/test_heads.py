@@ -13,19 +13,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from fastapi.testclient import TestClient
 from PIL import Image
 
 from camtrap_tf.config.delivery import EvaluateConfig, ExportConfig, PredictConfig
 from camtrap_tf.dataset.framing import frame
 from camtrap_tf.dataset.schema import encode_example
-from camtrap_tf.errors import LabelError, SettingError
+from camtrap_tf.errors import LabelError, ModelError, SettingError
 from camtrap_tf.evaluation.evaluate import evaluate
 from camtrap_tf.export.saved_model import export
 from camtrap_tf.labels import LabelMapping
 from camtrap_tf.models.bundle import Bundle
 from camtrap_tf.models.locating import BEST_FILE
 from camtrap_tf.prediction.predictor import predict
-from camtrap_tf.training.run import train
+from camtrap_tf.serving.app import create_app
+from camtrap_tf.serving.backends import Embedded
+from camtrap_tf.training.train import train
 from tests.factories import make_event
 from tests.unit.training.helpers import make_config
 
@@ -168,6 +171,27 @@ def test_export(trained: Path, tmp_path: Path) -> None:
     assert (answer["species"].numpy() > 0.5).all()
 
 
+def test_service_says_blank(trained: Path, tmp_path: Path) -> None:
+    """Where no class of a sigmoid head is there, the service says so first, with the confidence that `predict` gives."""
+    export(ExportConfig(model=trained / "save", output_dir=tmp_path / "net"))
+    client = TestClient(create_app(Embedded.load(tmp_path / "net")))
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number, species in enumerate(SETS):
+        (folder / f"{number}.jpg").write_bytes(picture(species, 3, 900 + number))
+    predict(PredictConfig(model_path=trained / "save", image_dir=folder, n_gpus=0, results_file=tmp_path / "out.json"))
+    records = json.loads((tmp_path / "out.json").read_text())
+    assert len(records) == len(SETS)
+    for path, record in records.items():
+        reply = client.post("/identify", files=[("image", ("a.jpg", (folder / Path(path).name).read_bytes()))]).json()
+        first = reply["labels"]["species"][0]
+        assert first["name"] == record["predictions_top"]["species"]
+        assert first["score"] == pytest.approx(record["confidences_top"]["species"], abs=1.1e-5)
+        blank = first["name"] == "blank"
+        assert len(reply["labels"]["species"]) == 2 + blank
+        assert blank == path.endswith("0.jpg")
+
+
 def test_test_predictions_hold_all_observations(trained: Path) -> None:
     """`test_preds.json` has every observation of the label type with a sigmoid head."""
     records = json.loads((trained / "run" / "test_preds.json").read_text())
@@ -190,7 +214,7 @@ def test_other_kind_of_head_begins_anew(trained: Path, data: Path, tmp_path: Pat
         train(make_config(data, tmp_path, **changed, transfer_learning=True, max_epochs=1))
     assert "head species begins anew: sigmoid → softmax" in caplog.text
     assert re.search(r"head count +4 \(11-50, 2, 3, 51\+\) +yes", caplog.text)
-    with pytest.raises(Exception, match="'species' was a sigmoid head, not a softmax one"):
+    with pytest.raises(ModelError, match="'species' was a sigmoid head, not a softmax one"):
         train(make_config(data, tmp_path / "2", **changed, continue_training=True, max_epochs=20))
 
 

@@ -19,7 +19,7 @@ from tests.shared_data import shared
 
 def settings(**options: Any) -> DatasetConfig:
     """Returns settings of a data set."""
-    return DatasetConfig(inventory="i.json", output_dir="out", **options)  # type: ignore[arg-type]
+    return DatasetConfig(inventory="i.json", output_dir="out", **options)  # type: ignore[arg-type]  # settings of several types
 
 
 def serengeti(folder: Path, **options: Any) -> Inventory:
@@ -42,7 +42,7 @@ def test_serengeti_rows_are_observations(tmp_path: Path) -> None:
     inventory = serengeti(tmp_path)
     with shared("data/serengeti_gold_standard_csv/gold_standard_data.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    seen = collections.defaultdict(dict)  # type: ignore[var-annotated]
+    seen = collections.defaultdict(dict)  # type: ignore[var-annotated]  # what it holds is clear from below
     for row in rows:
         seen[row["CaptureEventID"]][row["Species"], row["Count"]] = None
     assert inventory.ids == list(seen)

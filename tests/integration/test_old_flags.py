@@ -10,6 +10,7 @@ import pytest
 from camtrap_tf.cli import legacy
 from camtrap_tf.cli.main import parse
 from camtrap_tf.errors import SettingError
+from camtrap_tf.training.recipes import with_recipe
 
 NEEDED = {
     "create_dataset_inventory csv": "-path t.csv -export_path i.json -capture_id_field id -image_fields p -label_fields s",
@@ -137,7 +138,7 @@ FLAGS: list[tuple[str, str, dict[str, Any]]] = [
         {"class_mapping_json": Path("o.json"), "pre_processing_json": Path("q.json")},
     ),
     ("predict", "-batch_size 7", {"batch_size": 7}),
-    ("predict", "", {"batch_size": 128, "aggregation_mode": "mean", "legacy_format": False}),
+    ("predict", "", {"batch_size": 128, "aggregation_mode": None, "legacy_format": False}),
     *(("predict", f"-aggregation_mode {mode}", {"aggregation_mode": mode}) for mode in ("mean", "max", "min")),
     ("export", "-model o -output_dir p", {"model": Path("o"), "output_dir": Path("p")}),
     (
@@ -293,3 +294,35 @@ def test_console_scripts(capsys: pytest.CaptureFixture[str]) -> None:
         assert getattr(legacy, name)(["--help"]) == 0
         assert "usage: camtrap" in capsys.readouterr().out
         assert getattr(legacy, name)(["-no_such_flag"]) == 2
+
+
+def test_old_spelling_with_weights_fine_tunes(tmp_path: Path) -> None:
+    """`--weights`, which old programs had no flag for, brings the recipe for them, flags still winning; a note says so."""
+    settled = with_recipe(_call("train", "--weights w.h5 -batch_size 32").config)
+    assert (settled.recipe, settled.color_augmentation, settled.optimizer) == ("finetune", "none", "adamw")
+    assert settled.batch_size == 32
+    (notice,) = [one for one in _call("train", "--weights w.h5").notices if "recipe" in one]
+    assert "finetune" in notice
+    assert "--recipe legacy" in notice
+    (tmp_path / "c.yaml").write_text("weights: imagenet\n")
+    assert with_recipe(_call("train", f"--config {tmp_path / 'c.yaml'}").config).recipe == "finetune"
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        "", "--weights none", "--weights w.h5 --recipe legacy", "--weights w.h5 -transfer_learning -model_to_load m.hdf5",
+        "--weights w.h5 -continue_training -model_to_load m.hdf5",
+    ],
+)  # fmt: skip
+def test_old_spelling_otherwise_trains_as_ever(flags: str) -> None:
+    """Without trained weights, with the recipe by name, or from a trained model: camera-trap-classifier's way, with no note."""
+    call = _call("train", flags)
+    settled = with_recipe(call.config)
+    assert (settled.recipe, settled.color_augmentation, settled.optimizer) == ("legacy", "full_randomized", "sgd")
+    assert not any("recipe" in notice for notice in call.notices)
+
+
+def test_old_spelling_with_another_recipe() -> None:
+    """A recipe that is named with the weights sets everything that no flag does."""
+    assert with_recipe(_call("train", "--weights w.h5 --recipe animl").config).color_augmentation == "none"

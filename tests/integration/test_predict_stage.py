@@ -177,7 +177,7 @@ def test_rejects_of_an_earlier_run_go(tmp_path: Path, bundles: Path, pictures: P
         ({"results_file": Path("/")}, "--results-file /: is a folder"),
         ({"results_file": Path("/proc/x/p.csv")}, "cannot write there"),
         ({"image_dir": Path("nowhere")}, "--image-dir nowhere: no such folder"),
-        ({"n_gpus": 99}, "--n-gpus 99: this machine has"),
+        ({"n_gpus": 99}, "--n-gpus 99: there "),
     ],
 )
 def test_mistakes_are_one_line(tmp_path: Path, bundles: Path, pictures: Path, change: dict, said: str) -> None:

@@ -210,6 +210,7 @@ def test_seed_trainings_run(project: Path) -> None:
     runs = project / "runs"
 
     def train(command: str, **epochs: int) -> None:
+        """Runs a training of the project with other numbers of epochs."""
         assert main(["legacy", *here(command, project, **epochs)]) == 0
 
     train(seed.TRAIN_SPECIES, max_epochs=2)

@@ -78,6 +78,7 @@ def test_an_upload_without_end_is_cut_off(service: Service) -> None:
     """A chunked upload over the limit gets its 413 while it still sends; the service lives on."""
 
     def chunks() -> Iterator[bytes]:
+        """Yields an upload of 3 MB, piece by piece."""
         yield b'--b\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n'
         for _ in range(60):
             yield b"x" * 50_000

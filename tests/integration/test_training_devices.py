@@ -67,7 +67,7 @@ WHOLE = """
 from pathlib import Path
 from camtrap_tf.models.bundle import Bundle
 from camtrap_tf.training import inputs
-from camtrap_tf.training.run import train
+from camtrap_tf.training.train import train
 from tests.unit.training.helpers import make_config
 
 inputs.choose_devices = lambda *_, **__: ["CPU:0", "CPU:1"]

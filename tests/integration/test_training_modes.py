@@ -2,7 +2,6 @@
 
 import csv
 import json
-import logging
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from camtrap_tf.config.training import TrainConfig
 from camtrap_tf.errors import CamtrapError, LabelError, ModelError, RunLockedError, SettingError
 from camtrap_tf.files import locked_folder
 from camtrap_tf.input_pipeline.preprocessing import Preprocessing
@@ -21,17 +19,11 @@ from camtrap_tf.models.classifier import head_layers
 from camtrap_tf.models.weights import weights_of
 from camtrap_tf.training.loop import Training, epoch_batches
 from camtrap_tf.training.plan import Plan
-from camtrap_tf.training.run import TrainResult, train
+from camtrap_tf.training.train import train
 from tests.unit.models.helpers import write_keras2_file
-from tests.unit.training.helpers import make_config, write_dataset
+from tests.unit.training.helpers import make_config, run, write_dataset
 
 FOX = LabelMapping.from_classes({"species": ["frog", "lion", "zebra"], "is/there": ["no", "yes"]})
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Shards of lions and zebras."""
-    return write_dataset(tmp_path_factory.mktemp("data") / "tfr")
 
 
 @pytest.fixture(scope="module")
@@ -40,20 +32,6 @@ def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("trained")
     train(make_config(data, out))
     return out
-
-
-@pytest.fixture
-def messages(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    """What was logged."""
-    caplog.set_level(logging.INFO, "camtrap_tf")
-    return caplog
-
-
-def run(config: TrainConfig) -> TrainResult:
-    """Trains, and returns the result."""
-    result = train(config)
-    assert isinstance(result, TrainResult)
-    return result
 
 
 def rows(folder: Path) -> list[dict[str, str]]:

@@ -15,13 +15,12 @@ import numpy as np
 import pytest
 
 from camtrap_tf.models.bundle import Bundle
-from tests.unit.training.helpers import write_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
 PRELUDE = """
 import os, random, signal, sys, traceback
 from pathlib import Path
-from camtrap_tf.training import run as training_run
+from camtrap_tf.training import train as training_run
 from camtrap_tf.training.step import Stepper
 from tests.unit.training.helpers import make_config
 
@@ -121,12 +120,6 @@ def in_a_process(script: str, *arguments: object) -> str:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr[-6000:]
     return done.stdout + done.stderr
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Shards of lions and zebras."""
-    return write_dataset(tmp_path_factory.mktemp("data") / "tfr")
 
 
 @pytest.fixture(scope="module")

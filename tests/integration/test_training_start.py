@@ -3,7 +3,6 @@
 import csv
 import errno
 import json
-import logging
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,20 +10,13 @@ from typing import Any
 import keras
 import pytest
 
-from camtrap_tf.config.training import TrainConfig
 from camtrap_tf.errors import CamtrapError, DatasetError, LabelError, ModelError, SettingError
 from camtrap_tf.models.locating import epoch_of
 from camtrap_tf.training.checkpoints import Position, listed
 from camtrap_tf.training.plan import Plan
-from camtrap_tf.training.run import TrainResult, train
 from camtrap_tf.training.step import Stepper
-from tests.unit.training.helpers import make_config, write_dataset
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Shards of lions and zebras."""
-    return write_dataset(tmp_path_factory.mktemp("data") / "tfr")
+from camtrap_tf.training.train import train
+from tests.unit.training.helpers import make_config, run, write_dataset
 
 
 @pytest.fixture(scope="module")
@@ -39,20 +31,6 @@ def once(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def used(once: Path, tmp_path: Path) -> Path:
     """A copy of it."""
     return Path(shutil.copytree(once, tmp_path / "used"))
-
-
-@pytest.fixture
-def messages(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    """What was logged."""
-    caplog.set_level(logging.INFO, "camtrap_tf")
-    return caplog
-
-
-def run(config: TrainConfig) -> TrainResult:
-    """Trains, and returns the result."""
-    result = train(config)
-    assert isinstance(result, TrainResult)
-    return result
 
 
 def epochs(folder: Path) -> list[str]:
@@ -129,6 +107,7 @@ def test_disk_full_at_the_end_of_an_epoch(data: Path, used: Path, monkeypatch: p
     """Where a model cannot be written, one line says so; the checkpoint before stays, and the same command goes on."""
 
     def full(*_: Any, **__: Any) -> None:
+        """Fails like a full disk."""
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
@@ -145,6 +124,7 @@ def test_not_a_number_leaves_the_last_checkpoint(data: Path, used: Path, message
     true_step = Stepper.train
 
     def spoilt(self: Stepper, batch: Any) -> Any:
+        """Takes a step whose loss is not a number."""
         return true_step(self, batch) * float("nan")
 
     with pytest.MonkeyPatch.context() as patched:
@@ -174,3 +154,25 @@ def test_foreign_model_with_code(data: Path, once: Path, tmp_path: Path) -> None
         shutil.copyfile(once / "save" / name, tmp_path / name)
     with pytest.raises(ModelError, match="holds code"):
         train(make_config(data, tmp_path, transfer_learning=True, model_to_load=tmp_path / "foreign.keras"))
+
+
+def test_going_on_after_stopping_early(data: Path, tmp_path: Path, messages: pytest.LogCaptureFixture) -> None:
+    """A training that stopped early stays so under more epochs, says how to go on, and goes on that way for its patience."""
+    settings: dict[str, Any] = {
+        "early_stopping_patience": 2, "reduce_lr_on_plateau_patience": 0, "initial_learning_rate": 1e-12, "test_tfr_path": [],
+        "monitor": "accuracy/species",
+    }  # fmt: skip
+    run(make_config(data, tmp_path, **settings, max_epochs=9))  # at that rate nothing changes
+    before = json.loads((tmp_path / "run" / "finished.json").read_text())
+    assert before["early"]
+    assert epochs(tmp_path) == ["1", "2", "3"]
+    again = run(make_config(data, tmp_path, **settings, max_epochs=12))
+    assert f"add --continue-training --model-to-load {tmp_path / 'run'}, with --max-epochs above 3" in again.text()
+    plan = train(make_config(data, tmp_path, **settings, max_epochs=12, dry_run=True))
+    assert "stopped after epoch 3" in plan.text()
+    assert "ready to start" not in plan.text()
+    told = {"continue_training": True, "model_to_load": tmp_path / "run", "max_epochs": 12}
+    run(make_config(data, tmp_path, **settings, **told))
+    assert "patience is counted anew" in messages.text
+    assert epochs(tmp_path) == ["1", "2", "3", "4", "5"]
+    assert json.loads((tmp_path / "run" / "finished.json").read_text())["best_epoch"] == 1

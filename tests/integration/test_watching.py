@@ -13,7 +13,7 @@ import pytest
 from camtrap_tf.config.watching import PlotConfig
 from camtrap_tf.errors import SettingError
 from camtrap_tf.training.plotting import plot
-from camtrap_tf.training.run import train
+from camtrap_tf.training.train import train
 from tests.unit.training.helpers import make_config, write_dataset
 
 STRONG = {"randaugment": 0.3, "mixup": 0.4, "cutmix": 1.0, "random_erasing": 0.5}
@@ -25,6 +25,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     calls: list[Any] = []
 
     def init(**options: Any) -> Any:
+        """Begins a run that remembers what it is told."""
         calls.append(("init", options["project"]))
         return SimpleNamespace(
             id="w1",

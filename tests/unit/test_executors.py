@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -39,6 +43,7 @@ def test_results_keep_the_order_and_look_ahead_is_bounded() -> None:
     drawn = []
 
     def tasks() -> Iterator[int]:
+        """Yields tasks and remembers which."""
         for number in range(12):
             drawn.append(number)
             yield number
@@ -57,3 +62,44 @@ def test_errors_of_workers_arrive() -> None:
         list(map_in_processes(square, [1, 13, 2], workers=2))
     with pytest.raises(CamtrapError, match="worker process was killed"):
         list(map_in_processes(square, [1, -1, 2], workers=2))
+
+
+def nap(seconds: float) -> float:
+    """Sleeps, and returns for how long."""
+    time.sleep(seconds)
+    return seconds
+
+
+def test_work_that_is_given_up_ends_at_once() -> None:
+    """Nobody waits for results that nobody wants."""
+    results = map_in_processes(nap, [0.0, 60.0, 60.0, 60.0], workers=2)
+    assert next(results) == 0.0
+    started = time.monotonic()
+    results.close()
+    assert time.monotonic() - started < 20
+
+
+INTERRUPTED = """
+from camtrap_tf.executors import map_in_processes
+from tests.unit.test_executors import nap
+
+print("begun", flush=True)
+try:
+    list(map_in_processes(nap, [60.0] * 4, workers=2))
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+
+
+@pytest.mark.parametrize("after_s", [0.05, 0.5])
+def test_ctrl_c_is_heard_by_this_process_alone(after_s: float) -> None:
+    """Workers that a terminal tells of Ctrl-C, even while they start, end without a word."""
+    command = [sys.executable, "-c", INTERRUPTED]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        time.sleep(after_s)
+        os.killpg(process.pid, signal.SIGINT)
+        said, complaints = process.communicate(timeout=30)
+    assert (said, complaints) == ("interrupted\n", "")

@@ -14,6 +14,7 @@ import pytest
 from camtrap_tf.errors import CamtrapError, RunLockedError, SettingError, SourceError
 from camtrap_tf.files import (
     atomic_file,
+    check_writable,
     digest_of,
     finished_folder,
     join_inside,
@@ -51,6 +52,7 @@ def test_an_error_leaves_nothing_behind(tmp_path: Path) -> None:
     write_bytes(tmp_path / "a", b"old")
 
     def fail() -> None:
+        """Fails half way."""
         with atomic_file(tmp_path / "a") as file:
             file.write(b"new")
             raise RuntimeError("power cut")
@@ -151,11 +153,24 @@ def test_folders_are_checked_by_flag(tmp_path: Path) -> None:
         writable_folder(tmp_path / "file", "--out")
 
 
+def test_a_folder_is_checked_without_a_trace(tmp_path: Path) -> None:
+    """What could be created is not; below a file, and where a file to be added to is none, the message names the flag."""
+    assert check_writable(tmp_path / "a/b", "--out", names=["log"]) == tmp_path / "a/b"
+    assert names_in(tmp_path) == []
+    (tmp_path / "file").write_text("")
+    (tmp_path / "closed" / "log").mkdir(parents=True)
+    with pytest.raises(SettingError, match=r"--out .*cannot write there"):
+        check_writable(tmp_path / "file/a", "--out")
+    with pytest.raises(SettingError, match=r"--out .*cannot write there"):
+        check_writable(tmp_path / "closed", "--out", names=["log"])
+
+
 def test_a_folder_gets_its_name_when_it_is_complete(tmp_path: Path) -> None:
     """An error leaves nothing; what exists is not overwritten; an empty folder may be taken."""
     path = tmp_path / "out"
 
     def fail() -> None:
+        """Fails half way."""
         with finished_folder(path) as folder:
             (folder / "a").write_text("a")
             raise RuntimeError("power cut")

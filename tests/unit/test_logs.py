@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from camtrap_tf.logs import logger, start_logging
+from camtrap_tf.logs import keep_logs, logger, start_logging
 
 
 def test_messages_go_to_stderr_and_two_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -40,3 +40,20 @@ def test_no_folder_no_files(tmp_path: Path, capsys: pytest.CaptureFixture[str], 
     logger("camtrap_tf.some").warning("loud")
     assert capsys.readouterr().err == "loud\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_files_wait_until_work_begins(tmp_path: Path) -> None:
+    """Messages from before the files were made are in them, once and in order; a set-up that never came to work leaves none."""
+    start_logging(tmp_path / "refused", waits=True)
+    logger("camtrap_tf.some").info("lost")
+    start_logging(tmp_path / "logs", waits=True)
+    logger("camtrap_tf.some").info("before")
+    logger("camtrap_tf.some").debug("details")
+    assert list(tmp_path.iterdir()) == []
+    for _ in range(2):
+        keep_logs()
+    logger("camtrap_tf.some").info("after")
+    assert [path.name for path in tmp_path.iterdir()] == ["logs"]
+    info, debug = ((tmp_path / "logs" / name).read_text().splitlines() for name in ("run_info.log", "run_debug.log"))
+    assert [line.split(": ")[-1] for line in info] == ["before", "after"]
+    assert [line.split(": ")[-1] for line in debug] == ["before", "details", "after"]

@@ -51,11 +51,11 @@ def test_records_cannot_be_changed() -> None:
     labels["species"] = "lion"
     assert event.label("species") == "zebra"
     with pytest.raises(AttributeError):
-        event.event_id = "2"  # type: ignore[misc]
+        event.event_id = "2"  # type: ignore[misc]  # that it is refused is the test
     with pytest.raises(TypeError):
-        event.meta_data["place"] = "lake"  # type: ignore[index]
+        event.meta_data["place"] = "lake"  # type: ignore[index]  # that it is refused is the test
     with pytest.raises(TypeError):
-        event.observations[0].labels["species"] = "lion"  # type: ignore[index]
+        event.observations[0].labels["species"] = "lion"  # type: ignore[index]  # that it is refused is the test
 
 
 def test_records_travel_between_processes() -> None:

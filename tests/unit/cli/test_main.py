@@ -16,6 +16,7 @@ from camtrap_tf import __version__
 from camtrap_tf.cli import main as cli
 from camtrap_tf.cli.commands import COMMANDS, Command
 from camtrap_tf.errors import CamtrapError, TooManyRejectsError
+from camtrap_tf.logs import keep_logs
 
 
 @dataclass
@@ -32,6 +33,7 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Any], Any]], l
     """Puts a function in the place of every stage; the configs that it gets are collected."""
 
     def put(function: Callable[[Any], Any]) -> list[Any]:
+        """Puts the function in place."""
         seen: list[Any] = []
         monkeypatch.setattr(Command, "function", lambda self: lambda config: (seen.append(config), function(config))[1])
         return seen
@@ -43,6 +45,7 @@ def fail(error: BaseException) -> Callable[[Any], Any]:
     """Returns a stage that raises."""
 
     def stage(config: Any) -> Any:
+        """Raises."""
         raise error
 
     return stage
@@ -168,6 +171,32 @@ def test_plan_writes_nothing(stage: Any, tmp_path: Path) -> None:
     stage(lambda config: Result())
     assert cli.main(["dataset", "--inventory", "i", "--output-dir", str(tmp_path / "o"), "--dry-run"]) == 0
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("begun", "left"), [(False, []), (True, ["o"])])
+def test_logs_are_kept_once_work_begins(stage: Any, tmp_path: Path, begun: bool, left: list[str]) -> None:
+    """A stage that is refused leaves no folder and no log; one that had begun leaves its log, with the error."""
+
+    def work(config: Any) -> Any:
+        """Fails, before or after its work began."""
+        if begun:
+            keep_logs()
+        raise CamtrapError("no good")
+
+    stage(work)
+    assert cli.main(["dataset", "--inventory", "i", "--output-dir", str(tmp_path / "o")]) == 2
+    assert [path.name for path in tmp_path.iterdir()] == left
+    assert not begun or "no good" in (tmp_path / "o" / "run_debug.log").read_text()
+
+
+def test_a_signal_ends_the_process_at_once(tmp_path: Path) -> None:
+    """Where the process is there for the command alone, nothing is taken down in order: no exit function runs."""
+    code = (
+        "import atexit, sys; from camtrap_tf.cli import main; atexit.register(print, 'in order'); "
+        "main._main = lambda argv: print('told') or 75; sys.exit(main.main())"
+    )
+    done = subprocess.run([sys.executable, "-c", code, "env"], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (75, "told\n", "")
 
 
 def test_log_folder_that_cannot_be_made(stage: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -151,3 +151,27 @@ def test_backbones_have_a_size_and_names_of_their_own() -> None:
 def test_the_shared_ground_forbids_unknown_keys() -> None:
     """Every stage's settings come from it."""
     assert all(issubclass(model, base.StageConfig) for model in MODELS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "refused"),
+    [
+        ({"monitor": "macro_f1"}, True),
+        ({"monitor": "macro_f1", "head_types": ["species=sigmoid"]}, False),
+        ({"monitor": "weighted_accuracy/species", "head_types": ["species=sigmoid"]}, True),
+        ({"monitor": "weighted_accuracy", "head_types": ["species=sigmoid"]}, False),
+        ({"monitor": "within_one_bin/count", "head_types": ["count=ordinal"]}, False),
+        ({"monitor": "bin_error/count"}, True),
+    ],
+)
+def test_monitored_scores_exist(changes: dict, refused: bool) -> None:
+    """A score that none of the heads in question has would make every epoch equally good; it is refused."""
+    settings = {
+        "train_tfr_path": ["t"], "val_tfr_path": ["v"], "labels": ["species", "count"], "model": "small_cnn",
+        "run_outputs_dir": "r", "model_save_dir": "s",
+    }  # fmt: skip
+    if not refused:
+        TrainConfig(**settings, **changes)
+        return
+    with pytest.raises(ValidationError, match=r"not a score of .*; there are .*accuracy"):
+        TrainConfig(**settings, **changes)

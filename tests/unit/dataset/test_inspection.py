@@ -44,9 +44,11 @@ def old_shard(tmp_path: Path) -> Path:
     """A shard as camera-trap-classifier writes it: three records, one without a label type, one picture unread."""
 
     def feature(value: bytes) -> tf.train.Feature:
+        """Returns a feature of one value."""
         return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
 
     def record(name: bytes, lists: dict[str, list[bytes]]) -> bytes:
+        """Returns a serialised record."""
         return tf.train.SequenceExample(
             context=tf.train.Features(feature={"id": feature(name), "meta_data": feature(b"")}),
             feature_lists=tf.train.FeatureLists(

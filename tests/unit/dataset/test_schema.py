@@ -40,6 +40,7 @@ def old_example(context: dict[str, Any], lists: dict[str, list[Any]]) -> bytes:
     """A record written with TensorFlow's messages, as camera-trap-classifier does."""
 
     def feature(value: Any) -> tf.train.Feature:
+        """Returns a number or a text as a feature."""
         return number(value) if isinstance(value, int) else text(value)
 
     return tf.train.SequenceExample(

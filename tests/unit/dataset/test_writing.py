@@ -162,7 +162,9 @@ def test_nothing_of_the_machine_gets_into_the_files(tmp_path: Path) -> None:
     """No absolute path of input or output is in any file of the dataset."""
     events = make_events(12)
     build(make_config(tmp_path, [*events, make_event("up", pictures=["../up.jpg"])], max_rejected_share=1))
-    for name, data in contents(tmp_path / "out").items():
+    files = contents(tmp_path / "out")
+    assert {"dataset.json", "rejects.csv"} <= {str(name) for name in files}
+    for name, data in files.items():
         assert str(tmp_path).encode() not in data, name
 
 
@@ -438,6 +440,7 @@ def test_stopped_anywhere_and_run_again_gives_the_same_bytes(
     calls = 0
 
     def stopping(self: writing.Workplace, name: str) -> None:
+        """Puts a file in place, and is interrupted after some."""
         nonlocal calls
         calls += 1
         place(self, name)

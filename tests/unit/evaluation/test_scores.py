@@ -145,15 +145,6 @@ def test_most_confused_pairs() -> None:
     assert scores.class_order(confusion, limit=2).tolist() == [1, 2]
 
 
-def test_average_precision_equals_scikit_learn() -> None:
-    """Also where values are equal."""
-    rng = np.random.default_rng(2)
-    for decimals in (8, 1):
-        truth, values = rng.random(80) < 0.3, rng.random(80).round(decimals)
-        assert scores.average_precision(truth, values) == pytest.approx(metrics.average_precision_score(truth, values))
-    assert scores.average_precision(np.zeros(3, bool), np.ones(3)) is None
-
-
 def test_mean_bin_error() -> None:
     """Distances are in bins, by their order; `NA` has no place and is left out."""
     order = scores.count_order(("51+", "1", "NA", "2"))

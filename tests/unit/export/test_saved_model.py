@@ -196,6 +196,7 @@ def test_a_full_disk_leaves_nothing(bundle_folder: Path, tmp_path: Path, monkeyp
     """When the graph cannot be written the error is one line, and no version appears."""
 
     def full(*_: object, **__: object) -> None:
+        """Fails like a full disk."""
         raise tf.errors.ResourceExhaustedError(None, None, "No space left on device\nsecond line")
 
     monkeypatch.setattr(tf.saved_model, "save", full)

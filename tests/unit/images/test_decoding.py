@@ -22,6 +22,7 @@ def decode(data: bytes, side: int | None = None, **options: Any) -> np.ndarray:
     """Decodes, with the smaller side shrunk to `side`."""
 
     def wanted(width: int, height: int) -> tuple[int, int]:
+        """Returns the size to shrink to."""
         factor = min(1.0, side / min(width, height)) if side else 1.0
         return round(width * factor), round(height * factor)
 

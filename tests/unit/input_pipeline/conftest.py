@@ -29,6 +29,7 @@ def write_shard(tmp_path: Path) -> WriteShard:
         label_types: Sequence[str] = ("species", "count"),
         folder: str = "tfr",
     ) -> Path:
+        """Writes a shard; see the fixture."""
         if isinstance(pictures, int):
             pictures = [[make_jpeg(60 + 8 * i, 48, seed=i)] for i in range(pictures)]
         path = tmp_path / folder / name

@@ -30,7 +30,7 @@ def seeds(count: int) -> tf.Tensor:
 def make(**settings: object) -> Preprocessing:
     """Returns a preprocessing that varies nothing but what is said."""
     plain = {"rotate_by_angle": 0.0, "randomly_flip_horizontally": False, "color_augmentation": "none"}
-    return Preprocessing(output_height=HEIGHT, output_width=WIDTH, **(plain | settings))  # type: ignore[arg-type]
+    return Preprocessing(output_height=HEIGHT, output_width=WIDTH, **(plain | settings))  # type: ignore[arg-type]  # settings of several types
 
 
 FULL = make(rotate_by_angle=30.0, randomly_flip_horizontally=True, color_augmentation="full_randomized")
@@ -101,6 +101,7 @@ def in_hsv(change: Callable[[float, float, float], tuple[float, float, float]]) 
     """Returns a function that changes hue, saturation and value of every pixel."""
 
     def apply(image: np.ndarray) -> np.ndarray:
+        """Changes an image pixel by pixel."""
         flat = [colorsys.hsv_to_rgb(*change(*colorsys.rgb_to_hsv(*pixel))) for pixel in image.reshape(-1, 3).tolist()]
         return np.array(flat).reshape(image.shape)
 
@@ -132,7 +133,7 @@ def numbers(count: int) -> np.ndarray:
 def test_full_randomized_equals_the_four_steps_in_the_drawn_order() -> None:
     """Brightness, saturation, hue and contrast one after the other, in the order drawn, give the same colours."""
     images = mild(16)
-    made = recolour(tf.constant(images), seeds(16), "full_randomized").numpy()
+    made = recolour(tf.constant(255 * images), seeds(16), "full_randomized").numpy() / 255
     seen = set()
     for image, result, (drawn, *values) in zip(images, made, numbers(16), strict=True):
         order = ORDERS[int(drawn * 4)]
@@ -149,7 +150,7 @@ def test_full_randomized_equals_the_four_steps_in_the_drawn_order() -> None:
 def test_little_equals_two_steps_in_either_order() -> None:
     """Brightness and saturation, in both orders."""
     images = mild(12)
-    made = recolour(tf.constant(images), seeds(12), "little").numpy()
+    made = recolour(tf.constant(255 * images), seeds(12), "little").numpy() / 255
     orders = set()
     for image, result, (drawn, light, factor, *_) in zip(images, made, numbers(12), strict=True):
         orders.add(drawn < 0.5)
@@ -162,7 +163,7 @@ def test_little_equals_two_steps_in_either_order() -> None:
 def test_full_fast_shifts_brightness_and_chroma() -> None:
     """In Y'CbCr, luma moves by brightness and both chroma channels by their own offset, the same for all pixels."""
     images = mild(8)
-    made = recolour(tf.constant(images), seeds(8), "full_fast").numpy().astype(float)
+    made = recolour(tf.constant(255 * images), seeds(8), "full_fast").numpy().astype(float) / 255
     to_ycc = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
     moved = (made - images) @ to_ycc.T
     drawn = uniform(seeds(8), stream=COLOUR, count=4).numpy()

@@ -99,7 +99,7 @@ def test_targets_are_class_indices(write_shard: WriteShard) -> None:
         {"species": "zebra", "count": "2"}, {"species": "okapi"}, {"count": "1"},
         [{"species": "lion"}, {"species": "zebra"}], {"species": "simba"},
     ]  # fmt: skip
-    path = write_shard(pictures=5, labels=labels)  # type: ignore[arg-type]
+    path = write_shard(pictures=5, labels=labels)  # type: ignore[arg-type]  # parametrize gives plain values
     write_shard("train_002-of-002.tfrecord", pictures=1, labels=[{"species": "zebra"}], label_types=["species"])
     mapping = LabelMapping({"species": {"lion": 0, "simba": 0, "zebra": 1}, "count": {"1": 0, "2": 1}})
     batch = train(ShardSet.open([path.parent], ["train"]), mapping=mapping, batch_size=6)[0]

@@ -12,6 +12,7 @@ from camtrap_tf.input_pipeline.failures import plain_failures
 
 def _dataset(fail: Exception) -> tf.data.Dataset:
     def read(number: np.ndarray) -> np.ndarray:
+        """Fails."""
         raise fail
 
     return tf.data.Dataset.range(2).map(lambda number: tf.numpy_function(read, [number], tf.int64))

@@ -29,7 +29,7 @@ from tests.factories import make_jpeg
 
 def make(height: int = 32, width: int = 40, **settings: object) -> Preprocessing:
     """Returns a preprocessing for a small input."""
-    return Preprocessing(output_height=height, output_width=width, **settings)  # type: ignore[arg-type]
+    return Preprocessing(output_height=height, output_width=width, **settings)  # type: ignore[arg-type]  # settings of several types
 
 
 def encoded(pixels: np.ndarray, suffix: str, **options: object) -> bytes:

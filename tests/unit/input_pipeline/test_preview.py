@@ -22,7 +22,7 @@ from tests.unit.input_pipeline.conftest import WriteShard
 def make(folder: Path, out: Path, **settings: object) -> PreviewConfig:
     """Returns settings of a small preview."""
     small = {"output_width": 32, "output_height": 24}
-    return PreviewConfig(path=(folder,), output_dir=out, **(small | settings))  # type: ignore[arg-type]
+    return PreviewConfig(path=(folder,), output_dir=out, **(small | settings))  # type: ignore[arg-type]  # settings of several types
 
 
 def pixels(path: Path) -> np.ndarray:
@@ -47,7 +47,7 @@ def test_sheet_shows_what_training_sees(write_shard: WriteShard, tmp_path: Path)
     result = preview(make(folder, tmp_path / "out", augmented=True, **flags))
     assert result.examples == 3
     sheet = pixels(result.files[0])
-    way = Preprocessing(output_height=24, output_width=32, **flags)  # type: ignore[arg-type]
+    way = Preprocessing(output_height=24, output_width=32, **flags)  # type: ignore[arg-type]  # settings of several types
     shards = ShardSet.open((folder,), ("train",))
     for wanted in (way, way.without_augmentation()):
         batch = next(iter(training_batches(shards, wanted, LabelMapping({}), batch_size=3, epoch=0, seed=123)))

@@ -87,6 +87,7 @@ def test_mixing_compiles_and_repeats() -> None:
     images = tf.constant(np.random.default_rng(0).uniform(0, 255, (6, 12, 12, 3)), tf.float32)
 
     def vary(x: tf.Tensor, s: tf.Tensor) -> tf.Tensor:
+        """Returns the pictures, changed and mixed."""
         return mix_batch(strengthen_batch(x, s, strong), s, strong)[0]
 
     once = vary(images, seeds(6)).numpy()

@@ -11,6 +11,7 @@ import pytest
 
 from camtrap_tf.errors import ModelError
 from camtrap_tf.input_pipeline.preprocessing import Preprocessing
+from camtrap_tf.prediction.aggregation import Combining
 from camtrap_tf.prediction.inference import predict_captures, predict_records
 from camtrap_tf.prediction.results import Capture, RecordPrediction
 from tests.factories import make_jpeg
@@ -94,7 +95,7 @@ def test_modes_reach_the_answer(tmp_path: Path) -> None:
     paths = write_coloured(tmp_path, red=RED, green=GREEN)
     capture = Capture("e", (paths["red"], paths["green"]))
     for mode, wanted in (("mean", [0.49, 0.49, 0]), ("max", [0.98, 0.98, 0]), ("min", [0, 0, 0])):
-        (record,) = predicted([capture], mode=mode)
+        (record,) = predicted([capture], combining=Combining(mode))
         np.testing.assert_allclose(record.aggregated["colour"], wanted, atol=0.02)
 
 
@@ -122,6 +123,7 @@ def test_an_error_in_the_source_is_raised() -> None:
     """An error while captures are listed reaches the caller as itself."""
 
     def broken() -> Iterator[Capture]:
+        """Ends in an error, or answers with what is no number."""
         yield Capture("e", ("absent.jpg",))
         raise LookupError("table ended")
 
@@ -135,6 +137,7 @@ def test_captures_are_read_as_they_are_needed(tmp_path: Path) -> None:
     read = 0
 
     def endless() -> Iterator[Capture]:
+        """Yields captures and counts them."""
         nonlocal read
         while read < 5000:
             read += 1
@@ -160,7 +163,7 @@ def test_frames_are_put_together_by_record() -> None:
     assert [(one.record, len(one.probabilities["colour"]), one.targets["colour"]) for one in found] == [
         (0, 2, 0), (1, 3, 1), (2, 1, 2)
     ]  # fmt: skip
-    np.testing.assert_allclose(found[1].combined("colour"), np.full(3, 10 / 255), atol=1e-6)
+    np.testing.assert_allclose(found[1].event["colour"], np.full(3, 10 / 255), atol=1e-6)
 
 
 def test_undecodable_frames_are_counted_and_left_out() -> None:
@@ -171,7 +174,7 @@ def test_undecodable_frames_are_counted_and_left_out() -> None:
         (7, 1, 1),
         (-1, 0, 1),
     ]
-    assert found[1].combined("colour") is None
+    assert found[1].event["colour"] is None
 
 
 def test_no_batch_gives_no_record() -> None:
@@ -183,6 +186,7 @@ def test_a_broken_model_is_an_error(tmp_path: Path) -> None:
     """A model whose answers are NaN ends prediction and evaluation with one line, not with a table of NaN."""
 
     def broken(images: Any) -> Mapping[str, np.ndarray]:
+        """Ends in an error, or answers with what is no number."""
         return {"colour": np.full((len(images), 3), np.nan)}
 
     capture = Capture("e", tuple(write_coloured(tmp_path, red=RED).values()))

@@ -22,12 +22,12 @@ def predicted(record_id: str = "e1", **meta: str) -> RecordPrediction:
     values = {"species": np.array([0.87654321, 0.12345679]), "count": np.array([0.2, 0.5, 0.3])}
     other = {"species": np.array([0.5, 0.5]), "count": np.array([0.2, 0.5, 0.3])}
     capture = Capture(record_id, ("a.jpg", "b.jpg"), meta_data=meta)
-    return record_prediction(capture, [PicturePrediction("a.jpg", values), PicturePrediction("b.jpg", other)], "mean")
+    return record_prediction(capture, [PicturePrediction("a.jpg", values), PicturePrediction("b.jpg", other)])
 
 
 def failed(record_id: str = "e2") -> RecordPrediction:
     """Returns a record whose only picture is truncated."""
-    return record_prediction(Capture(record_id, ("c.jpg",)), [PicturePrediction("c.jpg", problem=("truncated", "cut"))], "mean")
+    return record_prediction(Capture(record_id, ("c.jpg",)), [PicturePrediction("c.jpg", problem=("truncated", "cut"))])
 
 
 def written(path: Path, *records: RecordPrediction, legacy: bool = False, meta_fields: tuple[str, ...] = ()) -> Path:
@@ -125,6 +125,7 @@ def test_nothing_appears_before_the_end(tmp_path: Path) -> None:
     """While records are written there is no table under its name, and after an error there is none at all."""
 
     def write_and_fail() -> None:
+        """Fails after the first record."""
         with open_table(tmp_path / "p.csv", file_type="csv", legacy=False, class_names=NAMES) as write:
             write(predicted())
             assert not (tmp_path / "p.csv").exists()

@@ -47,6 +47,7 @@ def test_another_seed_draws_other_pictures(tiny: Path, tmp_path: Path) -> None:
     """The seed decides what is drawn."""
     draw_sample(config(tmp_path / "s", seed=2))
     mine, other = digests(tmp_path / "s"), digests(tiny)
+    assert [name for name in mine.keys() & other.keys() if name.endswith(".jpg")]
     same = [name for name in mine.keys() & other.keys() if name.endswith(".jpg") and mine[name] == other[name]]
     assert not [name for name in same if (tiny / name).stat().st_size > 100]
 
@@ -64,6 +65,7 @@ def test_an_interrupted_sample_is_finished_the_same(tiny: Path, tmp_path: Path, 
     real, drawn = drawing.draw_piece, []
 
     def stops(piece: drawing.Piece) -> int:
+        """Draws a piece; is interrupted at the sixth."""
         if len(drawn) == 5:
             raise KeyboardInterrupt
         drawn.append(piece)

@@ -37,6 +37,7 @@ def test_coat_is_the_same_in_every_frame() -> None:
     """Equal variants have equal coats; another variant differs."""
 
     def spots(variant: int) -> np.ndarray:
+        """Returns the points of all patches."""
         return np.concatenate(
             [patch.points for patch in draw_figure(SPECIES["hyena"], Pose(posture="standing", variant=variant)).patches]
         )

@@ -126,6 +126,8 @@ def test_megadetector_boxes_are_the_coco_boxes(coco: dict[str, Any], detections:
     for note in coco["annotations"]:
         if "bbox" in note:
             pixels[names[note["image_id"]]].append(note["bbox"])
+    assert pixels.keys() <= detections.keys()
+    assert sum(map(len, pixels.values())) > 0
     for name, one in detections.items():
         found = [box["bbox"] for box in one["detections"] or []]
         back = sorted([round(x * 400), round(y * 300), round(w * 400), round(h * 300)] for x, y, w, h in found)
@@ -172,6 +174,8 @@ def test_camtrap_dp_boxes_are_the_detections(sample: Path, detections: dict[str,
     for one in table(sample / "observations.csv"):
         if one["observationLevel"] == "media":
             found[files[one["mediaID"]]].append([float(one[key]) for key in ("bboxX", "bboxY", "bboxWidth", "bboxHeight")])
+    assert found
+    assert found.keys() <= detections.keys()
     for name, one in detections.items():
         assert sorted(found[name]) == sorted(box["bbox"] for box in one["detections"] or [])
 

@@ -79,6 +79,7 @@ def test_broken_pictures_are_few() -> None:
 def test_moving_animals_move_and_stay_in_view() -> None:
     """One that moves gets on by a fifth of its height or more per frame, and its middle stays in the picture."""
     moving = [event for event in scene_events(7, 300) if event.behaviour == "moving"]
+    assert len(moving) > 10
     for event in moving:
         for one in event.individuals:
             places = [in_frame(one, frame, aspect=4 / 3).x for frame in range(FRAMES)]

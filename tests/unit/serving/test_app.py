@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import threading
 from collections.abc import Iterator
@@ -50,9 +51,23 @@ def test_identify_ranks_the_classes_of_the_first_label(client: TestClient) -> No
     assert reply["model"] == {"name": "fake", "version": "7", "model_sha256": "d" * 64}
 
 
+def test_blank_of_a_sigmoid_head_counts_among_the_results(backend: FakeBackend) -> None:
+    """It comes first where no class reaches one half, under its name, and is one of `nb_results`; else it is absent."""
+    backend.card = dataclasses.replace(backend.card, blanks={"count": "nothing"})
+    backend.answers = {"species": np.float32([[0.2, 0.3, 0.1]]), "count": np.float32([[0.2, 0.4]])}
+    with TestClient(create_app(backend, LIMITS)) as client:
+        reply = send(client, PICTURE, label="count").json()
+        assert [(one["name"], one["score"]) for one in reply["results"]] == [("nothing", 0.6), ("2", 0.4), ("1", 0.2)]
+        assert len(reply["labels"]["species"]) == 3
+        assert [one["name"] for one in send(client, PICTURE, label="count", nb_results="1").json()["results"]] == ["nothing"]
+        backend.answers = {**backend.answers, "count": np.float32([[0.2, 0.5]])}
+        assert [one["name"] for one in send(client, PICTURE, label="count").json()["results"]] == ["2", "1"]
+
+
 def test_results_have_the_lists_that_the_c4c_client_reads(client: TestClient) -> None:
     """Every result has a list of illustrations: the web component stops working without one."""
-    assert all(result["images"] == [] for result in send(client, PICTURE, info="false").json()["results"])
+    results = send(client, PICTURE, info="false").json()["results"]
+    assert [result["images"] for result in results] == [[]] * len(results) != []
 
 
 def test_label_number_of_results_and_info_are_obeyed(client: TestClient) -> None:
@@ -62,7 +77,7 @@ def test_label_number_of_results_and_info_are_obeyed(client: TestClient) -> None
 
 
 def test_query_parameters_are_understood(client: TestClient) -> None:
-    """The same settings work in the query; a form field wins; `lang` of the c4c protocol is let pass."""
+    """The same settings work in the query; a form field wins."""
     files = {"images": ("a.jpg", PICTURE)}
     reply = client.post("/identify?label=count&nb_results=2&lang=en", files=files, data={"nb_results": "1"}).json()
     assert (reply["label"], len(reply["results"])) == ("count", 1)
@@ -97,6 +112,7 @@ def test_inference_runs_in_a_worker_thread(client: TestClient, backend: FakeBack
 
     @client.app.get("/loop")
     async def loop() -> None:
+        """Remembers the thread of the event loop."""
         loops.append(threading.current_thread())
 
     client.get("/loop")
@@ -178,6 +194,7 @@ def test_too_many_bytes_without_content_length(client: TestClient, backend: Fake
     """The limit holds while streaming, for a client that does not say how much it will send."""
 
     def endless() -> Iterator[bytes]:
+        """Yields an upload, piece by piece."""
         yield part("image", b"", filename="a.jpg")[:-2]
         for _ in range(40):
             yield b"x" * 10_000
@@ -219,6 +236,7 @@ def test_errors_of_the_model_are_one_line(
     """An exception while computing is a 500 in the same form, and says nothing of the inside."""
 
     def broken(_: object) -> None:
+        """Fails."""
         raise error
 
     monkeypatch.setattr(backend, "probabilities", broken)
@@ -262,5 +280,6 @@ def test_metrics_count_requests_failures_and_time(client: TestClient) -> None:
 def test_service_does_not_log_what_clients_send(client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
     """A refused request leaves no line in the log: clients must not be able to fill it."""
     with caplog.at_level(logging.DEBUG, logger="camtrap_tf"):
-        client.post("/identify", content=b"x" + BOUNDARY.encode(), headers=HEADERS)
+        reply = client.post("/identify", content=b"x" + BOUNDARY.encode(), headers=HEADERS)
+    assert reply.status_code == 400
     assert not [record for record in caplog.records if record.name.startswith("camtrap_tf")]

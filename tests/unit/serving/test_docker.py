@@ -40,12 +40,13 @@ def answering(status: int, body: bytes, port: int = 0) -> Iterator[int]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            """Answers as told."""
             self.send_response(status)
             self.end_headers()
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            pass
+            """Says nothing."""
 
     server = HTTPServer(("127.0.0.1", port), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()

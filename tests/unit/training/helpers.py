@@ -10,6 +10,8 @@ from camtrap_tf.config.training import TrainConfig
 from camtrap_tf.dataset.framing import frame
 from camtrap_tf.dataset.schema import encode_example
 from camtrap_tf.labels import LabelMapping
+from camtrap_tf.training.results import TrainResult
+from camtrap_tf.training.train import train
 from tests.factories import make_event, make_jpeg
 
 COLOURS = {"lion": (200, 160, 60), "zebra": (40, 60, 160), "frog": (30, 180, 50)}
@@ -64,3 +66,10 @@ def make_config(data: Path, out: Path, **changes: Any) -> TrainConfig:
         "model_save_dir": out / "save",
     }
     return TrainConfig(**{**settings, **changes})
+
+
+def run(config: TrainConfig) -> TrainResult:
+    """Trains, and returns the result."""
+    result = train(config)
+    assert isinstance(result, TrainResult)
+    return result

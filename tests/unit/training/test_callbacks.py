@@ -6,8 +6,10 @@ import keras
 import numpy as np
 import pytest
 
+from camtrap_tf.config.optimisation import MONITORED, SCORES_OF
+from camtrap_tf.models.heads import HeadSpec
 from camtrap_tf.models.metrics import HeadScore, Scores
-from camtrap_tf.training.callbacks import Best, EarlyStopping, Plateau, monitored
+from camtrap_tf.training.callbacks import Best, EarlyStopping, Plateau, judged, monitored
 
 LOSSES = [2.0, 1.5, 1.5, 1.49995, 1.6, 1.7, 1.2, 1.3, 1.3, 1.3, 1.3, 1.3, 1.3, 1.3, 1.3, 1.25, 1.3, 1.3, 1.3]
 
@@ -92,3 +94,33 @@ def test_best_remembers_its_loss() -> None:
     assert not best.update(-0.4, epoch=2, loss=1.0)
     assert (best.epoch, best.loss) == (1, 2.0)
     assert Best().restore(best.state()) == best
+
+
+@pytest.mark.parametrize("kind", ["softmax", "ordinal", "sigmoid"])
+def test_every_score_that_may_be_monitored_is_there(kind: str) -> None:
+    """The table of scores per kind of head names just what heads of that kind report."""
+    spec = HeadSpec(kind, order=(0, 1, 2) if kind == "ordinal" else ())
+    score = HeadScore(spec)
+    targets = np.eye(3, dtype=int) if kind == "sigmoid" else np.arange(3)
+    score.add_rows(targets, np.full((3, 3), 1 / 3))
+    assert set(score.as_dict()) == SCORES_OF[kind]
+    assert set(MONITORED) == set().union(*SCORES_OF.values())
+
+
+def test_epochs_are_not_judged_by_what_training_never_sees() -> None:
+    """Rows of classes without a training record take no part in what is monitored; the scores themselves keep them."""
+    targets, values = np.array([0, 0, 1, 2]), np.array([[0.8, 0.1, 0.1], [0.6, 0.2, 0.2], [0.3, 0.6, 0.1], [0.9, 0.099, 0.001]])
+    score, other = HeadScore(), HeadScore()
+    score.add_rows(targets, values)
+    other.add_rows(targets[:3], values[:3])
+    fair = judged(Scores({"a": score, "b": score}, 0.25), {"a": np.array([False, False, True])})
+    assert fair.heads["a"].as_dict() == other.as_dict()
+    assert fair.heads["b"].as_dict() == score.as_dict()
+    assert monitored("loss", fair, fair.total_loss({"a": 1.0})) == pytest.approx(-np.log([0.8, 0.6, 0.6]).mean() + 0.25)
+
+
+def test_a_head_of_unseen_classes_alone_is_judged_whole() -> None:
+    """Where nothing else is there to go by, all rows count."""
+    score = HeadScore()
+    score.add_rows(np.array([1, 1]), np.array([[0.7, 0.3], [0.6, 0.4]]))
+    assert judged(Scores({"a": score}), {"a": np.array([False, True])}).heads["a"] is score

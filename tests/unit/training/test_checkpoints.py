@@ -87,6 +87,7 @@ def test_disk_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoints = written(tmp_path, Position(1))
 
     def full(file: Any, **arrays: Any) -> None:
+        """Writes a little, then fails like a full disk."""
         file.write(b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
 

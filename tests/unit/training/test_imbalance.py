@@ -99,3 +99,11 @@ def test_head_types_as_a_mapping(tmp_path: Path) -> None:
     """YAML may say `head_types: {species: sigmoid}`; a label type may have any characters."""
     config = make_config(tmp_path, tmp_path, head_types={"species": "sigmoid", "is/there": "softmax"})
     assert (config.head_type("species"), config.head_type("is/there")) == ("sigmoid", "softmax")
+
+
+def test_classes_that_training_never_sees(tmp_path: Path) -> None:
+    """They are found by index: of several names for one class one record is enough."""
+    mapping = LabelMapping({"species": {"frog": 0, "lion": 1, "leo": 1, "zebra": 2}, "is/there": {"no": 0, "yes": 1}})
+    data = write_dataset(tmp_path / "data", mapping=mapping)
+    unseen = gather(make_config(data, tmp_path)).unseen
+    assert {label: one.tolist() for label, one in unseen.items()} == {"species": [True, False, False]}

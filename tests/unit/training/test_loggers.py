@@ -26,6 +26,7 @@ class Recorder(ModuleType):
             raise AttributeError(name)
 
         def call(*args: Any, **options: Any) -> Any:
+            """Remembers the call."""
             self.calls.append((name, args, options))
             answer = self._answers.get(name)
             return answer(*args, **options) if callable(answer) else answer
@@ -61,7 +62,7 @@ def modules(monkeypatch: pytest.MonkeyPatch) -> dict[str, Recorder]:
 def start(folder: Path, *services: str, resumed: bool = False) -> ScoreLoggers:
     """Begins runs."""
     settings = {"batch_size": 8, "labels": ["species", "count"], "long": "x" * 999}
-    return ScoreLoggers(services, folder=folder, project="traps", settings=settings, resumed=resumed)  # type: ignore[arg-type]
+    return ScoreLoggers(services, folder=folder, project="traps", settings=settings, resumed=resumed)  # type: ignore[arg-type]  # services by plain texts
 
 
 SCORES = {"loss": 1.5, "val_label/is+there_accuracy": 0.5, "val_loss": None, "epoch": 3}
@@ -127,6 +128,7 @@ def test_a_service_that_fails_is_left_out(
     """Training goes on when a service cannot be reached, and the others are still told."""
 
     def broken(*_: Any, **__: Any) -> None:
+        """Fails like a network that is down."""
         raise ConnectionError("no route to host")
 
     modules["mlflow"]._answers["log_metrics"] = broken

@@ -28,7 +28,7 @@ def test_sgd_by_hand() -> None:
 def test_others_keep_their_rate(name: str) -> None:
     """The others equal Keras' optimiser of that name at a constant rate."""
     theirs = {"rmsprop": keras.optimizers.RMSprop, "adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW}[name]
-    ours = make_optimizer(name, learning_rate=0.05)  # type: ignore[arg-type]
+    ours = make_optimizer(name, learning_rate=0.05)  # type: ignore[arg-type]  # parametrize gives plain texts
     expected = step(theirs(0.05, **({"weight_decay": 0.0} if name == "adamw" else {})), 1.0, [0.5, -0.2])
     assert step(ours, 1.0, [0.5, -0.2]) == pytest.approx(expected, abs=1e-6)
 

@@ -7,12 +7,13 @@ import pytest
 from camtrap_tf.config.training import TrainConfig
 from camtrap_tf.errors import SettingError
 from camtrap_tf.training.recipes import recipe_names, recipe_of, recipe_settings, recipe_text, with_recipe
+from camtrap_tf.training.schedules import Thaw, rate_shape
 
 
 def config_with(**changes: object) -> TrainConfig:
     """Returns settings that leave everything to the recipe but what is given here and what is required."""
     required = {"train_tfr_path": ["t"], "val_tfr_path": ["v"], "labels": ["species"], "model": "small_cnn"}
-    return TrainConfig(**{**required, "run_outputs_dir": "r", "model_save_dir": "s", **changes})  # type: ignore[arg-type]
+    return TrainConfig(**{**required, "run_outputs_dir": "r", "model_save_dir": "s", **changes})  # type: ignore[arg-type]  # settings of several types
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -94,3 +95,45 @@ def test_unknown_recipe() -> None:
         with_recipe(config_with(recipe="finetun"))
     with pytest.raises(SettingError, match="cannot be read"):
         with_recipe(config_with(recipe="absent.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "monitor"),
+    [
+        ({}, "weighted_loss"),
+        ({"recipe": "animl-efficientnet"}, "weighted_accuracy"),
+        ({"recipe": "animl-efficientnet", "head_types": ["species=sigmoid"]}, "macro_f1"),
+        ({"head_types": ["species=sigmoid"]}, "loss"),
+        ({"head_types": ["species=sigmoid"], "labels": ["species", "count"]}, "weighted_loss"),
+        ({"monitor": "accuracy/species"}, "accuracy/species"),
+        ({"monitor": "loss"}, "loss"),
+    ],
+)
+def test_best_epoch_under_equal_classes(changes: dict, monitor: str) -> None:
+    """With `--label-weighted` the best epoch goes by the weighted score that the heads have, unless the user says another."""
+    config = with_recipe(config_with(label_weighted=True, **changes))
+    assert config.monitor == monitor
+    assert with_recipe(config).monitor == monitor
+
+
+def test_without_equal_classes_the_recipe_says_what_is_best() -> None:
+    """Other ways to draw examples leave it at the recipe's score."""
+    assert with_recipe(config_with(sampling="balanced", recipe="animl-efficientnet")).monitor == "accuracy"
+
+
+@pytest.mark.parametrize(
+    ("max_epochs", "first_epochs"), [(24, [8, 9, 10, 11]), (50, [8, 9, 10, 11]), (12, [4, 4, 5, 5]), (3, [1] * 4), (2, [1] * 4)]
+)
+def test_short_trainings_reach_every_stage(max_epochs: int, first_epochs: list[int]) -> None:
+    """Heads alone and thawing take half of the epochs at most, so that all of the backbone is trained for some of them."""
+    config = with_recipe(config_with(recipe="finetune", max_epochs=max_epochs))
+    thaw = Thaw.from_config(config)
+    assert [thaw.first_epoch(block) for block in range(4)] == first_epochs
+    warmup = rate_shape(config, "adamw", epochs=max_epochs, epoch_steps=100).warmup_steps
+    assert warmup == round(100 * min(1, max_epochs / 24))
+
+
+def test_stages_that_were_asked_for_stay() -> None:
+    """Epochs of the heads that the user gave are kept, also where they are all there are."""
+    thaw = Thaw.from_config(with_recipe(config_with(recipe="finetune", max_epochs=3, head_epochs=3)))
+    assert (thaw.head_epochs, thaw.unfreeze_epochs) == (3, 4)

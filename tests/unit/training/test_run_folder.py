@@ -4,6 +4,8 @@ import csv
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from camtrap_tf.errors import ModelError
 from camtrap_tf.training.run_folder import RunFolder
@@ -74,3 +76,58 @@ def test_aside(tmp_path: Path) -> None:
     folder.clear_way(epoch=0, keep_best=False)
     assert [path.name for path in tmp_path.iterdir()] == ["previous_1"]
     assert {"checkpoints", "metrics.csv", "training.log"} < {path.name for path in (tmp_path / "previous_1").iterdir()}
+
+
+def seen(folder: Path) -> list[tuple[int, float]]:
+    """Returns what TensorBoard shows of the training loss: epochs and values, as often as they are there."""
+    accumulator = EventAccumulator(str(folder / "tensorboard" / "train"), purge_orphaned_data=False)
+    accumulator.Reload()
+    return [
+        (one.step, round(float(tf.make_ndarray(one.tensor_proto)), 3)) for one in accumulator.Tensors("loss")
+    ]  # fmt: skip
+
+
+def log(folder: Path, epochs: range, value: float) -> None:
+    """Writes events of some epochs, as one process does."""
+    run = RunFolder(folder)
+    for epoch in epochs:
+        run.tensorboard(epoch, {"train": {"loss": value, "none": None}, "val": {"loss": 2 * value}})
+    run.close()
+
+
+def test_events_after_the_checkpoint_go(tmp_path: Path) -> None:
+    """Epochs that are trained again are there once, with their new values, also for a reader that purges nothing."""
+    log(tmp_path, range(1, 6), 1.0)
+    RunFolder(tmp_path).go_on(epoch=3, best_epoch=0)
+    log(tmp_path, range(4, 7), 0.5)
+    assert seen(tmp_path) == [(1, 1.0), (2, 1.0), (3, 1.0), (4, 0.5), (5, 0.5), (6, 0.5)]
+    RunFolder(tmp_path).go_on(epoch=0, best_epoch=0)
+    assert not list((tmp_path / "tensorboard").rglob("*tfevents*"))
+
+
+def test_events_cut_off_in_the_middle(tmp_path: Path) -> None:
+    """A half written event of a killed process goes; those before it stay."""
+    log(tmp_path, range(1, 4), 1.0)
+    (file,) = (tmp_path / "tensorboard" / "train").iterdir()
+    file.write_bytes(file.read_bytes()[:-7])
+    RunFolder(tmp_path).go_on(epoch=3, best_epoch=0)
+    log(tmp_path, range(3, 4), 0.5)
+    assert seen(tmp_path) == [(1, 1.0), (2, 1.0), (3, 0.5)]
+
+
+def test_events_of_a_finished_part_are_left_alone(tmp_path: Path) -> None:
+    """Where nothing lies after the checkpoint, files stay as they are."""
+    log(tmp_path, range(1, 3), 1.0)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*tfevents*")}
+    RunFolder(tmp_path).go_on(epoch=2, best_epoch=0)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*tfevents*")} == before
+
+
+def test_continuing_keeps_earlier_events_aside(tmp_path: Path) -> None:
+    """A new attempt from epoch 1 keeps the events up to there, and all earlier ones aside."""
+    log(tmp_path, range(1, 4), 1.0)
+    for epoch in (1, 2, 3):
+        model_file(tmp_path, epoch)
+    RunFolder(tmp_path).clear_way(epoch=1, keep_best=True)
+    assert seen(tmp_path) == [(1, 1.0)]
+    assert [step for step, _ in seen(tmp_path / "previous_1")] == [1, 2, 3]

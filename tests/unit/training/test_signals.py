@@ -53,6 +53,7 @@ def test_other_threads_leave_signals_alone() -> None:
     seen = []
 
     def work() -> None:
+        """Passes items through under watch."""
         with watched_signals() as watch:
             seen.append(list(watch.between([1, 2])))
 

@@ -13,12 +13,11 @@ from camtrap_tf.errors import ModelError, SettingError
 from camtrap_tf.labels import LabelMapping
 from camtrap_tf.models.classifier import build_classifier, head_layers
 from camtrap_tf.training.checkpoints import Position
+from camtrap_tf.training.copying import copy_weights, require_complete
 from camtrap_tf.training.earlier import Earlier
 from camtrap_tf.training.source import SourceModel, read_source
 from camtrap_tf.training.start_rule import (
     check_source,
-    copy_weights,
-    require_complete,
     start_rule,
     starting_epoch,
 )

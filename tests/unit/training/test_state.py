@@ -14,7 +14,7 @@ from camtrap_tf.training.state import read_state, restore_optimizer, state_of, s
 def optimizer_after(steps: int, name: str = "adam", size: int = 3) -> keras.optimizers.Optimizer:
     """Returns an optimiser that took some steps on one weight."""
     weight = keras.Variable(np.ones(size), name="kernel", dtype="float32")
-    optimizer = make_optimizer(name, learning_rate=0.1)  # type: ignore[arg-type]
+    optimizer = make_optimizer(name, learning_rate=0.1)  # type: ignore[arg-type]  # parametrize gives plain texts
     optimizer.build([weight])
     for number in range(steps):
         optimizer.apply([keras.ops.ones(size) * number], [weight])

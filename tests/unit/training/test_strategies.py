@@ -11,15 +11,13 @@ from camtrap_tf.labels import LabelMapping
 from camtrap_tf.models.classifier import build_classifier, freeze_backbone, head_layers
 from camtrap_tf.training.devices import strategy_on
 from camtrap_tf.training.optimizers import averaged_weights, inner, make_optimizer
-from camtrap_tf.training.schedules import BLOCKS, Thaw
+from camtrap_tf.training.schedules import BLOCKS, Thaw, describe_thaw, freezes_batch_norm
 from camtrap_tf.training.step import Stepper
 from camtrap_tf.training.strategies import (
     Unfreezing,
     batch_norms,
     computing_in,
-    describe_thaw,
     freeze_batch_norm,
-    freezes_batch_norm,
     in_float32,
     set_up,
     synchronise_batch_norm,
@@ -38,7 +36,7 @@ def make_model(name: str = "ResNet18") -> keras.Model:
 def make_config(**changes: object) -> TrainConfig:
     """Returns settings."""
     required = {"train_tfr_path": ["t"], "val_tfr_path": ["v"], "labels": ["a"], "model": "small_cnn"}
-    return TrainConfig(**{**required, "run_outputs_dir": "r", "model_save_dir": "s", **changes})  # type: ignore[arg-type]
+    return TrainConfig(**{**required, "run_outputs_dir": "r", "model_save_dir": "s", **changes})  # type: ignore[arg-type]  # settings of several types
 
 
 def make_stepper(
@@ -155,7 +153,7 @@ def test_synchronised_batch_norm_is_marked() -> None:
 def test_mixed_precision_delivers_float32(precision: str) -> None:
     """A model built in mixed precision computes so, and in between exactly like one built in float32."""
     plain = make_model("small_cnn")
-    with computing_in(precision):  # type: ignore[arg-type]
+    with computing_in(precision):  # type: ignore[arg-type]  # parametrize gives plain texts
         mixed = make_model("small_cnn")
     assert keras.config.dtype_policy().name == "float32"
     mixed.set_weights(plain.get_weights())

@@ -3,7 +3,7 @@
 import pytest
 
 from camtrap_tf.errors import SettingError
-from camtrap_tf.training.devices import choose_devices
+from camtrap_tf.models.devices import choose_devices, choose_gpus
 
 
 @pytest.mark.parametrize(
@@ -12,7 +12,7 @@ from camtrap_tf.training.devices import choose_devices
 )
 def test_devices(n_gpus: int, there: int, expected: list[str]) -> None:
     """`auto` takes all GPUs, 0 the CPU, a number that many."""
-    assert choose_devices(n_gpus, there=there) == expected  # type: ignore[arg-type]
+    assert choose_devices(n_gpus, there=there) == expected  # type: ignore[arg-type]  # parametrize gives plain values
 
 
 def test_more_than_there_are() -> None:
@@ -26,3 +26,10 @@ def test_fewer_can_be_allowed(caplog: pytest.LogCaptureFixture) -> None:
     assert choose_devices(4, there=1, fewer_ok=True) == ["GPU:0"]
     assert choose_devices(1, there=0, fewer_ok=True) == ["CPU:0"]
     assert "there is 1" in caplog.text
+
+
+def test_no_gpu_is_asked_for() -> None:
+    """0 means the processor; more GPUs than there are is a setting error that says how many there are."""
+    assert choose_gpus(0) == 0
+    with pytest.raises(SettingError, match=r"--n-gpus 99: there (is|are) "):
+        choose_gpus(99)

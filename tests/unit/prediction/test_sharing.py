@@ -1,4 +1,4 @@
-"""Devices: how many, and batches shared out over several, on a processor that stands for two."""
+"""Batches shared out over several devices: a processor that stands for two."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from camtrap_tf.errors import SettingError
-from camtrap_tf.prediction.devices import choose_gpus
-
 TWO_DEVICES = """
 import numpy as np
 import tensorflow as tf
@@ -19,7 +16,7 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
 from camtrap_tf.models.bundle import Bundle
-from camtrap_tf.prediction.devices import SharedOut
+from camtrap_tf.prediction.sharing import SharedOut
 from tests.integration.bundles import untrained_bundle
 import sys, pathlib
 
@@ -37,13 +34,6 @@ for size in (5, 1):
         np.testing.assert_allclose(together[label], values, atol=1e-5)
 print("devices", strategy.num_replicas_in_sync)
 """
-
-
-def test_no_gpu_is_asked_for() -> None:
-    """0 means the processor; more GPUs than there are is a setting error that says how many there are."""
-    assert choose_gpus(0) == 0
-    with pytest.raises(SettingError, match="--n-gpus 99: this machine has"):
-        choose_gpus(99)
 
 
 @pytest.mark.slow
