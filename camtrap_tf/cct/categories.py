@@ -115,7 +115,7 @@ def _check_entry(entry: Mapping[str, Any], where: str) -> None:
 
 def _check_targets(entries: Sequence[Mapping[str, Any]], where: str) -> None:
     """Raises a SettingError where a category is converted into one that will not be there."""
-    by_name = {entry["name"]: entry for entry in entries}
+    by_name = {text_of(entry["name"]): entry for entry in entries}
     for entry in entries:
         target = by_name.get(entry.get("convert_to") or "")
         if target is None or target is entry:

@@ -87,6 +87,13 @@ def test_map_that_does_not_fit_says_why(entries: Any, error: type[Exception], sa
         read_category_map(write_map(tmp_path / "m.json", entries), document())
 
 
+def test_names_that_are_no_texts_are_left_alone(tmp_path: Path) -> None:
+    """A category whose name is a list cannot be converted to, and does not stop the others."""
+    odd = document().with_parts(categories=[*document().categories, {"id": 9, "name": ["x"]}])
+    entries = read_category_map(write_map(tmp_path / "m.json", category_map(odd)), odd)
+    assert len(apply_category_map(odd, entries).document.annotations) == 3
+
+
 def test_commands_write_map_and_file(tmp_path: Path) -> None:
     """The map that is written, unedited, keeps every annotation and drops the categories that never occur."""
     document().write(tmp_path / "in.json")
