@@ -176,7 +176,7 @@ def file_problems(document: CctDocument, image_root: Path, *, sizes: bool) -> It
             path = join_inside(image_root, text_of(image.get("file_name")) or "")
         except ValueError:
             return None
-        if not path.is_file():
+        if not _is_file(path):
             return "missing_file", f"{path} does not exist"
         if not sizes:
             return None
@@ -192,6 +192,14 @@ def file_problems(document: CctDocument, image_root: Path, *, sizes: bool) -> It
         for image, refusal in zip(named, pool.map(look, named), strict=True):
             if refusal is not None:
                 yield reject_image(image, *refusal)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        # A name that no file system takes, for example one that is too long.
+        return False
 
 
 def notes_on(document: CctDocument) -> Iterator[str]:
