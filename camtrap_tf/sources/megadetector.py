@@ -13,7 +13,7 @@ from camtrap_tf.records import Reject
 from camtrap_tf.sources.cct_document import without_collector
 from camtrap_tf.sources.picture_files import is_example_path
 from camtrap_tf.sources.picture_records import PictureSource
-from camtrap_tf.sources.picture_tables import PictureTables, folders_of, picture_table, seen_table, texts
+from camtrap_tf.sources.picture_tables import PictureTables, folders_of, numbered_twins, picture_table, seen_table, texts
 
 DETECTION = "detection"
 """Label type: what the detector saw, by the names in its file."""
@@ -137,7 +137,7 @@ class _Reading:
         ]
         return picture_table(
             items=pa.array([picture.item for picture in self.pictures], pa.string()),
-            ids=texts(unique(files)),
+            ids=texts(numbered_twins(files)),
             paths=pa.array(files, pa.string()),
             columns={
                 "location": texts(location),
@@ -148,16 +148,6 @@ class _Reading:
                 "detection_confidence": pa.array([_best(picture) for picture in self.pictures], pa.string()),
             },
         )
-
-
-def unique(files: list[str]) -> list[str]:
-    """Returns an id per file: its path, with a number where it is there again."""
-    counts: Counter[str] = Counter()
-    ids = []
-    for file in files:
-        counts[file] += 1
-        ids.append(file if counts[file] == 1 else f"{file} ({counts[file]})")
-    return ids
 
 
 def _choose(wish: float | None, typical: float | None, default: float) -> tuple[float, str]:

@@ -41,11 +41,11 @@ def find_folder(root: Path, paths: Sequence[str]) -> str:
     """
     step = max(1, len(paths) // SAMPLE)
     sample = [path.lstrip("/") for path in paths[::step] if ".." not in path]
-    if not sample or any((root / path).is_file() for path in sample):
+    if not sample or any(_is_file(root / path) for path in sample):
         return ""
     counts: dict[str, int] = {}
     for place, _, _ in itertools.islice(os.walk(root), MOST_FOLDERS):
-        hits = sum(Path(place, path).is_file() for path in sample)
+        hits = sum(_is_file(Path(place, path)) for path in sample)
         if hits:
             counts[Path(place).relative_to(root).as_posix() + "/"] = hits
     if not counts:
@@ -77,6 +77,14 @@ def file_problems(root: Path, paths: Iterable[str]) -> dict[str, tuple[str, str]
                 if pointer:
                     problems[path] = ("placeholder_file", pointer)
     return problems
+
+
+def _is_file(path: Path) -> bool:
+    """Returns whether there is such a file; also for texts that cannot be the name of one."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def _sizes(folder: Path) -> dict[str, int]:

@@ -28,6 +28,7 @@ from camtrap_tf.sources.picture_tables import (
     Rows,
     Tally,
     join_known,
+    numbered_twins,
 )
 
 SLICE_ROWS = 16_384
@@ -209,7 +210,7 @@ def _unique_ids(events: pa.Array, locations: pa.Array, pictures: pa.Array) -> pa
         return ids
     longer = join_known([locations, ids], "/")
     longer = pc.if_else(pc.is_null(events), pc.binary_join_element_wise("picture", pictures, " "), longer)
-    return pc.if_else(pa.array(shared), longer, ids)
+    return pa.array(numbered_twins(pc.if_else(pa.array(shared), longer, ids).to_pylist()), pa.string())
 
 
 def _seen_of_pictures(seen: pa.Table, events: pa.Array, tally: Tally) -> pa.Table:

@@ -7,6 +7,7 @@ for all (`picture_checks`, `picture_records`). Both are columns (Arrow), so that
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -195,6 +196,21 @@ def join_known(columns: Sequence[pa.Array], separator: str) -> pa.Array:
     for column in columns[1:]:
         joined = pc.coalesce(pc.binary_join_element_wise(joined, column, separator), joined, column)
     return joined
+
+
+def numbered_twins(names: Sequence[str]) -> list[str]:
+    """Returns the names, all different: one that is there already gets a number, `a (2)`."""
+    counts: Counter[str] = Counter()
+    taken = set(names)
+    different = []
+    for name in names:
+        counts[name] += 1
+        chosen = name
+        while counts[name] > 1 and (chosen := f"{name} ({counts[name]})") in taken:
+            counts[name] += 1
+        taken.add(chosen)
+        different.append(chosen)
+    return different
 
 
 def folders_of(path: str, count: int) -> str | None:

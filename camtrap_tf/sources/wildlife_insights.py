@@ -142,7 +142,8 @@ def _paths(rows: _Rows, root: Path | None) -> pa.Array:
     if root is None:
         return pc.coalesce(addresses, names)
     deployments = rows.column("deployment_id")
-    if any((root / name).is_dir() for name in pc.unique(deployments).to_pylist() if name and "/" not in name and name != ".."):
+    folders = {one.name for one in root.iterdir() if one.is_dir()} if root.is_dir() else set()
+    if folders & set(pc.unique(deployments).to_pylist()):
         return pc.binary_join_element_wise(deployments, names, "/")
     return pc.coalesce(names, addresses)
 

@@ -123,6 +123,15 @@ def test_nothing_is_lost_from_reading_to_writing(tmp_path: Path) -> None:
     assert json.dumps(json.loads((tmp_path / "out.json").read_text("utf-8"))) == json.dumps(json.loads(real.read_text("utf-8")))
 
 
+def test_halves_of_surrogate_pairs(tmp_path: Path) -> None:
+    """What is no character is replaced, so that it can be written."""
+    value = {"images": [{"file": "a\ud800.jpg", "detections": []}], "detection_categories": {"1": "\U0001f98a"}}
+    (tmp_path / "md.json").write_text(json.dumps(value))
+    found = MegadetectorDocument.read(tmp_path / "md.json")
+    assert found.images[0]["file"] == "a?.jpg"
+    assert found.detection_categories == {"1": "\U0001f98a"}
+
+
 def test_thresholds_and_versions() -> None:
     """Thresholds recommended in the file are found; an unknown version is said."""
     info = {"format_version": "3.0", "detector_metadata": {"typical_detection_threshold": 0.2}, "classifier_metadata": 5}

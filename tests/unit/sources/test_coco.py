@@ -83,6 +83,13 @@ def test_sequences_of_one_name_at_two_locations_are_two_events(tmp_path: Path) -
     assert [(one.event_id, len(one.media)) for one in records] == [("a/1", 2), ("b/1", 1)]
 
 
+def test_ids_of_events_differ_whatever_their_names(tmp_path: Path) -> None:
+    """Names that look like those made of location and sequence get a number."""
+    images = [image(1, seq_id="1", location="a"), image(2, seq_id="1", location="b"), image(3, seq_id="a/1", location="c")]
+    records, _ = read(source(tmp_path, [*images, image("1/x")], [note(1)], records="events"))
+    assert [one.event_id for one in records] == ["a/1", "b/1", "a/1 (2)", "1/x"]
+
+
 def test_missing_sequences_are_made_from_time_gaps(tmp_path: Path) -> None:
     """By location and camera; pictures without a time are events by themselves."""
     times = ["2020-01-01 10:00:00", "2020-01-01 10:00:50", "2020-01-01 10:02:00"]
@@ -180,6 +187,15 @@ def test_missing_files(tmp_path: Path) -> None:
     assert facts(record)[2] == [("fox", "1", (0.5, 0.5))]
     assert {one.reason for one in rejects} == {"missing_file"}
     assert len(rejects) == 48
+
+
+def test_paths_that_no_file_can_have(tmp_path: Path) -> None:
+    """They are missing files like others."""
+    images = [image(1, file_name="x" * 5000), image(2, file_name="a.jpg"), image("\ud800", file_name="\udc00.jpg")]
+    (tmp_path / "a.jpg").write_bytes(b"x" * 300)
+    records, rejects = read(source(tmp_path, images, [], image_root=tmp_path))
+    assert [one.event_id for one in records] == ["2"]
+    assert [one.reason for one in rejects] == ["missing_file"] * 2
 
 
 def test_remote_pictures_are_counted_apart(tmp_path: Path) -> None:
