@@ -18,7 +18,7 @@ import stamina
 
 from camtrap_tf.acquire.existing import Standing, content_problem, standing
 from camtrap_tf.acquire.failures import FetchError
-from camtrap_tf.acquire.hosts import Host, host_of
+from camtrap_tf.acquire.hosts import DEAD_AFTER, Host, host_of
 from camtrap_tf.acquire.http_fetch import HttpFetcher
 from camtrap_tf.acquire.journal import COMMIT_S, Journal
 from camtrap_tf.acquire.object_fetch import ObjectFetcher, StoreOptions
@@ -154,7 +154,7 @@ class Engine:
     def _start_tasks(self) -> None:
         """Starts what the limits allow, a file of each server in turn."""
         for name in [name for name, host in self._hosts.items() if not host.waiting and not host.active]:
-            if time.monotonic() > self._hosts[name].closed_until and not self._hosts[name].unreachable:
+            if time.monotonic() > self._hosts[name].closed_until and self._hosts[name].unreachable < DEAD_AFTER:
                 del self._hosts[name]
         started = True
         while started:

@@ -53,6 +53,7 @@ class Part:
         self._journal = journal
         self._limits = limits
         self._count = count
+        self._wrong = 0
 
     def usable_bytes(self) -> int:
         """Returns how many bytes of it can be built upon: none where nothing would show that they are of another version."""
@@ -106,14 +107,18 @@ class Part:
         size = self.path.stat().st_size
         for known, whose in ((total, "the server"), (self.wanted.size, "the list")):
             if known is not None and size != known:
-                self.discard()
-                raise FetchError("wrong_size", f"{size} bytes arrived where {whose} says {known}", again=True)
+                raise self._spoilt("wrong_size", f"{size} bytes arrived where {whose} says {known}")
         problem = digest_problem(self.path, sha256=self.wanted.sha256, md5=self.wanted.md5)
         if problem is None and md5 is not None and self.wanted.md5 is None and self.wanted.sha256 is None:
             problem = digest_problem(self.path, md5=md5)
         if problem:
-            self.discard()
-            raise FetchError("wrong_digest", problem, again=True)
+            raise self._spoilt("wrong_digest", problem)
+
+    def _spoilt(self, reason: str, detail: str) -> FetchError:
+        """Removes what is here; once more it may come right, then the server or the list is wrong."""
+        self.discard()
+        self._wrong += 1
+        return FetchError(reason, detail, again=self._wrong < 2)
 
     def place(self) -> int:
         """Gives the file its name; returns its size.

@@ -70,6 +70,8 @@ def shown(url: str) -> str:
 
 def url_problem(url: str) -> str | None:
     """Returns what is wrong with a URL, or None."""
+    if not url:
+        return "there is none"
     if len(url) > MAX_URL:
         return f"has {len(url)} characters"
     try:
@@ -113,7 +115,7 @@ def path_of_url(url: str) -> str:
     """
     parts = urlsplit(url)
     names = [unquote(part) for part in parts.path.split("/") if part not in ("", ".", "..")] or ["index"]
-    cleaned = [_clean(name) for name in (parts.netloc.rpartition("@")[2], *names)]
+    cleaned = [plain_name(name) for name in (parts.netloc.rpartition("@")[2], *names)]
     if parts.query or parts.fragment or cleaned[1:] != names:
         last = PurePosixPath(cleaned[-1])
         digest = hashlib.sha256(url.encode("utf-8", "replace")).hexdigest()[:12]
@@ -121,7 +123,8 @@ def path_of_url(url: str) -> str:
     return "/".join(cleaned)
 
 
-def _clean(name: str) -> str:
+def plain_name(name: str) -> str:
+    """Returns a name as one that every file system takes: `_` for what they do not like, at most 200 bytes."""
     cleaned = _ODD.sub("_", name).strip() or "_"
     cleaned = "_" if set(cleaned) == {"."} else cleaned
     return cleaned.encode("utf-8", "replace")[:200].decode("utf-8", "ignore")

@@ -182,6 +182,23 @@ COMMANDS: tuple[Command, ...] = (
         first="path",
     ),
     Command(
+        words=("download", "inventory"),
+        config="config.download:InventoryDownloadConfig",
+        stage="inventory.downloading:download_inventory",
+        first="path",
+    ),
+    Command(
+        words=("download", "cct"),
+        config="config.download:CctDownloadConfig",
+        stage="cct.downloading:download_cct",
+        first="path",
+    ),
+    Command(
+        words=("download", "lila"),
+        config="config.download:LilaDownloadConfig",
+        stage="cct.downloading:download_lila",
+    ),
+    Command(
         words=("download", "s3"),
         config="config.download:ObjectsDownloadConfig",
         stage="acquire.downloading:download_objects",

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from camtrap_tf.config.base import StageConfig
+from camtrap_tf.config.base import Seed, StageConfig
 
 
 class DownloadConfig(StageConfig):
@@ -76,7 +76,7 @@ class SubsetConfig(DownloadConfig):
     max_pictures: int | None = Field(None, ge=1, description="at most this many, a seeded sample")
     max_per_category: int | None = Field(None, ge=1, description="at most this many of each category, a seeded sample")
     max_per_location: int | None = Field(None, ge=1, description="at most this many of each location, a seeded sample")
-    seed: int = Field(0, description="seed of the samples; equal seeds choose equally")
+    seed: Seed = Field(0, description="seed of the samples; equal seeds choose equally")
 
 
 class CctDownloadConfig(SubsetConfig):
@@ -95,6 +95,7 @@ class CctDownloadConfig(SubsetConfig):
 class LilaDownloadConfig(SubsetConfig):
     """Fetch data sets of LILA (lila.science), or parts of them."""
 
+    output_dir: Path = Field(Path("lila"), description="folder: annotations/, and a folder of pictures per data set")
     dataset: tuple[str, ...] = Field((), description="names of data sets; none: list all there are")
     what: Literal["annotations", "pictures"] = Field(
         "pictures", description="stop after the annotations, or fetch pictures too"

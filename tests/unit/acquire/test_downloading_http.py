@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import hashlib
 import time
@@ -11,10 +12,13 @@ from typing import Any
 
 import pytest
 
+from camtrap_tf.acquire import engine
 from camtrap_tf.acquire.downloading import download_urls
 from camtrap_tf.acquire.outcome import Downloaded
 from camtrap_tf.config.download import UrlsDownloadConfig
-from tests.servers import Site, always, cut_after, first_refuse, picture, redirect, send
+from camtrap_tf.errors import RunLockedError
+from camtrap_tf.files import locked_folder
+from tests.servers import Site, always, cut_after, first_refuse, picture, redirect, send, send_file
 
 HTML = b"<!DOCTYPE html><html><body>Sorry, we are closed.</body></html>"
 
@@ -170,8 +174,6 @@ def test_a_file_that_changed_meanwhile_is_begun_anew(tmp_path: Path, site: Site)
         if request.count == 1:
             cutting(request, handler)
         else:
-            from tests.servers import send_file
-
             send_file(handler, request, new)
 
     site.answers["/a.jpg"] = answer
@@ -371,3 +373,73 @@ def test_a_plan_counts_files_and_bytes_and_writes_nothing(tmp_path: Path, site: 
     assert {one.method for one in site.requests} == {"HEAD"}
     assert not (tmp_path / "out").exists()
     assert "1 are not to be had (1 × not_found)" in done.text()
+
+
+def test_a_wrong_digest_is_tried_once_more(tmp_path: Path, site: Site) -> None:
+    """What was spoilt on the way comes right the second time; what is wrong at the server is not fetched for ever."""
+    sha = hashlib.sha256(picture("a")).hexdigest()
+    site.answers["/a.jpg"] = lambda request, handler: send(handler, 200, picture("a" if request.count > 1 else "spoilt"))
+    site.files["/b.jpg"] = picture("b")
+    (tmp_path / "list.csv").write_text(f"url,path,sha256\n{site.url}/a.jpg,a.jpg,{sha}\n{site.url}/b.jpg,b.jpg,{sha}\n")
+    done = download_urls(UrlsDownloadConfig(path=tmp_path / "list.csv", output_dir=tmp_path / "out"))
+    assert (tmp_path / "out" / "a.jpg").read_bytes() == picture("a")
+    assert (done.counts.reasons, len(site.asked("/b.jpg"))) == ({"wrong_digest": 1}, 2)
+
+
+def test_digests_of_files_that_are_there_are_compared_on_demand(tmp_path: Path, site: Site) -> None:
+    """A file of the right size and other content is found by --existing digest alone."""
+    site.files["/a.jpg"] = picture("a")
+    sha = hashlib.sha256(picture("a")).hexdigest()
+    (tmp_path / "list.csv").write_text(f"url,path,sha256\n{site.url}/a.jpg,a.jpg,{sha}\n")
+    config = UrlsDownloadConfig(path=tmp_path / "list.csv", output_dir=tmp_path / "out")
+    download_urls(config)
+    (tmp_path / "out" / "a.jpg").write_bytes(picture("x"))
+    assert download_urls(config).counts.there == 1
+    careful = config.model_copy(update={"existing": "digest"})
+    assert download_urls(careful).counts.fetched == 1
+    assert (tmp_path / "out" / "a.jpg").read_bytes() == picture("a")
+    assert download_urls(careful).counts.there == 1
+
+
+def test_the_digest_that_google_names_is_compared(tmp_path: Path, site: Site) -> None:
+    """A file that does not have the MD5 of its x-goog-hash header is not taken."""
+    good, wrong = (base64.b64encode(hashlib.md5(picture(name)).digest()).decode() for name in "ab")
+    for path, named in (("/a.jpg", good), ("/b.jpg", wrong)):
+        site.answers[path] = always(200, picture("a"), x_goog_hash=f"crc32c=AAAAAA==, md5={named}")
+    done = download_urls(listed(tmp_path, site, "/a.jpg", "/b.jpg", attempts=2))
+    assert (done.counts.fetched, done.counts.reasons) == (1, {"wrong_digest": 1})
+
+
+def test_a_server_that_is_gone_does_not_cost_every_file_its_tries(tmp_path: Path, site: Site) -> None:
+    """After a few files that could not be connected for, the others get one try each."""
+    paths = [f"/{n}.jpg" for n in range(40)]
+    dead = Site(url="http://127.0.0.1:9")  # the discard port, where nothing listens
+    tries = []
+    config = listed(tmp_path, dead, *paths, attempts=4, per_host=2)
+    real = engine.HttpFetcher.fetch
+
+    async def fetch(self: Any, part: Any) -> Any:
+        """Counts the tries."""
+        tries.append(part.wanted.url)
+        return await real(self, part)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine.HttpFetcher, "fetch", fetch)
+        done = download_urls(config)
+    assert done.counts.reasons == {"no_connection": 40}
+    assert 40 + 3 * 5 <= len(tries) <= 40 + 3 * 7
+
+
+def test_two_urls_of_one_name_do_not_replace_each_other(tmp_path: Path, site: Site) -> None:
+    """The second URL that wants a name is listed, whatever the order they arrive in."""
+    site.files = {"/a.jpg": picture("a"), "/b.jpg": picture("b")}
+    (tmp_path / "list.csv").write_text(f"url,path\n{site.url}/a.jpg,x.jpg\n{site.url}/b.jpg,x.jpg\n")
+    done = download_urls(UrlsDownloadConfig(path=tmp_path / "list.csv", output_dir=tmp_path / "out"))
+    assert done.counts.reasons == {"same_name": 1}
+    assert (tmp_path / "out" / "x.jpg").read_bytes() == picture("a")
+
+
+def test_a_folder_has_one_download_at_a_time(tmp_path: Path, site: Site) -> None:
+    """A second download in the same folder is refused while the first holds it."""
+    with locked_folder(tmp_path / "out" / ".partial"), pytest.raises(RunLockedError):
+        download_urls(listed(tmp_path, site, "/a.jpg"))
