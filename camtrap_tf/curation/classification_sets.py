@@ -207,15 +207,22 @@ def _crops(config: ClassificationConfig, document: CctDocument | None) -> tuple[
 
 
 def _chosen(found: list[Crop], config: ClassificationConfig, specs: Specs | None) -> tuple[list[Crop], list[Reject]]:
-    """Returns the crops under the labels of the specification, without labels at too few locations."""
+    """Returns the crops under the labels of the specification, without labels at too few locations.
+
+    Pictures that were queried by a specification have its labels already; then it only says which data sets come first.
+    """
     rejects: list[Reject] = []
-    if specs is not None and found:
+    if specs is not None and found and not (config.queried_images is not None and _are_labelled(found, specs)):
         taxonomy = read_taxonomy(config.taxonomy) if config.taxonomy is not None else None
         rows, rejects = apply_label_spec([crop.row for crop in found], specs, taxonomy, seed=config.seed)
         by_path = {row.path: row for row in rows}
         found = [replace(crop, row=by_path[crop.row.path]) for crop in found if crop.row.path in by_path]
     found, rare = without_rare(found, config.min_locs)
     return found, rejects + rare
+
+
+def _are_labelled(found: Iterable[Crop], specs: Specs) -> bool:
+    return all(label in specs for crop in found for label in crop.row.labels)
 
 
 def _earlier(config: ClassificationConfig) -> tuple[list[CropRow], list[Place]] | None:

@@ -262,6 +262,26 @@ def test_crops_of_queried_pictures(tmp_path: Path) -> None:
     assert not (tmp_path / "o/classification_cct.json").exists()
 
 
+def test_queried_labels_of_the_specification_stay(tmp_path: Path) -> None:
+    """Pictures that have the specification's labels already need no taxonomy; it still says whose locations come first."""
+    box = {"category": "animal", "bbox": [0.1, 0.1, 0.5, 0.5]}
+    pictures = {}
+    for place in range(8):
+        key = f"{'ab'[place % 2]}/{place}.jpg"
+        pictures[key] = {"location": place, "class": "puma concolor", "label": ["cat"], "bbox": [box]}
+        crop = tmp_path / "crops" / crop_name(key, place=0)
+        crop.parent.mkdir(parents=True, exist_ok=True)
+        crop.write_bytes(make_jpeg())
+    (tmp_path / "q.json").write_text(json.dumps(pictures), encoding="utf-8")
+    spec = {"cat": {"taxa": [{"level": "family", "name": "felidae"}], "max_count": 99, "prioritize": [["b"]]}}
+    (tmp_path / "spec.json").write_text(json.dumps(spec), encoding="utf-8")
+    options: dict[str, Any] = {"cct": None, "queried_images": tmp_path / "q.json", "label_spec": tmp_path / "spec.json"}
+    done = made(tmp_path, **options, method="smallest_first", val_frac=0.25, test_frac=0.25)
+    assert done.labels == ("cat",)
+    splits = load(tmp_path / "o/splits.json")
+    assert {dataset for dataset, _ in splits["test"] + splits["val"]} == {"b"}
+
+
 def test_crops_of_detections(tmp_path: Path) -> None:
     """Pictures without drawn boxes take those of the detector that are sure enough and animals; names of any spelling."""
     detections = [
