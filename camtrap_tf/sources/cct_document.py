@@ -235,26 +235,30 @@ def _check_form(value: Any, what: str) -> None:
     if not isinstance(value, dict):
         raise SourceError(f"{what}: not a COCO Camera Traps file; that is an object with images, annotations and categories")
     if "detection_categories" in value:
-        raise SourceError(f"{what}: holds MegaDetector results; turn them into COCO Camera Traps with `camtrap cct from-md`")
+        raise SourceError(
+            f"{what}: holds MegaDetector results; read them with `camtrap inventory megadetector`, or turn them into "
+            "COCO Camera Traps with `camtrap cct from-md`"
+        )
     if "images" not in value or not ({"annotations", "categories"} & value.keys()):
         missing = ", ".join(part for part in PARTS if part not in value)
         raise SourceError(f"{what}: not a COCO Camera Traps file; it has no {missing}")
     for part in PARTS:
         if not isinstance(value.get(part), list | None):
             raise SourceError(f"{what}: {part!r} is not a list; this is not a COCO Camera Traps file")
-    _check_depth(value, what)
+    for member in value.values():
+        _check_depth(member, what)
 
 
 def _check_depth(value: Any, what: str) -> None:
     """Raises a SourceError where lists and objects are nested deeper than `MAX_DEPTH`."""
-    objects: list[Entry] = [value]
-    lists: list[list[Any]] = []
-    for _ in range(MAX_DEPTH):
+    objects: list[Entry] = [value] if isinstance(value, dict) else []
+    lists: list[list[Any]] = [value] if isinstance(value, list) else []
+    for _ in range(MAX_DEPTH - 1):
         # Millions of values pass here; all that touches each of them is compiled code.
+        if NESTED.isdisjoint(map(type, _values_in(objects, lists))):
+            return
         kinds = map(type, _values_in(objects, lists))
         nested = list(compress(_values_in(objects, lists), map(NESTED.__contains__, kinds)))
-        if not nested:
-            return
         objects, lists = [one for one in nested if type(one) is dict], [one for one in nested if type(one) is list]
     raise SourceError(f"{what}: nested deeper than {MAX_DEPTH} levels; this is not a COCO Camera Traps file")
 

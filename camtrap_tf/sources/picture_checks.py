@@ -87,7 +87,10 @@ def check_pictures(tables: PictureTables, config: PictureSourceConfig) -> Checke
     for row in np.flatnonzero(tables.lost & ~_observed(tables) & ~remote):
         found.reject(int(row), "no_usable_observation", f"has no {tables.seen_unit} but rejected ones")
     gone = found.out | (remote & (not config.keep_remote))
-    listed = [(pictures["item"][i].as_py(), pictures["id"][i].as_py(), pictures["path"][i].as_py()) for i in _rows(remote)]
+    listed = [
+        (pictures["item"][i].as_py(), pictures["id"][i].as_py(), pictures["path"][i].as_py())
+        for i in _rows(remote & ~found.out)
+    ]
     seen, seen_tally = _seen_of(tables, gone, remote & ~found.out & (not config.keep_remote))
     picture_tally = Tally("pictures", tables.pictures_read, int(np.sum(~gone)))
     rejects = (*tables.rejects, *found.rejects)

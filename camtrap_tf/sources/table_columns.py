@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import itertools
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ import pyarrow as pa
 from camtrap_tf.errors import SourceError, suggestion
 from camtrap_tf.records import Reject
 from camtrap_tf.sources.json_records import printable
+
+CHUNK_ROWS = 16_384
+"""Rows that are held as Python objects at a time."""
 
 MOST_LINES = 200
 """Lines that one quoted cell may go over; beyond, its quote counts as not closed."""
@@ -150,23 +154,31 @@ def _lines(file: IO[str], waiting: list[str], taken: list[str]) -> Iterator[str]
 def _columns(
     path: Path, header: list[str], rows: Iterator[tuple[int, list[str] | str]], unit: str, only: Sequence[str] | None
 ) -> TableColumns:
+    places = [place for place, name in enumerate(header) if name and (only is None or name in only)]
     lines: list[int] = []
-    kept: list[list[str]] = []
-    rejects = []
+    chunks: dict[int, list[pa.Array]] = {place: [] for place in places}
+    rejects: list[Reject] = []
+    usable = _usable(rows, len(header), path.name, unit, rejects)
+    while chunk := list(itertools.islice(usable, CHUNK_ROWS)):
+        lines.extend(line for line, _ in chunk)
+        for place in places:
+            chunks[place].append(pa.array([cells[place] or None for _, cells in chunk], pa.string()))
+    columns = {header[place]: pa.chunked_array(chunks[place], pa.string()).combine_chunks() for place in places}
+    return TableColumns(path, pa.array(np.array(lines, np.int64)), columns, tuple(rejects))
+
+
+def _usable(
+    rows: Iterator[tuple[int, list[str] | str]], width: int, name: str, unit: str, rejects: list[Reject]
+) -> Iterator[tuple[int, list[str]]]:
+    """Yields the rows that fit the header; adds the others to `rejects`."""
     for line, cells in rows:
-        problem = cells if isinstance(cells, str) else _problem(cells, len(header))
+        problem = cells if isinstance(cells, str) else _problem(cells, width)
         if problem:
             reason = "not_utf8" if "UTF-8" in problem else "bad_row"
-            rejects.append(Reject("", f"{path.name} line {line}", unit, reason, problem))
+            rejects.append(Reject("", f"{name} line {line}", unit, reason, problem))
         else:
             assert isinstance(cells, list)
-            lines.append(line)
-            kept.append(cells)
-    columns = {}
-    for place, name in enumerate(header):
-        if name and (only is None or name in only):
-            columns[name] = pa.array([cells[place] or None for cells in kept], pa.string())
-    return TableColumns(path, pa.array(np.array(lines, np.int64)), columns, tuple(rejects))
+            yield line, cells
 
 
 def _problem(cells: list[str], width: int) -> str:

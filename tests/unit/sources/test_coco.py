@@ -201,6 +201,9 @@ def test_paths_that_no_file_can_have(tmp_path: Path) -> None:
 def test_remote_pictures_are_counted_apart(tmp_path: Path) -> None:
     """A URL is neither used nor rejected, unless it is asked for."""
     images = [image(1), image(2, file_name="https://x.org/a.jpg")]
+    twice = source(tmp_path, [*images, image(3, file_name="https://x.org/a.jpg")], [])
+    assert [one.reason for one in read(twice)[1]] == ["repeated_file"]
+    assert len(twice.grouped.checked.remote) == 1
     found = source(tmp_path, images, [note(1), note(2)])
     records, rejects = read(found)
     assert (len(records), rejects) == (1, [])
