@@ -31,6 +31,15 @@ LEAST_CORRELATION = 0.95
 BANDS = (11, 11, 11, 11, 10, 10)
 """Bits of the bands that a hash is cut into. Four wrong bits spoil four bands at most, so two of the six are equal."""
 
+PAIRS_AT_A_TIME = 2**21
+"""Pairs of hashes that are compared at a time."""
+
+PAIRS_OF_TWO_GROUPS = 200
+"""Close pairs of any two groups that are looked at, about. One that counts is enough to tie the groups together."""
+
+MOST_PARTNERS = 2000
+"""Hashes that one is compared with where many agree in two bands, so that many alike pictures do not take for ever."""
+
 EXACT, PERCEPTUAL = "exact", "perceptual"
 CHAIN_SHOWN = 6
 
@@ -128,51 +137,90 @@ def perceptual_pairs(
     values, places, of_group = values[new], places[new], of_group[new]
     candidates = [
         (places[one], places[other])
-        for one, other in node_pairs(values)
-        if of_group[one] != of_group[other] and hashes.sha256[places[one]] != hashes.sha256[places[other]]
+        for one, other in near_pairs(values, of_group).tolist()
+        if hashes.sha256[places[one]] != hashes.sha256[places[other]]
     ]
     return _compared(candidates, hashes, groups, root=root, max_pixels=max_pixels, workers=workers)
 
 
-def node_pairs(values: Hashes) -> Iterator[tuple[int, int]]:
-    """Yields all pairs of places whose hashes differ in at most 4 bits.
-
-    Args:
-        values: `[nodes]`, hashes in ascending order; equal ones may be there several times.
-    """
-    distinct, starts, counts = np.unique(values, return_index=True, return_counts=True)
-    spans = [range(start, start + count) for start, count in zip(starts.tolist(), counts.tolist(), strict=True)]
-    for span in spans:
-        yield from itertools.combinations(span, 2)
-    for one, other in near_pairs(distinct).tolist():
-        yield from itertools.product(spans[one], spans[other])
-
-
-def near_pairs(values: Hashes, *, most_bits: int = MOST_BITS) -> Ints:
-    """Returns all pairs of places whose hashes differ in at most 4 bits, `[pairs, 2]`, sorted.
+def near_pairs(values: Hashes, groups: Ints) -> Ints:
+    """Returns the pairs of places in two groups whose hashes differ in at most 4 bits, `[pairs, 2]`, sorted.
 
     A hash is cut into six bands; two that differ in four bits agree in two bands at least. So for each of the 15 pairs of
-    bands, hashes are sorted by these two, and only neighbours that agree in them are compared: a key of 20 to 22 bits
-    leaves few. Not every pair with every other, unless all hashes agree in two bands.
+    bands, hashes are sorted by these two, and only those of two groups that agree in them are compared: a key of 20 to 22
+    bits leaves few. Pictures of one static camera, whose hashes are all alike, are never compared with each other. Where
+    very many agree in two bands, each is compared with the next 2 000 only; of any two groups some 200 pairs are enough.
 
     Args:
-        values: `[n]`, all different.
-        most_bits: how many bits may differ, 4 at most.
+        values: `[n]` hashes.
+        groups: `[n]`, group of each.
     """
-    found = [np.empty((0, 2), np.int64)]
+    found = _NearPairs(values, groups)
     for bands in itertools.combinations(_band_masks(), 2):
         keys = values & np.uint64(bands[0] | bands[1])
-        order = np.argsort(keys, kind="stable")
-        keys, ordered = keys[order], values[order]
-        alive = np.arange(len(values))
-        for step in itertools.count(1):
-            alive = alive[alive + step < len(values)]
-            alive = alive[keys[alive] == keys[alive + step]]
-            if not len(alive):
-                break
-            close = alive[np.bitwise_count(ordered[alive] ^ ordered[alive + step]) <= most_bits]
-            found.append(np.sort(np.stack([order[close], order[close + step]], axis=1), axis=1))
-    return np.unique(np.concatenate(found), axis=0)
+        order = np.lexsort((groups, keys))
+        keys, of_group = keys[order], groups[order]
+        other_key = keys[1:] != keys[:-1]
+        ends = _ends(other_key, len(keys))
+        begins = _ends(other_key | (of_group[1:] != of_group[:-1]), len(keys))
+        for one, other in _spans(begins, np.minimum(ends, begins + MOST_PARTNERS)):
+            found.add(order[one], order[other])
+    return np.stack(np.divmod(found.keys, max(len(values), 1)), axis=1)
+
+
+class _NearPairs:
+    """Pairs found so far; two groups that have enough of them get no more."""
+
+    def __init__(self, values: Hashes, groups: Ints) -> None:
+        self.values, self.groups = values, groups
+        self.keys = np.empty(0, np.int64)
+        self.full = np.empty(0, np.int64)
+
+    def add(self, one: Ints, other: Ints) -> None:
+        """Adds those of some pairs that are close."""
+        close = np.bitwise_count(self.values[one] ^ self.values[other]) <= MOST_BITS
+        one, other = one[close], other[close]
+        if not len(one):
+            return
+        keys = np.minimum(one, other) * len(self.values) + np.maximum(one, other)
+        keys = keys[~np.isin(self._two_groups(keys), self.full)]
+        if not len(keys):
+            return
+        self.keys = np.union1d(self.keys, self._some(np.unique(keys)))
+        two_groups, counts = np.unique(self._two_groups(self.keys), return_counts=True)
+        self.full = two_groups[counts >= PAIRS_OF_TWO_GROUPS]
+
+    def _two_groups(self, keys: Ints) -> Ints:
+        """Returns a number for the two groups of each pair."""
+        one, other = (self.groups[place] for place in np.divmod(keys, len(self.values)))
+        return np.asarray(np.minimum(one, other) * (int(self.groups.max()) + 1) + np.maximum(one, other))
+
+    def _some(self, keys: Ints) -> Ints:
+        """Returns the first pairs of any two groups."""
+        order = np.argsort(self._two_groups(keys), kind="stable")
+        two_groups = self._two_groups(keys)[order]
+        starts = np.flatnonzero(np.append(True, two_groups[1:] != two_groups[:-1]))
+        rank = np.arange(len(order)) - np.repeat(starts, np.diff(np.append(starts, len(order))))
+        return keys[order[rank < PAIRS_OF_TWO_GROUPS]]
+
+
+def _ends(borders: npt.NDArray[np.bool_], count: int) -> Ints:
+    """Returns, for each place, where its stretch ends; borders are between neighbours."""
+    ends = np.append(np.flatnonzero(borders) + 1, count)
+    return np.repeat(ends, np.diff(np.append(0, ends)))
+
+
+def _spans(begins: Ints, ends: Ints) -> Iterator[tuple[Ints, Ints]]:
+    """Yields each place with all places from its begin to its end, about two millions of pairs at a time."""
+    lengths = np.maximum(ends - begins, 0)
+    total = np.cumsum(lengths)
+    steps = np.arange(PAIRS_AT_A_TIME, int(total[-1]) if len(total) else 0, PAIRS_AT_A_TIME)
+    cuts = np.unique(np.searchsorted(total, steps)).tolist()
+    for start, stop in itertools.pairwise([0, *cuts, len(lengths)]):
+        length = lengths[start:stop]
+        one = np.repeat(np.arange(start, stop), length)
+        first = np.repeat(begins[start:stop] - (np.cumsum(length) - length), length)
+        yield one, first + np.arange(len(one))
 
 
 def _band_masks() -> list[int]:

@@ -17,7 +17,6 @@ from camtrap_tf.curation.duplicates import (
     exact_pairs,
     join_groups,
     near_pairs,
-    node_pairs,
     of_pictures,
     perceptual_pairs,
     refuse_too_large,
@@ -59,28 +58,58 @@ def test_equal_files_that_are_no_pictures_say_nothing(tmp_path: Path) -> None:
     assert of_pictures(pairs, root=tmp_path, max_pixels=10**6, workers=1) == pairs[1:]
 
 
-def test_near_pairs_are_those_of_brute_force() -> None:
-    """All pairs at most four bits apart are found, none further apart, wherever the bits are."""
-    draw = np.random.default_rng(0)
-    base = draw.integers(0, 2**63, 150, np.uint64) * np.uint64(2)
-    values = set(base.tolist())
-    for value, flips in zip(base.tolist() * 3, itertools.cycle(range(1, 7)), strict=False):
-        for bit in draw.choice(64, flips, replace=False).tolist():
+def brute_force(values: list[int], groups: list[int]) -> dict[tuple[int, int], int]:
+    """Returns the pairs of two groups at most four bits apart, with their bits, from comparing all with all."""
+    found = {}
+    for i, j in itertools.combinations(range(len(values)), 2):
+        bits = (values[i] ^ values[j]).bit_count()
+        if groups[i] != groups[j] and bits <= 4:
+            found[i, j] = bits
+    return found
+
+
+def clustered(count: int, *, seed: int = 0) -> tuple[list[int], list[int]]:
+    """Returns hashes around a few centres, up to six bits off, some of them equal, and a group for each."""
+    draw = np.random.default_rng(seed)
+    centres = (draw.integers(0, 2**63, 5, np.uint64) * np.uint64(2)).tolist()
+    values = []
+    for _ in range(count):
+        value = centres[draw.integers(5)]
+        for bit in draw.choice(64, draw.integers(0, 7), replace=False).tolist():
             value ^= 1 << bit
-        values.add(value)
-    array = np.asarray(sorted(values), np.uint64)
-    expected = {
-        (i, j) for i, j in itertools.combinations(range(len(array)), 2) if (int(array[i]) ^ int(array[j])).bit_count() <= 4
-    }
+        values.append(value)
+    return values, draw.integers(0, 4, count).tolist()
+
+
+@pytest.mark.parametrize("at_a_time", [7, 2**21])
+def test_near_pairs_are_those_of_brute_force(monkeypatch: pytest.MonkeyPatch, at_a_time: int) -> None:
+    """All pairs of two groups at most four bits apart are found, none further apart, wherever the bits are."""
+    monkeypatch.setattr("camtrap_tf.curation.duplicates.PAIRS_AT_A_TIME", at_a_time)
+    monkeypatch.setattr("camtrap_tf.curation.duplicates.PAIRS_OF_TWO_GROUPS", 10**6)
+    values, groups = clustered(250)
+    found = near_pairs(np.asarray(values, np.uint64), np.asarray(groups))
+    expected = brute_force(values, groups)
     assert len(expected) > 100
-    assert {tuple(one) for one in near_pairs(array).tolist()} == expected
+    assert [tuple(one) for one in found.tolist()] == sorted(expected)
 
 
-def test_equal_hashes_pair_too() -> None:
-    """A value that is there several times pairs with itself and with each near one."""
-    assert set(node_pairs(np.asarray([7, 7, 7, 6], np.uint64)[[3, 0, 1, 2]])) == {
-        (0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)
-    }  # fmt: skip
+def test_of_many_close_pairs_of_two_groups_some_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For each two groups by themselves; all of them are close."""
+    monkeypatch.setattr("camtrap_tf.curation.duplicates.PAIRS_OF_TWO_GROUPS", 5)
+    monkeypatch.setattr("camtrap_tf.curation.duplicates.PAIRS_AT_A_TIME", 100)
+    values, groups = clustered(250, seed=1)
+    found = [tuple(one) for one in near_pairs(np.asarray(values, np.uint64), np.asarray(groups)).tolist()]
+    expected = brute_force(values, groups)
+    assert set(found) <= set(expected)
+    assert len(found) < len(expected) / 2
+    for two in itertools.combinations(range(4), 2):
+        mine = sum({groups[i], groups[j]} == set(two) for i, j in found)
+        assert mine >= min(5, sum({groups[i], groups[j]} == set(two) for i, j in expected))
+
+
+def test_no_hashes_have_no_pairs() -> None:
+    """An inventory without readable pictures."""
+    assert near_pairs(np.empty(0, np.uint64), np.empty(0, np.int64)).shape == (0, 2)
 
 
 def test_correlation_is_that_of_numpy() -> None:
