@@ -58,6 +58,7 @@ class BoxError(ValueError):
     """
 
     def __init__(self, reason: str, values: Any) -> None:
+        """Keeps the reason; the text shows the box as the file has it."""
         super().__init__(f"box {str(values)[:80]} {PROBLEMS[reason]}")
         self.reason = reason
 
@@ -93,6 +94,7 @@ def is_number(value: Any) -> bool:
 
 
 def _problem(numbers: Sequence[float], width_px: float, height_px: float, *, relative: bool) -> str:
+    """Returns the reason code of a box of four finite numbers; empty where it is fine so far."""
     if not relative and not (width_px > 0 and height_px > 0):
         return "box_without_size"
     if relative and max(numbers) >= SURELY_ABSOLUTE:
@@ -174,10 +176,12 @@ def box_numbers(values: Sequence[Any]) -> Floats:
 
 
 def _is_box(value: Any) -> bool:
+    """Returns whether a parsed JSON value is a list of four finite numbers."""
     return isinstance(value, (list, tuple)) and len(value) == 4 and all(map(is_number, value))
 
 
 def _bounded(numbers: Floats) -> Floats:
+    """Returns `[n, 4]` with rows of NaN where a number is not finite or absurdly large."""
     numbers[~(np.abs(numbers) < LARGEST).all(1)] = np.nan
     return numbers
 

@@ -171,6 +171,7 @@ class MegadetectorDocument:
 
 
 def _check_form(value: Any, what: str) -> None:
+    """Raises a SourceError that says what a value is instead of MegaDetector results."""
     if isinstance(value, list):
         raise SourceError(f"{what}: is a list; MegaDetector results are an object with images and detection_categories")
     if not isinstance(value, dict) or not isinstance(value.get("images"), list):
@@ -182,11 +183,13 @@ def _check_form(value: Any, what: str) -> None:
 
 
 def _listing(images: Sequence[Any]) -> str:
+    """Returns entries as a JSON array, one a line."""
     lines = [json.dumps(image, ensure_ascii=False, allow_nan=False) for image in images]
     return "[\n" + ",\n".join(lines) + "\n]" if lines else "[]"
 
 
 def _names(value: Any) -> dict[str, str]:
+    """Returns id → name of a table of categories; entries that are none are left out."""
     if not isinstance(value, dict):
         return {}
     return {str(key): _characters(name) for key, name in value.items() if isinstance(name, str) and name}
@@ -198,6 +201,7 @@ def _characters(text: str) -> str:
 
 
 def _picture(entry: Any, item: str, categories: dict[str, str], classes: dict[str, str]) -> DetectedPicture | Reject:
+    """Returns an entry with its detections checked, or why it is none."""
     if not isinstance(entry, dict):
         return Reject("", item, "picture", "not_an_object", f"{str(entry)[:40]!r} where an object is expected")
     file = entry.get("file")
@@ -228,6 +232,7 @@ def _picture(entry: Any, item: str, categories: dict[str, str], classes: dict[st
 
 
 def _is_video(file: str, entry: Entry) -> bool:
+    """Returns whether an entry is a video: by its facts, or by the name of its file."""
     return "frame_rate" in entry or "frames_processed" in entry or PurePosixPath(file).suffix.lower() in VIDEO_SUFFIXES
 
 

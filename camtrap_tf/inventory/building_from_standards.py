@@ -75,6 +75,7 @@ class BuiltFromStandard:
         return "\n".join(lines)
 
     def _reasons(self, tally: Tally) -> str:
+        """Returns the reasons of the rejects that a tally counts."""
         pictures = tally.unit == "pictures"
         return reasons_text([one for one in self.rejects if (one.unit == "picture") == pictures])
 
@@ -121,6 +122,7 @@ def remote_path(inventory: Path) -> Path:
 
 
 def _build(source: PictureSource, config: PictureSourceConfig) -> BuiltFromStandard:
+    """Makes the records of a source, judges the rejects, writes inventory, rejects and remote pictures."""
     grouped = source.grouped
     checked = grouped.checked
     rejects, tallies = checked.rejects, (checked.picture_tally, checked.seen_tally)

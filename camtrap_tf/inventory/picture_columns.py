@@ -67,10 +67,12 @@ def _ends(records: pa.ChunkedArray, count: int) -> Ends:
 
 
 def _flat(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+    """Returns a column in one piece."""
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
 def _lists(ends: pa.Array, values: pa.ChunkedArray | pa.Array) -> pa.Array:
+    """Returns values as lists, one per record."""
     return pa.ListArray.from_arrays(ends, _flat(values), type=TEXTS)
 
 
@@ -94,10 +96,12 @@ def _part(key: str, objects: pa.Array, ends: pa.Array) -> pa.Array:
 
 
 def _object(members: list[pa.Array]) -> pa.Array:
+    """Returns `{…}` of the members that are known, row by row; `{}` where none is."""
     return pc.binary_join_element_wise("{", pc.fill_null(join_known(members, ", "), ""), "}", "")
 
 
 def _member(key: str, values: pa.Array) -> pa.Array:
+    """Returns `"key": value`; null where there is no value."""
     return pc.binary_join_element_wise(f'"{key}": ', values, "")
 
 

@@ -43,6 +43,7 @@ class CamtrapDpSource(PictureSource):
     """Reads a Camtrap DP package."""
 
     def __init__(self, config: CamtrapDpInventoryConfig) -> None:
+        """Keeps the settings; without an image root the package's folder is it."""
         path = config.path / PACKAGE if config.path.is_dir() else config.path
         if config.image_root is None:
             config = config.model_copy(update={"image_root": path.parent})

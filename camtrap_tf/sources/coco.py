@@ -50,6 +50,7 @@ class CocoSource(PictureSource):
     """Reads a COCO Camera Traps file."""
 
     def __init__(self, config: CocoInventoryConfig) -> None:
+        """Keeps the settings; the file is read when records are asked for."""
         super().__init__(config)
         self.settings = config
 
@@ -72,6 +73,7 @@ class _Found:
 
 
 def _tables(document: CctDocument, config: CocoInventoryConfig) -> PictureTables:
+    """Returns what a document holds as picture tables."""
     found = _Found(notes=list(document.notes))
     for one in document.rejects:
         unit = {"image": "picture", "annotation": "observation"}.get(one.unit, "record")
@@ -145,6 +147,7 @@ def _pictures(document: CctDocument, config: CocoInventoryConfig, found: _Found)
 
 
 def _location(given: pa.Array, paths: pa.Array, parts: int) -> pa.Array:
+    """Returns locations; where one is missing, the first folders of the path."""
     if not parts or not given.null_count:
         return given
     return pc.coalesce(given, pa.array([folders_of(path, parts) for path in paths.to_pylist()], pa.string()))
@@ -290,6 +293,7 @@ def _sizes_for(pictures: pa.Table, rows: Rows, root: Path | None) -> Floats:
 
 
 def _file_size(root: Path, path: str) -> tuple[float, float]:
+    """Returns width and height of a picture in px; NaN where it cannot be read."""
     try:
         with Image.open(join_inside(root, path)) as picture:
             return float(picture.width), float(picture.height)

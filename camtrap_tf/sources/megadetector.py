@@ -31,6 +31,7 @@ class MegadetectorSource(PictureSource):
     """Reads a MegaDetector results file."""
 
     def __init__(self, config: MegadetectorInventoryConfig) -> None:
+        """Keeps what is to be read, and how."""
         super().__init__(config)
         self.settings = config
 
@@ -49,6 +50,7 @@ class _Reading:
     """Turns the entries of a file into columns, one after the other."""
 
     def __init__(self, document: MegadetectorDocument, config: MegadetectorInventoryConfig) -> None:
+        """Keeps what is to be read, and how."""
         self.document = document
         self.config = config
         self.rejects: list[Reject] = []
@@ -95,7 +97,7 @@ class _Reading:
 
     def _add(self, picture: DetectedPicture, read: Counter[str]) -> None:
         """Takes a picture with its detections, or rejects it."""
-        problem = _problem(picture)
+        problem = picture_problem(picture)
         if problem is not None:
             self.rejects.append(Reject(picture.file, picture.item, "picture", *problem))
             return
@@ -113,6 +115,7 @@ class _Reading:
             self._put(row, picture.item, (np.nan,) * 4, EMPTY, None)
 
     def _see(self, row: int, picture: DetectedPicture, detection: Detection) -> None:
+        """Takes a detection as an observation."""
         box = detection.box
         best = detection.classifications[0] if detection.classifications else None
         species = best[0] if best is not None and best[1] >= self.class_threshold else None
@@ -120,6 +123,7 @@ class _Reading:
         self._put(row, item, (box.x, box.y, box.width, box.height), detection.category, species)
 
     def _put(self, row: int, item: str, box: tuple[float, float, float, float], category: str, species: str | None) -> None:
+        """Adds a row to the observations."""
         self.rows.append(row)
         self.items.append(item)
         self.boxes.append(box)
@@ -128,6 +132,7 @@ class _Reading:
             self.classes[SPECIES].append(species)
 
     def _picture_table(self) -> pa.Table:
+        """Returns the table of the pictures that were taken."""
         entries = [picture.entry for picture in self.pictures]
         files = [picture.file for picture in self.pictures]
         given = [entry.get("location") for entry in entries]
@@ -157,7 +162,7 @@ def _choose(wish: float | None, typical: float | None, default: float) -> tuple[
     return (default, "the default") if typical is None else (typical, "what the file recommends")
 
 
-def _problem(picture: DetectedPicture) -> tuple[str, str] | None:
+def picture_problem(picture: DetectedPicture) -> tuple[str, str] | None:
     """Returns reason and detail where an entry is no picture that was looked at."""
     if is_example_path(picture.file):
         return "placeholder_path", f"{picture.file!r} is a path that stands for others in documentation, no picture"

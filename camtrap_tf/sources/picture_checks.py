@@ -57,6 +57,7 @@ class _Findings:
     """Which pictures are out, and why; the first reason counts."""
 
     def __init__(self, pictures: pa.Table) -> None:
+        """Begins with every picture in."""
         self.pictures = pictures
         self.out = np.zeros(len(pictures), bool)
         self.rejects: list[Reject] = []
@@ -104,10 +105,12 @@ def check_pictures(tables: PictureTables, config: PictureSourceConfig) -> Checke
 
 
 def _rows(flags: Flags) -> list[int]:
+    """Returns the rows that are flagged."""
     return [int(row) for row in np.flatnonzero(flags)]
 
 
 def _flags(values: pa.Array | pa.ChunkedArray) -> Flags:
+    """Returns a column of truth values as an array; null counts as no."""
     return np.asarray(pc.fill_null(values, False), bool)
 
 
@@ -137,6 +140,7 @@ def _check_paths(found: _Findings, *, keep_remote: bool) -> Flags:
 
 
 def _path_problem(path: str, *, remote: bool) -> tuple[str, str] | None:
+    """Returns reason and detail where a path cannot be a picture of ours."""
     if PurePosixPath(path.partition("?")[0]).suffix.lower() in VIDEO_SUFFIXES:
         return "video", "is a video; take its frames out as pictures first"
     if remote:

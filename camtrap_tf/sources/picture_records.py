@@ -74,6 +74,7 @@ class PictureSource(ABC):
     unit = "entries"
 
     def __init__(self, config: PictureSourceConfig) -> None:
+        """Keeps the settings; the source is read when records are asked for."""
         self.config = config
         self.read = 0
         self.notes: list[str] = []
@@ -323,6 +324,7 @@ def _with_media_ids(seen: pa.Table, ids: pa.Array) -> pa.Table:
 
 
 def _pictures(pictures: pa.Table, records: Rows, order: Rows) -> pa.Table:
+    """Returns the pictures with their records, in the order of these."""
     chosen = pictures.select(["id", "path", "time", "licence"])
     if (np.diff(order) != 1).any():
         chosen = chosen.take(pa.array(order))
@@ -371,14 +373,17 @@ def records_of(grouped: GroupedPictures) -> Iterator[CaptureEvent]:
 
 
 def _slice(table: pa.Table, start: int, stop: int) -> list[dict[str, Any]]:
+    """Returns some rows as dictionaries."""
     return list(table.slice(int(start), int(stop - start)).to_pylist())
 
 
 def _media(row: dict[str, Any]) -> Media:
+    """Returns the picture of a row."""
     return Media(path=row["path"], media_id=row["id"], timestamp=row["time"], licence=row["licence"])
 
 
 def _observation(row: dict[str, Any], labels: list[str]) -> Observation:
+    """Returns the observation of a row."""
     box = None
     if row["x"] == row["x"]:  # NaN is not equal to itself: there is no box
         box = BoundingBox(*(row[name] for name in BOX))

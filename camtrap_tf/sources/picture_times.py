@@ -55,6 +55,7 @@ def parse_time(text: str) -> tuple[str, float] | None:
 
 
 def _offset(zone: str | None) -> dt.timedelta:
+    """Returns how far a time zone is ahead of UTC; raises ValueError if there is no such zone."""
     if zone in (None, "Z", "UTC"):
         return dt.timedelta()
     assert zone is not None
@@ -65,6 +66,7 @@ def _offset(zone: str | None) -> dt.timedelta:
 
 
 def _zone_text(zone: str | None) -> str:
+    """Returns a time zone as ISO 8601 writes it; empty where none is given."""
     if zone is None:
         return ""
     return "Z" if zone in ("Z", "UTC") else f"{zone[:3]}:{zone[-2:]}"

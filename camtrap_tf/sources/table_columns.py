@@ -49,9 +49,11 @@ class TableColumns:
     rejects: tuple[Reject, ...]
 
     def __len__(self) -> int:
+        """Returns how many rows there are."""
         return len(self.lines)
 
     def __contains__(self, name: str) -> bool:
+        """Returns whether there is a column of this name."""
         return name in self.columns
 
     def column(self, *names: str) -> pa.Array:
@@ -107,6 +109,7 @@ def read_table(path: Path, *, what: str, unit: str, only: Sequence[str] | None =
 
 
 def _open(path: Path, what: str) -> IO[str]:
+    """Opens a table as text, unpacked; raises a SourceError that says what it is instead."""
     try:
         with path.open("rb") as file:
             start = file.read(4)
@@ -154,6 +157,7 @@ def _lines(file: IO[str], waiting: list[str], taken: list[str]) -> Iterator[str]
 def _columns(
     path: Path, header: list[str], rows: Iterator[tuple[int, list[str] | str]], unit: str, only: Sequence[str] | None
 ) -> TableColumns:
+    """Returns the rows that fit the header as columns."""
     places = [place for place, name in enumerate(header) if name and (only is None or name in only)]
     lines: list[int] = []
     chunks: dict[int, list[pa.Array]] = {place: [] for place in places}

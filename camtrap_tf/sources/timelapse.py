@@ -44,6 +44,7 @@ class TimelapseSource(PictureSource):
     """Reads a CSV export of Timelapse."""
 
     def __init__(self, config: TimelapseInventoryConfig) -> None:
+        """Keeps the settings; the table is read when records are asked for."""
         super().__init__(config)
         self.settings = config
 

@@ -33,6 +33,7 @@ class WildlifeInsightsSource(PictureSource):
     """Reads a Wildlife Insights download."""
 
     def __init__(self, config: WildlifeInsightsInventoryConfig) -> None:
+        """Keeps what is given."""
         super().__init__(config)
         self.settings = config
 
@@ -83,6 +84,7 @@ class _Rows:
     """The rows of all tables of images as one."""
 
     def __init__(self, items: pa.Array, columns: dict[str, pa.Array], path: Path) -> None:
+        """Keeps what is given."""
         self.items = items
         self.columns = columns
         self.path = path
@@ -182,4 +184,5 @@ def _scientific(rows: _Rows) -> pa.Array:
 
 
 def _is_true(column: pa.Array) -> Flags:
+    """Returns which cells say yes."""
     return np.asarray(pc.fill_null(pc.is_in(pc.utf8_lower(column), pa.array(_TRUE)), False), bool)
