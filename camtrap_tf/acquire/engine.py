@@ -76,8 +76,25 @@ def limits_of(config: DownloadConfig) -> Limits:
 class Engine:
     """One run over one folder."""
 
-    def __init__(self, config: DownloadConfig, fetchers: Fetchers, journal: Journal, progress: TransferProgress) -> None:
+    def __init__(
+        self,
+        config: DownloadConfig,
+        fetchers: Fetchers,
+        journal: Journal,
+        progress: TransferProgress,
+        write_failure: Callable[[tuple[object, ...]], object],
+    ) -> None:
+        """Makes an engine.
+
+        Args:
+            config: how to fetch.
+            fetchers: the ways to fetch.
+            journal: what is known of the folder.
+            progress: shows how far it is.
+            write_failure: takes a row for `failed.csv`.
+        """
         self.counts = Counts()
+        self._write_failure = write_failure
         self._config = config
         self._fetchers = fetchers
         self._journal = journal
@@ -85,15 +102,9 @@ class Engine:
         self._limits = limits_of(config)
         self._hosts: dict[str, Host] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._failures: list[tuple[object, ...]] = []
 
-    async def run(self, wanted: AsyncIterator[Wanted], write_failures: Callable[[list[tuple[object, ...]]], None]) -> None:
-        """Fetches everything.
-
-        Args:
-            wanted: what to fetch.
-            write_failures: takes rows for `failed.csv` as they come.
-        """
+    async def run(self, wanted: AsyncIterator[Wanted]) -> None:
+        """Fetches everything."""
         exhausted = False
         ticking = asyncio.create_task(self._tick())
         try:
@@ -104,8 +115,6 @@ class Engine:
                         exhausted = True
                     else:
                         await self._take(item)
-                write_failures(self._failures)
-                self._failures.clear()
                 self._start_tasks()
                 if not self._tasks:
                     break
@@ -274,7 +283,7 @@ class Engine:
 
     def _fail(self, item: Wanted, err: FetchError) -> None:
         self.counts.reasons[err.reason] += 1
-        self._failures.append(item.row(err.reason, " ".join(err.detail.split())[:500]))
+        self._write_failure(item.row(err.reason, " ".join(err.detail.split())[:500]))
         self._progress.advance(files=1)
 
 
@@ -328,7 +337,7 @@ def download(
         writer.writerow(FAILED_COLUMNS)
         progress = stack.enter_context(TransferProgress(total=total, description="Fetching"))
         started = time.monotonic()
-        counts = asyncio.run(_run(wanted, config, journal, progress, writer.writerows))
+        counts = asyncio.run(_run(wanted, config, journal, progress, writer.writerow))
         counts.seconds = max(1e-3, time.monotonic() - started)
         file.flush()
         if counts.failed:
@@ -345,13 +354,13 @@ async def _run(
     config: DownloadConfig,
     journal: Journal,
     progress: TransferProgress,
-    write_failures: Callable[[list[tuple[object, ...]]], None],
+    write_failure: Callable[[tuple[object, ...]], object],
 ) -> Counts:
     async with AsyncExitStack() as stack:
         fetchers = Fetchers(config)
         stack.push_async_callback(fetchers.close)
-        engine = Engine(config, fetchers, journal, progress)
-        await engine.run(as_stream(wanted(fetchers)), write_failures)
+        engine = Engine(config, fetchers, journal, progress, write_failure)
+        await engine.run(as_stream(wanted(fetchers)))
         return engine.counts
 
 

@@ -165,7 +165,7 @@ class ObjectFetcher:
                     with _translated(url):
                         self._sessions.append(await store.set_session())
                 if kind == "s3":
-                    store.retries = 1  # tries are counted, and pauses made, in one place: the engine
+                    store.retries = 2  # of listings; of files tries are counted, and pauses made, in the engine
                 self._stores[kind] = store
         return self._stores[kind]
 

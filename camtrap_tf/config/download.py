@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from camtrap_tf.config.base import Seed, StageConfig
 
@@ -35,7 +35,15 @@ class DownloadConfig(StageConfig):
     contact: str = Field("", max_length=200, description="mail or web address that the user agent names to the server")
     anonymous: bool = Field(False, description="s3, gs, az: without credentials")
     profile: str | None = Field(None, description="s3: profile of the credentials file; default: the usual chain")
-    endpoint_url: str | None = Field(None, description="s3: address of another service than Amazon's")
+    endpoint_url: str | None = Field(
+        None, description="s3: address of another service than Amazon's, e.g. https://minio.example.org"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.endpoint_url is not None and not self.endpoint_url.startswith(("http://", "https://")):
+            raise ValueError(f"--endpoint-url {self.endpoint_url} has to begin with https:// (or http://)")
+        return self
 
 
 class UrlsDownloadConfig(DownloadConfig):
