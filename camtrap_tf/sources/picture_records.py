@@ -121,6 +121,9 @@ def group_pictures(tables: PictureTables, checked: CheckedPictures, config: Pict
     if config.records == "auto":
         given = "event" if tables.per_event else "picture"
         notes.append(f"labels are given per {given}, so there is a record per {kind} (--records)")
+    if len(checked.pictures) and checked.pictures["location"].null_count == len(checked.pictures):
+        flag = "; --location-from-path takes it from the folders" if hasattr(config, "location_from_path") else ""
+        notes.append(f"no location is known, so splits cannot keep a camera whole{flag}")
     tally = checked.seen_tally
     if by_event:
         records, ids, order = _event_records(checked, events)

@@ -65,6 +65,15 @@ def test_thresholds(tmp_path: Path, options: dict[str, float], info: dict[str, A
     assert any("detections from confidence" in note for note in md.notes)
 
 
+def test_an_unknown_location_is_said(tmp_path: Path) -> None:
+    """The note names the flag that helps, and goes with it."""
+    images = [{"file": "a/1.jpg", "detections": []}]
+    for parts, said in ((0, True), (1, False)):
+        md = source(tmp_path, images, location_from_path=parts)
+        read(md)
+        assert any("--location-from-path" in note for note in md.notes) is said
+
+
 def test_unsure_classes_are_missing(tmp_path: Path) -> None:
     """A class below its threshold is missing; the detection stays."""
     images = [{"file": "1.jpg", "detections": [found(0.9, classifications=[["0", 0.45]])]}]
