@@ -205,6 +205,9 @@ COMMANDS: tuple[Command, ...] = (
         first="path",
     ),
     Command(
+        words=("crop",), config="config.crop:CropConfig", stage="curation.cropping:crop", logs_to="output_dir", first="path"
+    ),
+    Command(
         words=("classification", "create"),
         config="config.classification:ClassificationConfig",
         stage="curation.classification_sets:make_classification_set",

@@ -114,6 +114,15 @@ def _formats() -> tuple[str, ...]:
     return tuple(name for name in Image.ID if name not in _NOT_PICTURES)
 
 
+def orientation_of(data: bytes) -> int:
+    """Returns the EXIF orientation that the bytes of a picture name, 1 to 8; 1 where there is none.
+
+    Raises:
+        PictureError: `not_a_picture` or `unreadable`.
+    """
+    return _orientation(_open(data, 1))
+
+
 def _orientation(picture: Image.Image) -> int:
     """Returns the EXIF orientation, 1 to 8; 1 where it is absent or damaged."""
     try:

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import simplejpeg
+from PIL import Image
 
 from camtrap_tf.config.names import TruncatedPolicy
 from camtrap_tf.errors import PictureError
-from camtrap_tf.images.decoding import decode_picture
+from camtrap_tf.images.decoding import SHRINK_FILTER, decode_picture
 
 if TYPE_CHECKING:
     # Worker processes start faster without the settings models.
@@ -97,6 +98,20 @@ def to_stored_form(data: bytes, form: StoredForm) -> bytes:
         PictureError: `empty_file`, `not_a_picture`, `truncated`, `too_many_pixels` or `unreadable`.
     """
     picture = decode_picture(data, wanted=form.size, truncated=form.truncated, max_pixels=form.max_pixels)
+    return _encode(picture, form)
+
+
+def encode_stored(picture: Image.Image, form: StoredForm) -> bytes:
+    """Returns an upright RGB picture in stored form.
+
+    Raises:
+        PictureError: `unreadable`: it is larger than a JPEG can be.
+    """
+    size = form.size(picture.width, picture.height)
+    return _encode(picture if picture.size == size else picture.resize(size, SHRINK_FILTER), form)
+
+
+def _encode(picture: Image.Image, form: StoredForm) -> bytes:
     try:
         jpeg: bytes = simplejpeg.encode_jpeg(np.asarray(picture), form.quality, "RGB", SUBSAMPLING, fastdct=False)
     except ValueError as err:
