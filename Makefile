@@ -44,10 +44,10 @@ define run_each
 @status=0; for bench in $(1); do echo "== $$bench"; $(BIN)/python $$bench || status=1; done; exit $$status
 endef
 
-bench: .venv/ready ## speed and memory of building and reading data, as ratios against references measured in the same run
+bench: .venv/ready ## speed and memory of building and reading data, augmentation, training loop, as ratios against references of the same run
 	$(call run_each,tests/bench/bench_*.py)
 
-bench-training: .venv/ready ## the training loop, augmentation and recipes against references (slow); not all goals are met yet (docs/guides/training.md)
+bench-training: .venv/ready ## recipes of training against what people would do instead (slow; docs/guides/training.md)
 	$(call run_each,tests/bench/training_*.py)
 
 bench-quality: .venv/ready ## accuracy against baselines on real pictures (slow)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -29,9 +29,9 @@ from camtrap_tf.training.inputs import Inputs, gather
 from camtrap_tf.training.optimizers import make_optimizer, rate_of
 from camtrap_tf.training.recipes import with_recipe
 from camtrap_tf.training.run import choose_preprocessing, loss_weights, seed_for, starting_model
-from camtrap_tf.training.schedules import RateShape, base_rate
+from camtrap_tf.training.schedules import RateShape, Thaw, base_rate
 from camtrap_tf.training.step import Stepper
-from camtrap_tf.training.strategies import computing_in
+from camtrap_tf.training.strategies import Unfreezing, computing_in
 
 EXIT_ILL = 2
 LOOKED_AT = 256
@@ -105,9 +105,13 @@ class _Patient:
                 shape=RateShape(schedule="constant"), loss_scaling=config.precision == "mixed_float16",
             )  # fmt: skip
             self._optimizer.build(self._model.trainable_variables)
+        # Everything thawed, each part at its own share of the rate: what the training comes to after its first stages.
+        unfreezing = Unfreezing(self._model, replace(Thaw.from_config(config), head_epochs=0, unfreeze_epochs=0))
+        unfreezing.give_shares(self._optimizer, epoch_steps=1, warmup_steps=1, behind=0)
         self._stepper = Stepper(
             self._model, self._optimizer, strategy=strategy, objectives=objectives,
             preprocessing=self._preprocessing.without_augmentation(), loss_weights=loss_weights(config, inputs),
+            unfreezing=unfreezing,
         )  # fmt: skip
         self._variables = [*self._model.variables, *self._optimizer.variables]
         self._healthy = [np.asarray(variable.numpy()) for variable in self._variables]

@@ -160,7 +160,7 @@ def with_recipe(recipe: str, fold: Fold, epochs: int | None) -> np.ndarray:
     """
     from camtrap_tf.config.training import TrainConfig
     from camtrap_tf.models.bundle import Bundle
-    from camtrap_tf.training.run import train
+    from camtrap_tf.training.train import train
 
     others = tuple(f"fold{number}" for number in range(FOLDS) if number != fold.number)
     shards, side = (fold.data.shards(fold.seed),), fold.data.images.shape[1]

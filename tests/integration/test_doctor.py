@@ -64,3 +64,13 @@ def test_classes_that_training_lacks(tmp_path: Path) -> None:
     other = write_dataset(tmp_path / "other", mapping=mapping, classes=("frog",), counts={"val": 4})
     found = diagnose(data, tmp_path, val_tfr_path=[other])
     assert "species: validation has frog, training has none" in found.text()
+
+
+@pytest.mark.parametrize(("backbone_rate", "said"), [(0.0, "the model can learn"), (1.0, "not learnt")])
+def test_parts_have_their_own_rates(tmp_path: Path, backbone_rate: float, said: str) -> None:
+    """A rate that ruins the backbone does not where the backbone has a small share of it."""
+    config = make_config(
+        write_dataset(tmp_path / "data"), tmp_path, initial_learning_rate=0.5, optimizer="adam", backbone_rate=backbone_rate
+    )
+    given = {key: getattr(config, key) for key in config.model_fields_set}
+    assert said in examine(DoctorConfig(**given, doctor_steps=40, doctor_examples=8)).text()

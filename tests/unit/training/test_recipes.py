@@ -122,7 +122,7 @@ def test_without_equal_classes_the_recipe_says_what_is_best() -> None:
 
 
 @pytest.mark.parametrize(
-    ("max_epochs", "first_epochs"), [(24, [8, 9, 10, 11]), (50, [8, 9, 10, 11]), (12, [4, 4, 5, 5]), (3, [1] * 4), (2, [1] * 4)]
+    ("max_epochs", "first_epochs"), [(12, [4, 4, 5, 5]), (50, [4, 4, 5, 5]), (6, [2, 2, 2, 2]), (3, [1] * 4), (2, [1] * 4)]
 )
 def test_short_trainings_reach_every_stage(max_epochs: int, first_epochs: list[int]) -> None:
     """Heads alone and thawing take half of the epochs at most, so that all of the backbone is trained for some of them."""
@@ -130,10 +130,10 @@ def test_short_trainings_reach_every_stage(max_epochs: int, first_epochs: list[i
     thaw = Thaw.from_config(config)
     assert [thaw.first_epoch(block) for block in range(4)] == first_epochs
     warmup = rate_shape(config, "adamw", epochs=max_epochs, epoch_steps=100).warmup_steps
-    assert warmup == round(100 * min(1, max_epochs / 24))
+    assert warmup == round(100 * min(1, max_epochs / 12))
 
 
 def test_stages_that_were_asked_for_stay() -> None:
     """Epochs of the heads that the user gave are kept, also where they are all there are."""
     thaw = Thaw.from_config(with_recipe(config_with(recipe="finetune", max_epochs=3, head_epochs=3)))
-    assert (thaw.head_epochs, thaw.unfreeze_epochs) == (3, 4)
+    assert (thaw.head_epochs, thaw.unfreeze_epochs) == (3, 2)
