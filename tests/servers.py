@@ -22,12 +22,13 @@ def picture(name: str, size: int = 4000) -> bytes:
 
 @dataclass
 class Request:
-    """What a client asked for: method, path without query, headers in lower case, and how often this path was asked for."""
+    """What a client asked for: method, path without query, headers in lower case, how often so far, and when (monotonic, s)."""
 
     method: str
     path: str
     headers: dict[str, str]
     count: int
+    at: float = 0.0
 
 
 @dataclass
@@ -139,7 +140,7 @@ class _Handler(BaseHTTPRequestHandler):
         with self.site.lock:
             self.site.counts[path] += self.command == "GET"
             headers = {name.lower(): value for name, value in self.headers.items()}
-            request = Request(self.command, path, headers, self.site.counts[path])
+            request = Request(self.command, path, headers, self.site.counts[path], time.monotonic())
             self.site.requests.append(request)
             self.site.active += 1
             self.site.most_active = max(self.site.most_active, self.site.active)

@@ -10,7 +10,17 @@ from camtrap_tf.acquire.engine import Fetchers, download
 from camtrap_tf.acquire.object_fetch import check_store
 from camtrap_tf.acquire.outcome import Downloaded
 from camtrap_tf.acquire.planning import plan
-from camtrap_tf.acquire.wanted import HTTP, OBJECT_STORES, Wanted, count_list, is_url, join_url, read_list, url_problem
+from camtrap_tf.acquire.wanted import (
+    HTTP,
+    OBJECT_STORES,
+    PICTURE_SUFFIX,
+    Wanted,
+    count_list,
+    is_url,
+    join_url,
+    read_list,
+    url_problem,
+)
 from camtrap_tf.config.download import DownloadConfig, ObjectsDownloadConfig, UrlsDownloadConfig
 from camtrap_tf.errors import SettingError, SourceError
 
@@ -28,7 +38,13 @@ def download_urls(config: UrlsDownloadConfig) -> Downloaded:
         check_base(config.base_url)
     path = config.path
     total = count_list(path) if path is not None and config.retry is None else None
-    return fetch(lambda _: read_list(path, config.base_url) if path else (), config, source=str(path), total=total)
+    suffix = PICTURE_SUFFIX if config.expect == "pictures" else ""
+
+    def entries(_: Fetchers) -> Iterable[Wanted]:
+        """Yields the entries of the list."""
+        return read_list(path, config.base_url, suffix=suffix) if path is not None else ()
+
+    return fetch(entries, config, source=str(path), total=total)
 
 
 def download_objects(config: ObjectsDownloadConfig) -> Downloaded:
@@ -88,15 +104,19 @@ def fetch(
     return Downloaded(source, config.output_dir, counts, config.max_failed_share, None, notes)
 
 
-def check_base(base_url: str) -> None:
+def check_base(base_url: str, flag: str = "--base-url") -> None:
     """Makes sure that something can be fetched below a URL.
+
+    Args:
+        base_url: the URL.
+        flag: where it comes from, for the message.
 
     Raises:
         SettingError: its scheme is none of ours, it names no server, or what it needs is not installed.
     """
     problem = url_problem(base_url) if is_url(base_url) else f"it does not begin with {', '.join(HTTP + OBJECT_STORES)} and ://"
     if problem:
-        raise SettingError(f"--base-url {base_url}: {problem}")
+        raise SettingError(f"{flag} {base_url}: {problem}")
     check_store(base_url)
 
 

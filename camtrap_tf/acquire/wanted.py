@@ -21,6 +21,9 @@ HTTP = ("http", "https")
 OBJECT_STORES = ("s3", "gs", "gcs", "az", "abfs")
 FAILED_COLUMNS = ("id", "url", "path", "reason", "detail", "size", "sha256", "md5")
 
+PICTURE_SUFFIX = ".jpg"
+"""What pictures get whose URL has no suffix: nearly all are JPEGs, and readers look at the bytes."""
+
 MAX_URL = 8192
 MAX_NAME_BYTES = 255
 MAX_PATH_BYTES = 3000
@@ -107,11 +110,15 @@ def safe_path(path: str) -> str:
     return plain
 
 
-def path_of_url(url: str) -> str:
+def path_of_url(url: str, *, suffix: str = "") -> str:
     """Returns the path that a URL without a name of its own becomes: server, folders, name.
 
     What file systems do not like is replaced; where that or a query leaves something out, a digest of the URL tells names
     apart.
+
+    Args:
+        url: the URL.
+        suffix: what a name gets that has none, as in `https://…/assets/07840dcc/file`; programs find pictures by it.
     """
     parts = urlsplit(url)
     names = [unquote(part) for part in parts.path.split("/") if part not in ("", ".", "..")] or ["index"]
@@ -120,6 +127,8 @@ def path_of_url(url: str) -> str:
         last = PurePosixPath(cleaned[-1])
         digest = hashlib.sha256(url.encode("utf-8", "replace")).hexdigest()[:12]
         cleaned[-1] = f"{last.stem[:150]}_{digest}{last.suffix[:20]}"
+    if suffix and not PurePosixPath(cleaned[-1]).suffix:
+        cleaned[-1] += suffix
     return "/".join(cleaned)
 
 
@@ -150,7 +159,7 @@ def is_url(text: str) -> bool:
     return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text) is not None
 
 
-def read_list(path: Path, base_url: str | None = None) -> Iterator[Wanted]:
+def read_list(path: Path, base_url: str | None = None, *, suffix: str = "") -> Iterator[Wanted]:
     """Yields what a list asks for: a CSV with a column `url`, or a text with one URL a line.
 
     A CSV may have the columns path, id, size, sha256 and md5 too; `failed.csv` is such a list. Lines are read one by one.
@@ -158,6 +167,7 @@ def read_list(path: Path, base_url: str | None = None) -> Iterator[Wanted]:
     Args:
         path: the list; it is a CSV where its name ends in .csv.
         base_url: put before entries that are no URLs.
+        suffix: what names get that have none, where the list names no path.
 
     Raises:
         SourceError: it cannot be read, has no column `url`, or a cell of it is no number or digest.
@@ -166,7 +176,7 @@ def read_list(path: Path, base_url: str | None = None) -> Iterator[Wanted]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = _rows(file, path) if path.suffix.lower() == ".csv" else _lines(file)
             for row in rows:
-                yield _wanted(row, base_url, path)
+                yield _wanted(row, base_url, path, suffix)
     except FileNotFoundError as err:
         raise SourceError(f"{path}: no such list; check the path") from err
     except (OSError, UnicodeDecodeError, csv.Error) as err:
@@ -199,13 +209,13 @@ def _lines(file: Iterator[str]) -> Iterator[dict[str, str]]:
             yield {"url": text}
 
 
-def _wanted(row: dict[str, str], base_url: str | None, path: Path) -> Wanted:
+def _wanted(row: dict[str, str], base_url: str | None, path: Path, suffix: str) -> Wanted:
     entry = row.get("url", "")
     below = base_url is not None and not is_url(entry)
     url = join_url(base_url, entry) if below and base_url is not None else entry
     return Wanted(
         url=url,
-        path=row.get("path") or (entry if below else _path_or_empty(url)),
+        path=row.get("path") or (entry if below else path_or_empty(url, suffix)),
         id=row.get("id", ""),
         size=_size(row.get("size", ""), path),
         sha256=_digest(row.get("sha256", ""), "sha256", path),
@@ -213,9 +223,9 @@ def _wanted(row: dict[str, str], base_url: str | None, path: Path) -> Wanted:
     )
 
 
-def _path_or_empty(url: str) -> str:
+def path_or_empty(url: str, suffix: str = PICTURE_SUFFIX) -> str:
     """Returns the path of a URL; an empty one for what is no URL, which is listed as failed later."""
-    return "" if url_problem(url) else path_of_url(url)
+    return "" if url_problem(url) else path_of_url(url, suffix=suffix)
 
 
 def _size(text: str, path: Path) -> int | None:

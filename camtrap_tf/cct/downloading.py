@@ -21,7 +21,7 @@ from camtrap_tf.acquire.lila_index import (
     unpack,
 )
 from camtrap_tf.acquire.outcome import FAILED, Downloaded
-from camtrap_tf.acquire.wanted import Wanted, is_url, path_of_url, safe_path, url_problem
+from camtrap_tf.acquire.wanted import Wanted, is_url, path_or_empty, safe_path
 from camtrap_tf.cct.counting import table_lines
 from camtrap_tf.cct.selecting import choose_images, with_images
 from camtrap_tf.cct.working import check_output, reject_image, rejects_path, write_rejects
@@ -79,7 +79,7 @@ def local_path(image: Entry, url: str, folder: str) -> str:
     """Returns the path of an image's file: its `file_name`, and that of its URL where it has none or it is one."""
     name = text_of(image.get("file_name")) or text_of(image.get("original_relative_path")) or ""
     if is_url(name) or not name:
-        name = "" if url_problem(name or url) else path_of_url(name or url)
+        name = path_or_empty(name or url)
     return f"{folder}/{name}" if folder and name else name
 
 
@@ -153,7 +153,7 @@ def download_lila(config: LilaDownloadConfig) -> Downloaded | LilaListed:
         SettingError: no such data set, category or location.
         SourceError: the list or annotations cannot be fetched or read.
     """
-    check_base(config.index_url)
+    check_base(config.index_url, "--index-url")
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="camtrap-lila-")))
         keep = scratch if config.dry_run or not config.dataset else config.output_dir
@@ -207,7 +207,7 @@ def _subset(dataset: LilaDataset, path: Path, config: LilaDownloadConfig, scratc
     if config.cloud not in dataset.pictures:
         clouds = suggestion(config.cloud, dataset.pictures)
         raise SourceError(f"{dataset.name}: LILA lists no pictures on {config.cloud}{clouds}")
-    check_base(dataset.pictures[config.cloud])
+    check_base(dataset.pictures[config.cloud], f"--index-url lists for {dataset.name}")
     subset = choose_images(CctDocument.read(path), config)
     chosen = scratch / f"{dataset.short_name}.chosen.json"
     subset.document.write(chosen)

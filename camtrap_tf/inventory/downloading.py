@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from camtrap_tf.acquire.downloading import fetch
 from camtrap_tf.acquire.outcome import FAILED, Downloaded
-from camtrap_tf.acquire.wanted import Wanted, is_url, path_of_url, url_problem
+from camtrap_tf.acquire.wanted import Wanted, is_url, path_or_empty
 from camtrap_tf.config.download import InventoryDownloadConfig
 from camtrap_tf.errors import SettingError, SourceError
 from camtrap_tf.inventory.building import check_target, rejects_path, write_rejects
@@ -73,11 +73,7 @@ def _wanted(inventory: Inventory) -> Iterator[Wanted]:
     for record in inventory:
         for media in record.media:
             if is_url(media.path):
-                yield Wanted(url=media.path, path=_path(media.path), id=record.event_id)
-
-
-def _path(url: str) -> str:
-    return "" if url_problem(url) else path_of_url(url)
+                yield Wanted(url=media.path, path=path_or_empty(media.path), id=record.event_id)
 
 
 def _from(records: Iterator[CaptureEvent], config: InventoryDownloadConfig) -> Inventory:
@@ -140,7 +136,7 @@ class _Rewriting:
         """Returns the picture with the path of its file; None where it is not there."""
         if not is_url(media.path):
             return media
-        path = _path(media.path)
+        path = path_or_empty(media.path)
         if not path or media.path in self._failed or not (self._folder / path).is_file():
             return None
         return replace(media, path=self._prefix + path)

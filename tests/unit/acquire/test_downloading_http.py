@@ -125,23 +125,18 @@ def test_lasting_errors_are_asked_once(tmp_path: Path, site: Site, status: int, 
 
 @pytest.mark.parametrize("as_date", [False, True])
 def test_retry_after_is_kept_by_all_files_of_the_server(tmp_path: Path, site: Site, as_date: bool) -> None:
-    """After `Retry-After` nothing is asked of that server until the time is over."""
-    paths = [f"/{n}.jpg" for n in range(6)]
+    """After `Retry-After` nothing is asked of that server until the time is over, whatever else there is to fetch."""
+    paths = [f"/{n}.jpg" for n in range(40)]
     site.files = {path: picture(path) for path in paths}
-    asked: list[float] = []
+    site.pause_s = 0.05
     wait = formatdate(time.time() + 3, usegmt=True) if as_date else "1"
-    refusing = first_refuse(429, picture("/0.jpg"), Retry_After=wait)
-
-    def answer(request: Any, handler: Any) -> None:
-        """Notes the time, and refuses the first time."""
-        asked.append(time.monotonic())
-        refusing(request, handler)
-
-    site.answers["/0.jpg"] = answer
-    done = download_urls(listed(tmp_path, site, *paths, per_host=1))
-    assert done.counts.fetched == 6
-    assert asked[1] - asked[0] >= 1.0
-    assert len(site.asked("/0.jpg")) == 2
+    site.answers["/0.jpg"] = first_refuse(429, picture("/0.jpg"), Retry_After=wait)
+    done = download_urls(listed(tmp_path, site, *paths, per_host=4))
+    assert done.counts.fetched == 40
+    first, second = (one.at for one in site.asked("/0.jpg"))
+    assert second - first >= 1.0
+    assert not [one for one in site.requests if first + 0.4 < one.at < first + 1.0]
+    assert len([one for one in site.requests if one.at >= first + 1.0]) > 20
 
 
 def test_a_pause_that_is_too_long_is_a_failure(tmp_path: Path, site: Site) -> None:

@@ -117,3 +117,11 @@ def test_lists_that_cannot_be_used_are_said(tmp_path: Path, text: str, said: str
         list(read_list(tmp_path / "a.csv"))
     with pytest.raises(SourceError, match="no such list"):
         list(read_list(tmp_path / "none.csv"))
+
+
+def test_pictures_without_a_suffix_get_one() -> None:
+    """Where the name of a URL has no suffix it gets the one asked for; others keep theirs."""
+    assert path_of_url("https://a/assets/0784/file", suffix=".jpg") == "a/assets/0784/file.jpg"
+    assert path_of_url("https://a/b.PNG", suffix=".jpg") == "a/b.PNG"
+    assert path_of_url("https://a/get?id=1", suffix=".jpg").endswith(".jpg")
+    assert path_of_url("https://a/file") == "a/file"
