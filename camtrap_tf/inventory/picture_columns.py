@@ -16,7 +16,7 @@ from camtrap_tf.inventory.columns import LABEL, META, TEXT, TEXTS, schema_of
 from camtrap_tf.records import MISSING
 from camtrap_tf.sources.event_facts import MEDIA_KEYS
 from camtrap_tf.sources.picture_records import GroupedPictures
-from camtrap_tf.sources.picture_tables import BOX, join_known
+from camtrap_tf.sources.picture_tables import BOX, CONFIDENCE, join_known
 
 Ends = npt.NDArray[np.int64]
 
@@ -79,8 +79,8 @@ def _lists(ends: pa.Array, values: pa.ChunkedArray | pa.Array) -> pa.Array:
 def _facts(pictures: pa.Table, seen: pa.Table, picture_ends: pa.Array, seen_ends: pa.Array) -> pa.Array:
     """Returns the column `event`: the JSON text that `event_facts.facts_text` writes."""
     named = {"media_id": pictures["id"], "timestamp": pictures["time"], "licence": pictures["licence"]}
-    media = _object([_member(key, _quoted(named[key])) for key in MEDIA_KEYS])
-    found = _object([_member("media_id", _quoted(seen["media_id"])), _member("box", _boxes(seen))])
+    media = _object([_text_member(key, named[key]) for key in MEDIA_KEYS])
+    found = _object([_text_member("media_id", seen["media_id"]), _box_member(seen), *_confidence_members(seen)])
     parts = [_part("media", media, picture_ends), _part("observations", found, seen_ends)]
     text = join_known(parts, ", ")
     return pc.binary_join_element_wise("{", text, "}", "")
@@ -97,37 +97,41 @@ def _part(key: str, objects: pa.Array, ends: pa.Array) -> pa.Array:
 
 def _object(members: list[pa.Array]) -> pa.Array:
     """Returns `{…}` of the members that are known, row by row; `{}` where none is."""
-    return pc.binary_join_element_wise("{", pc.fill_null(join_known(members, ", "), ""), "}", "")
+    some = [member for member in members if member.null_count < len(member)] or members[:1]
+    return pc.binary_join_element_wise("{", pc.fill_null(join_known(some, ", "), ""), "}", "")
 
 
-def _member(key: str, values: pa.Array) -> pa.Array:
-    """Returns `"key": value`; null where there is no value."""
-    return pc.binary_join_element_wise(f'"{key}": ', values, "")
-
-
-def _quoted(column: pa.ChunkedArray) -> pa.Array:
-    """Returns texts as JSON; nulls stay."""
+def _text_member(key: str, column: pa.ChunkedArray) -> pa.Array:
+    """Returns `"key": "text"`; null where there is no text."""
     texts = _flat(column)
-    plain = pc.fill_null(pc.match_substring_regex(texts, PLAIN), True)
-    if not pc.all(plain).as_py():
-        encoded = [None if text is None else json.dumps(text, ensure_ascii=False) for text in texts.to_pylist()]
-        return pa.array(encoded, TEXT)
-    return pc.binary_join_element_wise('"', texts, '"', "")
+    if pc.all(pc.match_substring_regex(texts, PLAIN)).as_py() is not False:
+        return pc.binary_join_element_wise(f'"{key}": "', texts, '"', "")
+    encoded = [None if text is None else json.dumps(text, ensure_ascii=False) for text in texts.to_pylist()]
+    return pc.binary_join_element_wise(f'"{key}": ', pa.array(encoded, TEXT), "")
 
 
-def _boxes(seen: pa.Table) -> pa.Array:
-    """Returns `[x, y, width, height]` as JSON; null where there is no box."""
+def _box_member(seen: pa.Table) -> pa.Array:
+    """Returns `"box": [x, y, width, height]`; null where there is no box."""
     numbers = [_number_texts(np.asarray(seen[name], np.float64)) for name in BOX]
-    inner = pc.binary_join_element_wise(*numbers, ", ")
-    return pc.binary_join_element_wise("[", inner, "]", "")
+    commas = [", "] * (len(numbers) - 1)
+    pieces = [piece for pair in zip(numbers, [*commas, "]"], strict=True) for piece in pair]
+    return pc.binary_join_element_wise('"box": [', *pieces, "")
+
+
+def _confidence_members(seen: pa.Table) -> list[pa.Array]:
+    """Returns `"confidence": number`, null where there is none; nothing where there is none at all."""
+    numbers = np.asarray(seen[CONFIDENCE], np.float64)
+    return [] if np.isnan(numbers).all() else [pc.binary_join_element_wise('"confidence": ', _number_texts(numbers), "")]
 
 
 def _number_texts(numbers: npt.NDArray[np.float64]) -> pa.Array:
     """Returns numbers in [0, 1] as Python's `repr` writes them; NaN becomes null."""
     missing = np.isnan(numbers)
-    texts = pc.if_else(pa.array(missing), pa.scalar(None, TEXT), pa.array(numbers).cast(TEXT))
+    texts = pa.array(numbers, mask=missing).cast(TEXT)
     for whole, text in ((0.0, "0.0"), (1.0, "1.0")):
-        texts = pc.if_else(pa.array(numbers == whole), text, texts)
+        hits = numbers == whole
+        if hits.any():
+            texts = pc.if_else(pa.array(hits), text, texts)
     rows = np.flatnonzero(~missing & (numbers != 0) & (np.abs(numbers) < SHORTEST_DIGITS))
     if len(rows):
         mask = np.zeros(len(numbers), bool)
