@@ -20,8 +20,8 @@ from camtrap_tf.sources.picture_tables import BOX, CONFIDENCE, join_known
 
 Ends = npt.NDArray[np.int64]
 
-SLICE_ROWS = 131_072
-"""Records whose texts are made at a time: a column of Arrow holds 2 GiB of text at most."""
+SLICE_ROWS = 32_768
+"""Records whose texts are made at a time: a column of Arrow holds 2 GiB of text at most, and small ones stay in the cache."""
 
 PLAIN = r'^[^"\\\x00-\x1f\x7f]*$'
 """Texts that stand in JSON as they are."""
