@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import httpx
+import httpx2
 
 from camtrap_tf import __version__
 from camtrap_tf.acquire.failures import FetchError, status_error
@@ -45,11 +45,11 @@ class HttpFetcher:
 
     def __init__(self, *, connections: int, limits: Limits, contact: str) -> None:
         self._limits = limits
-        self._client = httpx.AsyncClient(
+        self._client = httpx2.AsyncClient(
             # Compressed answers are not asked for and not unpacked: a picture does not shrink, a bomb grows.
             headers={"User-Agent": user_agent(contact), "Accept": "*/*", "Accept-Encoding": "identity"},
-            timeout=httpx.Timeout(limits.timeout_s, pool=None),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=connections, keepalive_expiry=30.0),
+            timeout=httpx2.Timeout(limits.timeout_s, pool=None),
+            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=connections, keepalive_expiry=30.0),
             follow_redirects=True,
             max_redirects=MAX_REDIRECTS,
             event_hooks={"response": [_check_redirect]},
@@ -89,7 +89,7 @@ class HttpFetcher:
             async with self._client.stream("GET", part.wanted.url, headers=headers) as answer:
                 return await self._take(part, answer, offset)
 
-    async def _take(self, part: Part, answer: httpx.Response, offset: int) -> Arrived:
+    async def _take(self, part: Part, answer: httpx2.Response, offset: int) -> Arrived:
         start, total = 0, _length(answer)
         if answer.status_code == 206:
             start, total = _range_of(answer)
@@ -114,7 +114,7 @@ class HttpFetcher:
         return Arrived(total, _md5(answer))
 
 
-async def _check_redirect(answer: httpx.Response) -> None:
+async def _check_redirect(answer: httpx2.Response) -> None:
     """Refuses to be led from https to http, where anybody on the way may change what comes."""
     following = answer.next_request
     if following is not None and answer.url.scheme == "https" and following.url.scheme == "http":
@@ -126,16 +126,16 @@ def _translated() -> Iterator[None]:
     """Turns the errors of the HTTP library into ours."""
     try:
         yield
-    except httpx.TooManyRedirects as err:
+    except httpx2.TooManyRedirects as err:
         raise FetchError("redirect_loop", f"the server redirects more than {MAX_REDIRECTS} times") from err
-    except (httpx.UnsupportedProtocol, httpx.InvalidURL, UnicodeError) as err:
+    except (httpx2.UnsupportedProtocol, httpx2.InvalidURL, UnicodeError) as err:
         raise FetchError("bad_url", f"no URL that can be fetched: {err}") from err
-    except httpx.TimeoutException as err:
+    except httpx2.TimeoutException as err:
         raise FetchError("timeout", f"silence for too long ({type(err).__name__})", again=True) from err
-    except httpx.ConnectError as err:
+    except httpx2.ConnectError as err:
         certificate = isinstance(_cause(err, ssl.SSLCertVerificationError), ssl.SSLCertVerificationError)
         raise FetchError("no_connection", f"cannot connect: {err}", again=not certificate) from err
-    except httpx.TransportError as err:
+    except httpx2.TransportError as err:
         raise FetchError("cut_off", f"the connection broke: {err or type(err).__name__}", again=True) from err
 
 
@@ -149,12 +149,12 @@ def _cause(err: BaseException, kind: type[BaseException]) -> BaseException | Non
     return None
 
 
-def _length(answer: httpx.Response) -> int | None:
+def _length(answer: httpx2.Response) -> int | None:
     text = answer.headers.get("content-length", "")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
-def _range_of(answer: httpx.Response, *, complete: bool = True) -> tuple[int, int | None]:
+def _range_of(answer: httpx2.Response, *, complete: bool = True) -> tuple[int, int | None]:
     """Returns the first byte and the size of the whole that `Content-Range` names.
 
     Raises:
@@ -168,7 +168,7 @@ def _range_of(answer: httpx.Response, *, complete: bool = True) -> tuple[int, in
     return int(found[1] or 0), None if found[2] == "*" else int(found[2])
 
 
-def _validator(answer: httpx.Response) -> str | None:
+def _validator(answer: httpx2.Response) -> str | None:
     """Returns what tells this version of the file from others, if it tells them apart byte for byte."""
     etag = str(answer.headers.get("etag", "")).strip()
     if etag.startswith('"') and len(etag) < 300:
@@ -177,7 +177,7 @@ def _validator(answer: httpx.Response) -> str | None:
     return changed if changed and len(changed) < 60 else None
 
 
-def _md5(answer: httpx.Response) -> str | None:
+def _md5(answer: httpx2.Response) -> str | None:
     """Returns the digest of the whole file that the server names: Google's header, or Content-MD5 of a whole answer."""
     named = [part.strip() for part in answer.headers.get("x-goog-hash", "").split(",")]
     texts = [part[4:] for part in named if part.startswith("md5=")]

@@ -81,7 +81,7 @@ class ObjectFetcher:
     def __init__(self, options: StoreOptions, limits: Limits) -> None:
         self._options = options
         self._limits = limits
-        self._stores: dict[str, Any] = {}
+        self._stores: dict[tuple[str, str | None], Any] = {}
         self._sessions: list[Any] = []
         self._opening = asyncio.Lock()
 
@@ -113,9 +113,9 @@ class ObjectFetcher:
         store = await self._store(url)
         with part.grow(offset, validator, info.get("ContentType")) as growing:
             while growing.size < total:
-                with _translated(url):
+                with _translated():
                     data = await asyncio.wait_for(
-                        store._cat_file(_name(url), start=growing.size, end=min(total, growing.size + PIECE)),
+                        store._cat_file(store._strip_protocol(url), start=growing.size, end=min(total, growing.size + PIECE)),
                         self._limits.timeout_s + PIECE / 20_000,
                     )
                 if not data:
@@ -130,44 +130,53 @@ class ObjectFetcher:
         Raises:
             SourceError: the bucket cannot be read.
         """
-        scheme, _, name = prefix.rstrip("/").partition("://")
-        bucket, _, key = name.partition("/")
+        prefix = prefix.rstrip("/")
         try:
             store = await self._store(prefix)
-            below = f"{key}/" if key else ""
-            found = store._iterdir(bucket, prefix=below, delimiter="") if scheme == "s3" else _walk(store, name)
-            with _translated(prefix):
-                async for info in found:
+            with _translated():
+                name = store._strip_protocol(prefix)
+                async for info in _listing(store, name):
                     full = str(info["name"])
                     if info["type"] == "file" and not full.endswith("/"):
-                        yield Listed(f"{scheme}://{full}", full.removeprefix(f"{name}/"), int(info["size"]))
+                        key = full.removeprefix(f"{name}/")
+                        yield Listed(f"{prefix}/{key}", key, int(info["size"]))
         except FetchError as err:
             raise SourceError(f"{prefix}: cannot be listed: {err.detail}") from err
 
     async def _info(self, url: str) -> dict[str, Any]:
         store = await self._store(url)
-        with _translated(url):
-            info: dict[str, Any] = await asyncio.wait_for(store._info(_name(url)), self._limits.timeout_s)
+        with _translated():
+            info: dict[str, Any] = await asyncio.wait_for(store._info(store._strip_protocol(url)), self._limits.timeout_s)
         if info.get("type") != "file":
             raise FetchError("not_found", "there is no object of this name, only others below it")
         return info
 
     async def _store(self, url: str) -> Any:
-        scheme = urlsplit(url).scheme.lower()
-        kind = _STORES[scheme][0]
+        """Returns the store of a URL; Azure has one for each account, which a URL may name."""
+        check_store(url)
+        kind = _STORES[urlsplit(url).scheme.lower()][0]
+        account = {}
+        if kind == "az":
+            named = fsspec.get_filesystem_class(kind)._get_kwargs_from_urls(url)
+            account = {key: value for key, value in named.items() if key == "account_name"}
+        name = (kind, account.get("account_name"))
         async with self._opening:
-            if kind not in self._stores:
-                check_store(url)
-                store = fsspec.filesystem(
-                    kind, asynchronous=True, skip_instance_cache=True, use_listings_cache=False, **self._arguments(kind)
-                )
-                if hasattr(store, "set_session"):
-                    with _translated(url):
+            if name not in self._stores:
+                with _translated():
+                    store = fsspec.filesystem(
+                        kind,
+                        asynchronous=True,
+                        skip_instance_cache=True,
+                        use_listings_cache=False,
+                        **self._arguments(kind),
+                        **account,
+                    )
+                    if hasattr(store, "set_session"):
                         self._sessions.append(await store.set_session())
                 if kind == "s3":
                     store.retries = 2  # of listings; of files tries are counted, and pauses made, in the engine
-                self._stores[kind] = store
-        return self._stores[kind]
+                self._stores[name] = store
+        return self._stores[name]
 
     def _arguments(self, kind: str) -> dict[str, Any]:
         options = self._options
@@ -188,14 +197,16 @@ class ObjectFetcher:
         return found
 
 
-async def _walk(store: Any, name: str) -> AsyncIterator[dict[str, Any]]:
+async def _listing(store: Any, name: str) -> AsyncIterator[dict[str, Any]]:
+    """Yields what lies below a folder of a store, as the store describes it."""
+    if hasattr(store, "_iterdir"):
+        bucket, _, key = name.partition("/")
+        async for info in store._iterdir(bucket, prefix=f"{key}/" if key else "", delimiter=""):
+            yield info
+        return
     async for _, _, files in store._walk(name, detail=True):
         for info in files.values():
             yield info
-
-
-def _name(url: str) -> str:
-    return url.partition("://")[2]
 
 
 def _validator(info: dict[str, Any]) -> str | None:
@@ -206,7 +217,7 @@ def _validator(info: dict[str, Any]) -> str | None:
 
 
 @contextmanager
-def _translated(url: str) -> Iterator[None]:
+def _translated() -> Iterator[None]:
     """Turns whatever the libraries of object stores raise into our errors."""
     try:
         yield
