@@ -8,7 +8,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from camtrap_tf.config.base import Seed, StageConfig
-from camtrap_tf.config.names import TruncatedPolicy
+from camtrap_tf.config.names import CropStrategy, TruncatedPolicy
 from camtrap_tf.config.splits import SplitSettings
 
 DEFAULT_SIDE_SMALLEST_PX = 500
@@ -26,6 +26,16 @@ class DatasetConfig(SplitSettings):
     keep_label_name: tuple[str, ...] = Field((), description="with --keep-label-value: keep only records where this label …")
     keep_label_value: tuple[str, ...] = Field((), description="… has this class (one pair is enough)")
     keep_multi_observation: bool = Field(False, description="keep records with several observations")
+
+    crop: CropStrategy | None = Field(
+        None,
+        description="a record per box of the inventory instead of per record, the box cut out while shards are built: square, "
+        "pad or tight, as camtrap crop does",
+    )
+    crop_legacy_geometry: bool = Field(
+        False, description="with --crop: windows pixel for pixel as the classic programs cut them"
+    )
+    crop_threshold: float = Field(0.0, ge=0, le=1, description="with --crop: leave out boxes that are less sure than this")
 
     image_save_side_smallest: int | None = Field(
         None, ge=16, le=8192, description="shrink so that the smaller side is at most this, in px (default 500); never enlarges"
@@ -61,6 +71,8 @@ class DatasetConfig(SplitSettings):
                 )
         if self.balanced_sampling_min and not self.balanced_sampling_label:
             raise ValueError("--balanced-sampling-min needs --balanced-sampling-label: the label type to balance")
+        if self.crop is None and (self.crop_legacy_geometry or self.crop_threshold):
+            raise ValueError("--crop-legacy-geometry and --crop-threshold go with --crop: square, pad or tight")
         if self.balanced_sampling_label and not self.balanced_sampling_min:
             raise ValueError("--balanced-sampling-label does nothing without --balanced-sampling-min; add it")
         return self

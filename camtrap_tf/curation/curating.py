@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from camtrap_tf.config.dataset import DatasetConfig
 from camtrap_tf.curation.balancing import balanced_rows
+from camtrap_tf.curation.box_records import record_per_box, source_records
 from camtrap_tf.curation.dealing import (
     BY_META,
     Means,
@@ -74,6 +75,8 @@ def curate(inventory: Inventory, config: DatasetConfig, *, read_files: bool = Tr
         LabelError: a label type or class to filter or balance by does not exist.
     """
     steps: list[Step] = []
+    if config.crop is not None:
+        inventory = _boxes(inventory, config.crop_threshold, steps)
     selected = _filter(inventory, config, steps)
     splitting = None
     if asked_for(config):
@@ -89,6 +92,14 @@ def curate(inventory: Inventory, config: DatasetConfig, *, read_files: bool = Tr
     if config.split_by_meta is None:
         warnings += empty_split_warnings(splits, config.split_shares)
     return Curated(selected, tuple(splits), mapping, tuple(steps), group_field, tuple(warnings), splitting)
+
+
+def _boxes(inventory: Inventory, threshold: float, steps: list[Step]) -> Inventory:
+    """Returns a record per box."""
+    found = record_per_box(inventory, threshold=threshold)
+    steps.append(Step("records with boxes", len(inventory), found.with_boxes))
+    steps.append(Step("a record per box", found.with_boxes, len(found.inventory)))
+    return found.inventory
 
 
 def _filter(inventory: Inventory, config: DatasetConfig, steps: list[Step]) -> Inventory:
@@ -140,7 +151,7 @@ def _split_records(inventory: Inventory, config: DatasetConfig) -> list[str]:
     """Returns the split of each record where groups do not matter: as its meta data say, else by the hash of its id."""
     if config.split_by_meta is not None:
         return split_by_values(inventory.ids, inventory.meta(config.split_by_meta), config.split_by_meta)
-    return split_by_hash(inventory.ids, list(zip(config.split_names, config.split_percent, strict=True)))
+    return split_by_hash(source_records(inventory), list(zip(config.split_names, config.split_percent, strict=True)))
 
 
 def _balance(inventory: Inventory, splits: list[str], config: DatasetConfig, steps: list[Step]) -> tuple[Inventory, list[str]]:

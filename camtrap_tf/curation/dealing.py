@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from camtrap_tf.config.splits import RECORD_BY_RECORD, SplitSettings
+from camtrap_tf.curation.box_records import source_records
 from camtrap_tf.curation.duplicates import (
     JoinedGroups,
     Pair,
@@ -291,7 +292,7 @@ def _dealt_in_order(plan: Splitting, groups: Groups) -> list[str]:
     classes = {label: plan.inventory.first_labels(label) for label in labels}
     names = [None if lone else name for lone, name in zip(groups.lone.tolist(), groups.names, strict=True)]
     of_record = [names[group] for group in groups.of_record.tolist()]
-    return split_by_group(plan.inventory.ids, of_record, classes, plan.settings.split_shares)
+    return split_by_group(source_records(plan.inventory), of_record, classes, plan.settings.split_shares)
 
 
 def _dealt_by_score(

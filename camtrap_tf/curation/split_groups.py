@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
+from camtrap_tf.curation.box_records import source_records
 from camtrap_tf.curation.groups import AUTO, EVENT_FIELDS, LOCATION_FIELDS, find_field
 from camtrap_tf.curation.scored_splits import GroupTable
 from camtrap_tf.errors import LabelError, SettingError, suggestion
@@ -75,7 +76,7 @@ def groups_of(inventory: Inventory, field: str | None, *, then: str | None = Non
         field: meta data field; None: every record by itself.
         then: meta data field for records that lack the first.
     """
-    keys: list[tuple[str, str]] = [("record", one) for one in inventory.ids]
+    keys: list[tuple[str, str]] = [("record", one) for one in source_records(inventory)]
     for kind, one in (("event", then), ("", field)):
         if one is not None:
             keys = [(kind, value) if value else key for value, key in zip(inventory.meta(one), keys, strict=True)]

@@ -63,6 +63,8 @@ class WrittenDataset:
             + (": complete already, made by the same plan; kept (--overwrite makes it again)" if self.kept else "")
         ]
         lines += split_lines(manifest.splits, collections.Counter(shard.split for shard in manifest.shards))
+        if manifest.crop is not None:
+            lines.append(f"crops: a record per box, {manifest.crop['crop_strategy']} ({manifest.crop['geometry']} geometry)")
         lines += selection_lines(manifest.selection, manifest.group_field)
         lines += [manifest.records.text("records"), manifest.pictures.text("pictures")]
         lines += [f"warning: {warning}" for warning in manifest.warnings]
@@ -137,6 +139,9 @@ def plan_text(
                 "no picture was read: locations or records that share one are found, and tied together, when it is built"
             )
         lines += [f"warning: {warning}" for warning in curated.warnings]
+    if config.crop is not None:
+        legacy = ", legacy geometry" if config.crop_legacy_geometry else ""
+        lines.append(f"crops: a record per box, {config.crop}{legacy}; cut out while shards are built")
     lines.append(f"stored form: {form_text(form)}")
     lines.append(f"at most {config.max_records_per_file} records a shard, {_number(workers, 'worker process', 'es')}")
     lines.append(f"output: {config.output_dir}" + (" (shards there are replaced)" if config.overwrite else ""))

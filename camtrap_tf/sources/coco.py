@@ -207,6 +207,7 @@ def _seen(
     labels = {config.label_name: classes.take(pa.array(good)), **_further_labels(chosen, config)}
     seen = seen_table(
         items=numbered("annotation", good + 1), picture=rows[good], labels=labels, boxes=boxes[good],
+        confidences=_confidences(chosen),
         per_event=flags & known[rows[good]] if len(known) else flags,
     )  # fmt: skip
     whole = int(np.asarray(seen["per_event"]).sum())
@@ -253,6 +254,18 @@ def _by_key(keys: pa.Array, names: dict[str, str]) -> pa.Array:
     encoded = keys.dictionary_encode()
     named = pa.array([names.get(key) for key in encoded.dictionary.to_pylist()], pa.string())
     return named.take(encoded.indices)
+
+
+def _confidences(annotations: Sequence[Entry]) -> Floats:
+    """Returns how sure the detector was of each annotation, NaN where none is said: `confidence`, `score` or `conf`."""
+    sure = np.full(len(annotations), np.nan)
+    for key in ("confidence", "score", "conf"):
+        values = values_of(annotations, key)
+        if any(value is not None for value in values):
+            numbers = (number_of(value) for value in values)
+            found = np.array([np.nan if number is None else number for number in numbers], np.float64)
+            sure = np.where(np.isnan(sure) & (found >= 0) & (found <= 1), found, sure)
+    return sure
 
 
 def _of_crops(document: CctDocument, image_ids: pa.Array) -> Flags:

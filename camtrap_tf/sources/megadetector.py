@@ -59,6 +59,7 @@ class _Reading:
         self.rows: list[int] = []
         self.items: list[str] = []
         self.boxes: list[tuple[float, float, float, float]] = []
+        self.confidences: list[float] = []
         self.classes: dict[str, list[str | None]] = {
             DETECTION: [],
             **({SPECIES: []} if document.classification_categories else {}),
@@ -87,7 +88,7 @@ class _Reading:
         columns = {name: pa.array(values, pa.string()) for name, values in self.classes.items()}
         seen = seen_table(
             items=pa.array(self.items, pa.string()), picture=np.array(self.rows, np.int64), labels=columns,
-            boxes=np.array(self.boxes, np.float64).reshape(-1, 4),
+            boxes=np.array(self.boxes, np.float64).reshape(-1, 4), confidences=np.array(self.confidences, np.float64),
         )  # fmt: skip
         return PictureTables(
             pictures=self._picture_table(), seen=seen, per_event=False, main_label=DETECTION,
@@ -112,7 +113,7 @@ class _Reading:
             self._see(row, picture, detection)
         read["sure"] += len(sure)
         if not sure and not picture.rejects:
-            self._put(row, picture.item, (np.nan,) * 4, EMPTY, None)
+            self._put(row, picture.item, (np.nan,) * 4, np.nan, EMPTY, None)
 
     def _see(self, row: int, picture: DetectedPicture, detection: Detection) -> None:
         """Takes a detection as an observation."""
@@ -120,13 +121,17 @@ class _Reading:
         best = detection.classifications[0] if detection.classifications else None
         species = best[0] if best is not None and best[1] >= self.class_threshold else None
         item = f"{picture.item}, detection {detection.place + 1}"
-        self._put(row, item, (box.x, box.y, box.width, box.height), detection.category, species)
+        sure = np.nan if detection.confidence is None else detection.confidence
+        self._put(row, item, (box.x, box.y, box.width, box.height), sure, detection.category, species)
 
-    def _put(self, row: int, item: str, box: tuple[float, float, float, float], category: str, species: str | None) -> None:
+    def _put(
+        self, row: int, item: str, box: tuple[float, float, float, float], sure: float, category: str, species: str | None
+    ) -> None:
         """Adds a row to the observations."""
         self.rows.append(row)
         self.items.append(item)
         self.boxes.append(box)
+        self.confidences.append(sure)
         self.classes[DETECTION].append(category)
         if SPECIES in self.classes:
             self.classes[SPECIES].append(species)

@@ -20,6 +20,7 @@ from camtrap_tf.sources.picture_checks import CheckedPictures, check_pictures
 from camtrap_tf.sources.picture_tables import (
     BLANK_NAMES,
     BOX,
+    CONFIDENCE,
     LABEL,
     META,
     NO_PICTURE,
@@ -320,7 +321,7 @@ def _with_media_ids(seen: pa.Table, ids: pa.Array) -> pa.Table:
         pc.if_else(pa.array(whole), None, ids.take(pa.array(np.maximum(rows, 0)))) if len(ids) else pa.nulls(0, pa.string())
     )
     columns = {"record": seen["record"], "media_id": media_ids}
-    for name in BOX:
+    for name in (*BOX, CONFIDENCE):
         numbers = np.asarray(pc.fill_null(seen[name], np.nan), np.float64)
         columns[name] = pa.array(np.where(whole, np.nan, numbers))
     return pa.table(columns | {name: seen[name] for name in seen.column_names if name.startswith(LABEL)})
@@ -391,4 +392,7 @@ def _observation(row: dict[str, Any], labels: list[str]) -> Observation:
     if row["x"] == row["x"]:  # NaN is not equal to itself: there is no box
         box = BoundingBox(*(row[name] for name in BOX))
     classes = {label: row[LABEL + label] or MISSING for label in labels}
-    return Observation(labels=classes, media_id=row["media_id"], box=box)
+    sure = row[CONFIDENCE]
+    return Observation(
+        labels=classes, media_id=row["media_id"], box=box, confidence=sure if sure is not None and sure == sure else None
+    )

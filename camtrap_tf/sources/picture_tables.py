@@ -26,6 +26,7 @@ NO_PICTURE = -1
 """Row of the picture of an observation that is of an event as a whole."""
 
 BOX = ("x", "y", "width", "height")
+CONFIDENCE = "confidence"
 BLANK_NAMES = frozenset({"empty", "blank"})
 """Classes that say that nothing is there."""
 
@@ -70,8 +71,8 @@ class PictureTables:
         pictures: a row per picture: `item` (how rejects name it), `id` (unique), `path`, `location`, `camera`, `event`,
             `frame` (int64), `time` (as given), `licence`, `meta/<field>`; all but the first three may be null.
         seen: a row per observation: `item`, `picture` (row, or `NO_PICTURE`), `event` (of those without a picture),
-            `per_event` (it is of the event as a whole), `x`, `y`, `width`, `height` (NaN: no box), `label/<type>` (null:
-            missing).
+            `per_event` (it is of the event as a whole), `x`, `y`, `width`, `height` (NaN: no box), `confidence` of the box
+            (NaN: not known), `label/<type>` (null: missing).
         per_event: whether labels are given per event rather than per picture.
         main_label: label type that tells blanks from others.
         lost: `[pictures]` whether an observation of it was rejected.
@@ -165,6 +166,7 @@ def seen_table(
     picture: Rows,
     labels: Mapping[str, pa.Array],
     boxes: npt.NDArray[np.float64] | None = None,
+    confidences: npt.NDArray[np.float64] | None = None,
     event: pa.Array | None = None,
     per_event: Flags | None = None,
 ) -> pa.Table:
@@ -179,6 +181,7 @@ def seen_table(
     }
     for place, name in enumerate(BOX):
         table[name] = pa.array(numbers[:, place])
+    table[CONFIDENCE] = pa.array(np.full(count, np.nan) if confidences is None else confidences)
     return pa.table(table | {LABEL + label: column for label, column in labels.items()})
 
 

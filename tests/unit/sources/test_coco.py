@@ -174,6 +174,13 @@ def test_relative_boxes_are_said(tmp_path: Path) -> None:
     assert facts(records[0])[2] == [("fox", "1", (0.1, 0.2))]
 
 
+def test_confidences_of_boxes(tmp_path: Path) -> None:
+    """How sure a detector was is read under each of the names that are in use; what is no share of 1 is none."""
+    notes = [note(1, confidence=0.25), note(1, score=0.5), note(1, conf=1e-6), note(1, conf=7), note(1, score="x"), note(1)]
+    (record,), _ = read(source(tmp_path, [image(1)], notes))
+    assert [one.confidence for one in record.observations] == [0.25, 0.5, 1e-6, None, None, None]
+
+
 def test_missing_files(tmp_path: Path) -> None:
     """Files that are not there are rejected by name; sizes and times that the file lacks come from the pictures."""
     exif = Image.Exif()

@@ -44,6 +44,7 @@ def test_an_observation_per_detection(tmp_path: Path) -> None:
         [{"detection": "empty", "species": "-1"}],
     ]
     assert records[0].observations[0].box == BoundingBox(*BOX)
+    assert [one.confidence for one in records[0].observations] == [0.9, None]
     assert records[0].observations[0].media_id == records[0].media[0].media_id == "a/1.jpg"
     assert dict(records[0].meta_data) == {"location": "a", "detection_confidence": "0.9"}
 
