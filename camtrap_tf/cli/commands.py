@@ -260,6 +260,12 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(words=("train",), config="config.training:TrainConfig", stage="training.train:train", logs_to="run_outputs_dir"),
     Command(
+        words=("train", "files"),
+        config="config.training_files:TrainFilesConfig",
+        stage="cli.training_from_files:train_from_files",
+        logs_to="run_outputs_dir",
+    ),
+    Command(
         words=("train", "recipe"),
         config="config.optimisation:RecipeConfig",
         stage="training.recipes:print_recipe",
@@ -272,6 +278,11 @@ COMMANDS: tuple[Command, ...] = (
         config="config.delivery:PredictConfig",
         stage="prediction.predictor:predict",
         logs_to="results_file",
+    ),
+    Command(
+        words=("predict", "split"),
+        config="config.training_files:PredictSplitConfig",
+        stage="prediction.split_results:predict_split",
     ),
     Command(
         words=("evaluate",),

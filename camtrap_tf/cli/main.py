@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from camtrap_tf import __version__
-from camtrap_tf.cli import legacy
+from camtrap_tf.cli import legacy, variants
 from camtrap_tf.cli.commands import Command, find, group
 from camtrap_tf.cli.flags import CONFIG_FLAG, flags_of, is_flag, options_of, values_of
-from camtrap_tf.cli.settings import make_config, read_yaml
+from camtrap_tf.cli.settings import make_config
 from camtrap_tf.config.base import StageConfig
 from camtrap_tf.errors import CamtrapError, SettingError
 from camtrap_tf.files import check_writable
@@ -138,13 +138,15 @@ def parse(argv: Sequence[str]) -> Call:
     if words[0] == "inventory":
         words[1:] = legacy.sub_command_first(words[1:])
     command, used = find(words[0], words[1] if len(words) > 1 else None)
-    name = command.name
-    model = command.model()
-    flags = flags_of(model)
     tokens = words[used:]
     if command.first is not None and tokens and not is_flag(tokens[0]):
         tokens.insert(0, "--" + command.first.replace("_", "-"))
-    options = options_of(tokens, command=name)
+    options = options_of(tokens, command=command.name)
+    command = variants.chosen(command, options)
+    options = variants.with_values(command, options)
+    name = command.name
+    model = command.model()
+    flags = flags_of(model)
     notices: list[str] = []
     values = {}
     if older or legacy.is_older(options):
@@ -156,7 +158,8 @@ def parse(argv: Sequence[str]) -> Call:
     yaml_path = given.pop(CONFIG_FLAG, None)
     written: dict[str, Any] = {}
     if yaml_path is not None:
-        written = read_yaml(Path(str(yaml_path)), flags)
+        written, said = variants.read_settings(command, Path(str(yaml_path)), flags, given)
+        notices += said
     if notice := legacy.leave_recipe(values, {**written, **given}):
         notices.append(notice)
     values |= written
