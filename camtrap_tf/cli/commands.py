@@ -20,6 +20,7 @@ class Command:
         config: settings model, `module:Class` below `camtrap_tf`.
         stage: function of that config, `module:function` below `camtrap_tf`.
         logs_to: setting whose folder takes the log files where `--log-outdir` is not given; None: no log files.
+        by_flags: the flags of a command of one word choose it too (see `variants`).
         first: setting that a word without a flag, right after the command, is the value of; None: there is no such word.
     """
 
@@ -28,6 +29,7 @@ class Command:
     stage: str
     logs_to: str | None = None
     first: str | None = None
+    by_flags: bool = False
 
     @property
     def name(self) -> str:
@@ -264,6 +266,7 @@ COMMANDS: tuple[Command, ...] = (
         config="config.training_files:TrainFilesConfig",
         stage="cli.training_from_files:train_from_files",
         logs_to="run_outputs_dir",
+        by_flags=True,
     ),
     Command(
         words=("train", "recipe"),
@@ -283,6 +286,7 @@ COMMANDS: tuple[Command, ...] = (
         words=("predict", "split"),
         config="config.training_files:PredictSplitConfig",
         stage="prediction.split_results:predict_split",
+        by_flags=True,
     ),
     Command(
         words=("evaluate",),
@@ -332,7 +336,7 @@ def find(verb: str, following: str | None) -> tuple[Command, int]:
     for command in members:
         if command.words == words:
             return command, 2
-    if len(members[0].words) == 1 and len(members) == 1:
+    if len(members[0].words) == 1 and all(member.by_flags for member in members[1:]):
         return members[0], 1
     second = [command.words[1] for command in members if len(command.words) > 1]
     raise SettingError(f"no command '{verb} {following}'{suggestion(following, second)}")

@@ -179,6 +179,7 @@ def metrics_lines(every: Sequence[SplitAnswers]) -> list[str]:
         else:
             lines.append(
                 f"{one.split}: accuracy {values['acc_top1']:.1f} %, "
-                f"all classes weighing alike {values['acc_weighted_top1']:.1f} %, among the first three {values['acc_top3']:.1f} %, loss {values['loss']:.4f}"
+                f"all classes weighing alike {values['acc_weighted_top1']:.1f} %, "
+                f"among the first three {values['acc_top3']:.1f} %, loss {values['loss']:.4f}"
             )
     return lines
