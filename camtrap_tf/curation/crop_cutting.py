@@ -21,8 +21,7 @@ from camtrap_tf.files import digest_of, join_inside, write_bytes
 from camtrap_tf.images.crop import (
     TURNED,
     CropGeometry,
-    crop_window,
-    cut,
+    cut_box,
     encode_crop,
     in_pixels,
     is_crop_of,
@@ -102,7 +101,7 @@ def cut_picture(cutting: Cutting, wanted: WantedPicture) -> CutPicture:
         with open_picture(join_inside(cutting.image_root, wanted.file)) as file:
             data = file.read()
         picture = whole_picture(data, truncated=cutting.truncated, max_pixels=cutting.max_pixels)
-        place_of = _placing(wanted, data, picture)
+        place_of = placing(wanted, data, picture)
     except PictureError as err:
         lost = [Reject(wanted.file, wanted.crops[place].box_id, BOX, "no_picture", err.reason) for place in todo]
         rejected = Reject(wanted.file, wanted.file, PICTURE, err.reason, err.detail)
@@ -136,7 +135,7 @@ def _is_there(path: Path, wanted: str, cutting: Cutting) -> bool:
     return True
 
 
-def _placing(wanted: WantedPicture, data: bytes, picture: Image.Image) -> Callable[[WantedCrop], Numbers]:
+def placing(wanted: WantedPicture, data: bytes, picture: Image.Image) -> Callable[[WantedCrop], Numbers]:
     """Returns a function that gives a box in px of the upright picture; boxes in px are those of a size the file names.
 
     Raises:
@@ -176,10 +175,7 @@ def _same_shape(said: tuple[float, float], size: tuple[int, int]) -> bool:
 
 
 def _crop(picture: Image.Image, box: Numbers, cutting: Cutting, text: str) -> bytes:
-    window = crop_window(box, picture.size, cutting.geometry)
-    if window is None:
-        raise PictureError("box_empty", "less than one pixel of the box is in the picture")
-    return encode_crop(cut(picture, window), quality=cutting.quality, mark=text)
+    return encode_crop(cut_box(picture, box, cutting.geometry), quality=cutting.quality, mark=text)
 
 
 def _write(path: Path, data: bytes) -> None:

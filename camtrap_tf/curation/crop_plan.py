@@ -58,7 +58,7 @@ class WantedPicture:
         file: path below the folder of pictures.
         location: where its camera stood, as far as the file says.
         size_px: width and height that boxes in px are measured by; None: those of the picture itself.
-        crops: at least one.
+        crops: none where no box of it is asked for.
     """
 
     file: str
@@ -75,9 +75,8 @@ class CropPlan:
         source: `cct` or `megadetector`.
         threshold: boxes that are less sure were left out.
         categories: boxes of others were left out; empty: all were taken.
-        pictures: what is to be cut.
-        rejects: pictures and boxes that cannot be.
-        without: pictures that no box is to be cut out of.
+        pictures: every usable picture of the file, with what is to be cut out of it.
+        rejects: pictures and boxes that cannot be used.
         passed: why boxes are not asked for → how many.
         pictures_read: pictures of the file.
         boxes_read: annotations or detections of the file.
@@ -90,12 +89,16 @@ class CropPlan:
     categories: tuple[str, ...]
     pictures: list[WantedPicture] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
-    without: int = 0
     passed: Counter[str] = field(default_factory=Counter)
     pictures_read: int = 0
     boxes_read: int = 0
     undetected: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def to_cut(self) -> list[WantedPicture]:
+        """The pictures with something to cut out."""
+        return [picture for picture in self.pictures if picture.crops]
 
     @property
     def crops(self) -> int:
@@ -329,11 +332,8 @@ def _confidence(annotation: Entry) -> float | None:
 
 def _add(plan: CropPlan, file: str, entry: Entry, size: tuple[float, float] | None, crops: list[WantedCrop]) -> None:
     """Puts a picture in, with what is to be cut out of it."""
-    if crops:
-        location = text_of(entry.get("location")) or ""
-        plan.pictures.append(WantedPicture(file=file, location=location, size_px=size, crops=tuple(crops)))
-    else:
-        plan.without += 1
+    location = text_of(entry.get("location")) or ""
+    plan.pictures.append(WantedPicture(file=file, location=location, size_px=size, crops=tuple(crops)))
 
 
 def _reject_whole(plan: CropPlan, file: str, problem: tuple[str, str], boxes: Sequence[str]) -> None:
@@ -355,9 +355,6 @@ def _without_repeated_names(plan: CropPlan) -> CropPlan:
             else:
                 names.add(one.name)
                 own.append(one)
-        if own:
-            pictures.append(replace(picture, crops=tuple(own)))
-        else:
-            plan.without += 1
+        pictures.append(picture if len(own) == len(picture.crops) else replace(picture, crops=tuple(own)))
     plan.pictures = pictures
     return plan

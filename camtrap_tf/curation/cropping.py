@@ -112,11 +112,11 @@ class Cropped:
 
     def _plan_lines(self) -> list[str]:
         plan, config = self.plan, self.config
-        pictures, boxes = self._of(PICTURE), self._of(BOX)
+        pictures, boxes, wanted = self._of(PICTURE), self._of(BOX), len(plan.to_cut)
         passed = "".join(f" + {count} {why}" for why, count in plan.passed.most_common())
         return [
             "Plan of crop (nothing is written, no picture is read)",
-            f"pictures: {plan.pictures_read} in = {len(plan.pictures)} to cut from + {plan.without} without + "
+            f"pictures: {plan.pictures_read} in = {wanted} to cut from + {len(plan.pictures) - wanted} without + "
             f"{len(pictures)} rejected{reasons_text(pictures)}",
             f"boxes:    {plan.boxes_read} in = {plan.crops} to cut{passed} + {len(boxes)} rejected{reasons_text(boxes)}",
             *plan.notes,
@@ -225,7 +225,8 @@ def _held(folder: Path) -> Iterator[None]:
 
 def _cut_all(config: CropConfig, plan: CropPlan, done: Cropped, settings: str) -> None:
     """Cuts everything, and writes the table of what is there then."""
-    below = find_folder(config.image_root, [picture.file for picture in plan.pictures])
+    wanted = plan.to_cut
+    below = find_folder(config.image_root, [picture.file for picture in wanted])
     if below:
         plan.notes.append(f"the pictures lie in {config.image_root / below}")
     cutting = Cutting(
@@ -234,13 +235,13 @@ def _cut_all(config: CropConfig, plan: CropPlan, done: Cropped, settings: str) -
         quality=config.quality, truncated=config.truncated, max_pixels=config.max_pixels,
         settings=settings, check=config.check_crops_valid,
     )  # fmt: skip
-    pictures = iter(plan.pictures)
+    pictures = iter(wanted)
     chunks = iter(lambda: tuple(islice(pictures, PICTURES_PER_CHUNK)), ())
-    workers = max(1, min(config.workers or available_cores(), -(-len(plan.pictures) // PICTURES_PER_CHUNK)))
+    workers = max(1, min(config.workers or available_cores(), -(-len(wanted) // PICTURES_PER_CHUNK)))
     with closing(map_in_processes(functools.partial(cut_chunk, cutting), chunks, workers=workers)) as results:
         outcomes = (one for chunk in results for one in chunk)
-        shown = track(outcomes, total=len(plan.pictures), description="Cutting crops", unit="pictures")
-        write_csv(config.output_dir / TABLE_NAME, COLUMNS, _rows(plan.pictures, shown, done))
+        shown = track(outcomes, total=len(wanted), description="Cutting crops", unit="pictures")
+        write_csv(config.output_dir / TABLE_NAME, COLUMNS, _rows(wanted, shown, done))
 
 
 def _rows(pictures: Sequence[WantedPicture], outcomes: Iterator[CutPicture], done: Cropped) -> Iterator[tuple[object, ...]]:

@@ -14,7 +14,7 @@ from camtrap_tf.dataset.framing import frame
 from camtrap_tf.dataset.schema import encode_example
 from camtrap_tf.errors import PictureError
 from camtrap_tf.files import join_inside
-from camtrap_tf.images.crop import CropGeometry, crop_window, cut, in_pixels, whole_picture
+from camtrap_tf.images.crop import CropGeometry, cut_box, in_pixels, whole_picture
 from camtrap_tf.images.stored_form import StoredForm, encode_stored, open_picture, read_stored
 from camtrap_tf.labels import LabelMapping
 from camtrap_tf.records import CaptureEvent, Reject
@@ -113,10 +113,8 @@ def _reader(chunk: Chunk) -> Callable[[CaptureEvent, str], bytes]:
         if isinstance(picture, PictureError):
             raise picture
         assert box is not None  # records are those of boxes
-        window = crop_window(in_pixels((box.x, box.y, box.width, box.height), picture.size), picture.size, crop)
-        if window is None:
-            raise PictureError("box_empty", "less than one pixel of the box is in the picture")
-        return encode_stored(cut(picture, window), chunk.form)
+        place = in_pixels((box.x, box.y, box.width, box.height), picture.size)
+        return encode_stored(cut_box(picture, place, crop), chunk.form)
 
     return cut_out
 

@@ -8,7 +8,6 @@ pixels once and nothing is ever resampled.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from PIL import Image
 from camtrap_tf.config.names import CropStrategy, TruncatedPolicy
 from camtrap_tf.errors import PictureError
 from camtrap_tf.images.decoding import decode_picture
-from camtrap_tf.images.stored_form import SUBSAMPLING, StoredForm, encode_stored
+from camtrap_tf.images.stored_form import SUBSAMPLING
 
 Numbers = tuple[float, float, float, float]
 Size = tuple[int, int]
@@ -136,6 +135,18 @@ def cut(picture: Image.Image, window: Window) -> Image.Image:
     return canvas
 
 
+def cut_box(picture: Image.Image, box: Numbers, geometry: CropGeometry) -> Image.Image:
+    """Returns the crop of a box in px of an upright RGB picture.
+
+    Raises:
+        PictureError: `box_empty`: nothing of it lies in the picture.
+    """
+    window = crop_window(box, picture.size, geometry)
+    if window is None:
+        raise PictureError("box_empty", "less than one pixel of the box is in the picture")
+    return cut(picture, window)
+
+
 def whole_picture(data: bytes, *, truncated: TruncatedPolicy, max_pixels: int) -> Image.Image:
     """Returns a picture upright, in RGB, at full size.
 
@@ -157,29 +168,6 @@ def turned(box: Numbers, orientation: int) -> Numbers:
     if orientation not in corner:
         return box
     return (*corner[orientation], height, width)
-
-
-def stored_crops(data: bytes, boxes: Sequence[Numbers], geometry: CropGeometry, form: StoredForm) -> list[bytes | None]:
-    """Returns the crops of a picture in stored form; the picture is decoded once.
-
-    Args:
-        data: content of the picture file.
-        boxes: `x, y, width, height` in [0, 1] of the upright picture.
-        geometry: how they are cut.
-        form: how large and how good the crops are stored.
-
-    Returns:
-        A JPEG per box; None where nothing of it lies in the picture.
-
-    Raises:
-        PictureError: as `decoding.decode_picture`.
-    """
-    picture = whole_picture(data, truncated=form.truncated, max_pixels=form.max_pixels)
-    crops: list[bytes | None] = []
-    for box in boxes:
-        window = crop_window(in_pixels(box, picture.size), picture.size, geometry)
-        crops.append(None if window is None else encode_stored(cut(picture, window), form))
-    return crops
 
 
 def in_pixels(box: Numbers, picture: Size) -> Numbers:

@@ -20,7 +20,7 @@ from camtrap_tf.logs import keep_logs
 from camtrap_tf.models.devices import choose_gpus
 from camtrap_tf.models.locating import locate_model
 from camtrap_tf.prediction.aggregation import Combining, best_answer, present
-from camtrap_tf.prediction.results import RecordPrediction
+from camtrap_tf.prediction.results import NO_DETECTION, RecordPrediction
 from camtrap_tf.prediction.sources import PictureFolder, open_source
 from camtrap_tf.prediction.writers import NO_BLANKS, open_table
 from camtrap_tf.progress import track
@@ -61,7 +61,7 @@ class PredictSummary:
     @property
     def exit_code(self) -> int:
         """3 where not one record could be predicted, else 0."""
-        return 0 if self.records["ok"] + self.records["partial"] else 3
+        return 3 if self.records.total() == self.records["failed"] else 0
 
     def add(
         self, record: RecordPrediction, class_names: Mapping[str, tuple[str, ...]], blanks: Mapping[str, str] = NO_BLANKS
@@ -79,11 +79,12 @@ class PredictSummary:
 
     def text(self) -> str:
         """Returns what happened, for a person: what came in and went out, top classes, where the files are."""
-        failed, partial = self.records["failed"], self.records["partial"]
+        failed, partial, bare = (self.records[status] for status in ("failed", "partial", NO_DETECTION))
         total = self.records.total()
         used = self.pictures - self.unusable_pictures
         lines = [
-            f"records:  {total} in = {total - failed} predicted + {failed} failed"
+            f"records:  {total} in = {total - failed - bare} predicted + {failed} failed"
+            + (f" + {bare} pictures without a detection" if bare else "")
             + (f" ({partial} of the predicted ones from some of their pictures)" if partial else ""),
             f"pictures: {self.pictures} in = {used} used + {self.unusable_pictures} not usable"
             + (f" ({_counted(self.unusable)})" if self.unusable else ""),

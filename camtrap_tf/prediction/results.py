@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 
+from camtrap_tf.images.stored_form import StoredForm
 from camtrap_tf.prediction.aggregation import MEAN, Combining, combine_frames
 from camtrap_tf.records import Reject
 
-Status = Literal["ok", "partial", "failed"]
+Status = Literal["ok", "partial", "failed", "no_detection"]
+
+NO_DETECTION: Final = "no_detection"
+"""Reason and status of a picture in which a detector found nothing that is to be classified: no failure."""
 
 ERRORS_SHOWN = 3
 """Pictures of one record whose errors are spelt out in its row; the others are counted there."""
@@ -26,12 +30,16 @@ class Capture:
         paths: pictures in order, as they can be opened.
         problems: path → (reason, detail) for paths that are known to be unusable without opening them.
         meta_data: further columns of the table.
+        read: gives the picture in stored form, where it is not the file as it lies there but, e.g., a crop of it.
+        empty: why there is no picture to look at, where that is no fault.
     """
 
     id: str
     paths: tuple[str, ...]
     problems: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     meta_data: Mapping[str, str] = field(default_factory=dict)
+    read: Callable[[StoredForm], bytes] | None = None
+    empty: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +81,9 @@ class RecordPrediction:
 
     @property
     def status(self) -> Status:
-        """`ok`; `partial` where some pictures could not be used; `failed` where there is no prediction."""
+        """`ok`; `partial` where some pictures could not be used; `failed` where there is no prediction; or `no_detection`."""
+        if self.problem is not None and self.problem[0] == NO_DETECTION:
+            return NO_DETECTION
         if not self.aggregated:
             return "failed"
         return "partial" if any(picture.problem for picture in self.pictures) else "ok"
@@ -92,6 +102,8 @@ class RecordPrediction:
 
     def rejects(self) -> tuple[Reject, ...]:
         """Returns a row of the rejects table for everything in this record that could not be used."""
+        if self.status == NO_DETECTION:
+            return ()
         if self.problem:
             return (Reject(self.id, self.id, "record", *self.problem),)
         return tuple(Reject(self.id, one.path, "picture", *one.problem) for one in self.pictures if one.problem)
@@ -119,6 +131,8 @@ def stacked_prediction(
 
 
 def _without_picture(capture: Capture) -> tuple[str, str] | None:
+    if capture.empty is not None:
+        return NO_DETECTION, capture.empty
     return None if capture.paths else ("no_picture", "the record names no picture")
 
 

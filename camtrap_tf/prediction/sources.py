@@ -14,6 +14,7 @@ from camtrap_tf.config.names import PICTURE_SUFFIXES
 from camtrap_tf.errors import SettingError, SourceError, suggestion
 from camtrap_tf.files import join_inside, require_folder
 from camtrap_tf.logs import logger
+from camtrap_tf.prediction.box_source import BoxSource
 from camtrap_tf.prediction.results import Capture
 
 LOG = logger(__name__)
@@ -177,15 +178,17 @@ class PictureTable:
             raise SourceError(f"--csv-path {self.path}: the header names {twice[0]!r} twice; give every column its own name")
 
 
-def open_source(config: PredictConfig) -> PictureFolder | PictureTable:
+def open_source(config: PredictConfig) -> PictureFolder | PictureTable | BoxSource:
     """Returns the checked source that the settings name.
 
     Raises:
         SettingError: a folder, column or picture that is asked for is not there.
         SourceError: the table cannot be read.
     """
-    source: PictureFolder | PictureTable
-    if config.image_dir is not None:
+    source: PictureFolder | PictureTable | BoxSource
+    if config.detections is not None:
+        source = BoxSource(config)
+    elif config.image_dir is not None:
         source = PictureFolder(config.image_dir)
     else:
         assert config.csv_path is not None  # PredictConfig has seen to it

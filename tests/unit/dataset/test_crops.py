@@ -66,6 +66,13 @@ def test_records_are_the_crops_of_their_boxes(tmp_path: Path) -> None:
     assert [(step["records_before"], step["records_after"]) for step in result.manifest.selection][:2] == [(12, 12), (12, 36)]
 
 
+def test_sides_are_limited_after_cutting(tmp_path: Path) -> None:
+    """The limit on sides is one on crops: a small box of a larger picture keeps all its pixels."""
+    build(make_config(tmp_path, crop="tight", image_save_side_smallest=16))
+    sizes = {one.id[-2:]: Image.open(io.BytesIO(one.images[0])).size for one in examples(tmp_path / "out")}
+    assert sizes == {"#0": (16, 19), "#1": (40, 12), "#2": (10, 30)}  # only 20 x 24 px is shrunk
+
+
 def test_a_picture_is_decoded_once_for_its_boxes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Boxes of one picture come one after the other."""
     decoded: list[int] = []

@@ -16,11 +16,9 @@ from camtrap_tf.images.crop import (
     encode_crop,
     is_crop_of,
     mark_of,
-    stored_crops,
     turned,
     whole_picture,
 )
-from camtrap_tf.images.stored_form import StoredForm
 from tests.factories import make_jpeg
 
 PICTURE = (100, 60)
@@ -163,15 +161,6 @@ def test_boxes_turn_with_their_picture(orientation: int) -> None:
     assert window is not None
     assert window.canvas == (8, 24)
     assert (np.asarray(cut(upright, window)) == 255).all()
-
-
-def test_stored_crops_are_shrunk_after_they_are_cut() -> None:
-    """The limit on sides is one on crops, not on the picture that they come from."""
-    jpeg = make_jpeg(400, 300)
-    crops = stored_crops(
-        jpeg, [(0, 0, 0.5, 0.5), (0.5, 0.5, 0.1, 0.1)], CropGeometry("tight"), StoredForm(side_smallest_px=100)
-    )
-    assert [Image.open(io.BytesIO(one or b"")).size for one in crops] == [(133, 100), (40, 30)]
 
 
 def test_a_crop_file_is_known_by_its_mark(tmp_path) -> None:  # type: ignore[no-untyped-def] # pytest's fixture
