@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import fsspec
+import fsspec.asyn
 
 from camtrap_tf.acquire.failures import FetchError
 from camtrap_tf.acquire.http_fetch import Arrived
@@ -173,6 +174,8 @@ class ObjectFetcher:
                     )
                     if hasattr(store, "set_session"):
                         self._sessions.append(await store.set_session())
+                    if hasattr(store, "service_client"):
+                        self._sessions.append(store.service_client)
                 if kind == "s3":
                     store.retries = 2  # of listings; of files tries are counted, and pauses made, in the engine
                 self._stores[name] = store
@@ -183,7 +186,8 @@ class ObjectFetcher:
         if kind == "gs":
             return {"token": "anon"} if options.anonymous else {}
         if kind == "az":
-            return {"anon": options.anonymous}
+            # adlfs closes its client once more when Python ends, on the loop named here; that of the download is gone by then.
+            return {"anon": options.anonymous, "loop": fsspec.asyn.get_loop()}
         config = {
             "max_pool_connections": options.connections,
             "read_timeout": self._limits.timeout_s,
@@ -204,9 +208,14 @@ async def _listing(store: Any, name: str) -> AsyncIterator[dict[str, Any]]:
         async for info in store._iterdir(bucket, prefix=f"{key}/" if key else "", delimiter=""):
             yield info
         return
-    async for _, _, files in store._walk(name, detail=True):
-        for info in files.values():
-            yield info
+    folders = [name]
+    while folders:
+        folder = folders.pop()
+        for info in await store._ls(folder, detail=True):
+            if info["type"] != "directory":
+                yield info
+            elif str(info["name"]).rstrip("/") != folder:
+                folders.append(str(info["name"]).rstrip("/"))
 
 
 def _validator(info: dict[str, Any]) -> str | None:
