@@ -294,6 +294,12 @@ COMMANDS: tuple[Command, ...] = (
         stage="evaluation.evaluate:evaluate",
         logs_to="output_dir",
     ),
+    Command(
+        words=("evaluate", "results"),
+        config="config.training_files:EvaluateResultsConfig",
+        stage="evaluation.results_report:evaluate_results",
+        by_flags=True,
+    ),
     Command(words=("export",), config="config.delivery:ExportConfig", stage="export.saved_model:export", logs_to="output_dir"),
     Command(words=("serve",), config="config.delivery:ServeConfig", stage="serving.app:serve"),
     Command(words=("demo",), config="config.delivery:DemoConfig", stage="cli.demo:demo"),

@@ -112,7 +112,9 @@ class EvaluateResultsConfig(LoggedConfig):
     crops_dir: Path | None = Field(
         None, description="folder of the pictures; default: paths are used as the results file has them"
     )
-    output_dir: Path = Field(description="folder for evaluation.html, results.csv, classes.csv, confusion.csv and sheets/")
+    output_dir: Path = Field(
+        description="folder for report.html, report.json, results.csv, classes.csv, confusion.csv, locations.csv and sheets/"
+    )
     top: int = Field(24, ge=0, le=100, description="pictures on a sheet; 0: no sheets")
     confusions: int = Field(10, ge=0, le=200, description="sheets of mistakes: the most frequent pairs of classes")
     classes: tuple[str, ...] = Field((), description="only sheets of these classes; default: all")
