@@ -90,7 +90,6 @@ class Part:
             self.validator = validator
             self._journal.begin(self.wanted.path, self.wanted.url, validator)
         file = self.path.open("r+b" if offset else "wb")
-        file.truncate(offset)
         file.seek(offset)
         return Growing(file, offset, content_type, self._limits, self._count)
 

@@ -94,6 +94,17 @@ def test_a_foreign_file_is_not_replaced_unasked(tmp_path: Path, site: Site) -> N
     assert target.read_bytes() == picture("a")
 
 
+def test_a_foreign_file_of_another_size_than_the_list_says_stays(tmp_path: Path, site: Site) -> None:
+    """Where the list names the size, a foreign file is told by it, without a request, and stays."""
+    site.files["/a.jpg"] = picture("a")
+    (tmp_path / "list.csv").write_text(f"url,path,size\n{site.url}/a.jpg,a.jpg,4000\n")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a.jpg").write_bytes(b"mine")
+    done = download_urls(UrlsDownloadConfig(path=tmp_path / "list.csv", output_dir=tmp_path / "out"))
+    assert (done.counts.reasons, site.requests) == ({"other_file": 1}, [])
+    assert (tmp_path / "out" / "a.jpg").read_bytes() == b"mine"
+
+
 def test_a_lost_journal_costs_one_question_per_file(tmp_path: Path, site: Site) -> None:
     """Without a journal sizes are asked of the server, and files of that size are there already."""
     site.files = {"/a.jpg": picture("a")}
@@ -187,8 +198,9 @@ def test_a_server_that_ignores_ranges_is_understood(tmp_path: Path, site: Site) 
     assert there(tmp_path, site, "/a.jpg") == body
 
 
-def test_a_wrong_range_is_not_taken(tmp_path: Path, site: Site) -> None:
-    """A server that sends another range than it was asked for does not spoil the file."""
+@pytest.mark.parametrize("sent", [7, 299_000])
+def test_a_wrong_range_is_not_taken(tmp_path: Path, site: Site, sent: int) -> None:
+    """A server that sends another range than it was asked for, earlier or later, does not spoil the file."""
     body = picture("a", 300_000)
     cutting = cut_after(100_000, body)
 
@@ -197,7 +209,7 @@ def test_a_wrong_range_is_not_taken(tmp_path: Path, site: Site) -> None:
         if request.count == 1:
             cutting(request, handler)
         elif "range" in request.headers:
-            send(handler, 206, body[7:], Content_Range=f"bytes 7-{len(body) - 1}/{len(body)}")
+            send(handler, 206, body[sent:], Content_Range=f"bytes {sent}-{len(body) - 1}/{len(body)}")
         else:
             send(handler, 200, body)
 
