@@ -279,8 +279,14 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         words=("predict",),
         config="config.delivery:PredictConfig",
-        stage="prediction.predictor:predict",
+        stage="cli.predicting:predict",
         logs_to="results_file",
+    ),
+    Command(
+        words=("predict", "export"),
+        config="config.predictions_out:PredictExportConfig",
+        stage="cli.predicting:export_predictions",
+        first="results",
     ),
     Command(
         words=("predict", "split"),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from camtrap_tf.config.base import LoggedConfig
 from camtrap_tf.config.names import CropStrategy, TruncatedPolicy
@@ -56,3 +56,32 @@ class CropConfig(LoggedConfig):
     workers: int | None = Field(None, ge=1, description="worker processes; default: one per core")
     overwrite: bool = Field(False, description="replace crops of other settings in the folder")
     dry_run: bool = Field(False, description="say what would be cut, write nothing")
+
+
+class DetectConfig(LoggedConfig):
+    """Run a MegaDetector that is installed beside this program over the pictures of an inventory."""
+
+    inventory: Path = Field(description="inventory (.json or .parquet)")
+    image_root_path: Path | None = Field(None, description="folder that picture paths are relative to")
+    output: Path = Field(description="MegaDetector results to write (.json)")
+    megadetector_python: Path = Field(
+        Path("python"), description="Python of the environment in which the package megadetector is installed"
+    )
+    megadetector_command: Path | None = Field(
+        None, description="program to run instead of that Python; it takes the arguments of run_detector_batch"
+    )
+    model: str = Field("MDV5A", min_length=1, description="detector: a file, or a name that the package knows")
+    threshold: float = Field(0.005, ge=0, le=1, description="detections less sure than this are not even written down")
+    checkpoint_every: int = Field(1000, ge=1, description="pictures after which the detector notes how far it is")
+    timeout_hours: float | None = Field(None, gt=0, description="stop the detector after this time; default: never")
+    max_rejected_share: float = Field(
+        0.05, ge=0, le=1, description="end with exit code 3 above this share of pictures without an answer; results are kept"
+    )
+    overwrite: bool = Field(False, description="replace results of other pictures or settings")
+    dry_run: bool = Field(False, description="say what would be run, run nothing")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.output.suffix.lower() != ".json":
+            raise ValueError(f"--output {self.output}: its name has to end in .json")
+        return self
