@@ -52,7 +52,7 @@ class HttpFetcher:
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=connections, keepalive_expiry=30.0),
             follow_redirects=True,
             max_redirects=MAX_REDIRECTS,
-            event_hooks={"response": [_check_redirect]},
+            event_hooks={"response": [check_redirect]},
         )
 
     async def close(self) -> None:
@@ -114,7 +114,7 @@ class HttpFetcher:
         return Arrived(total, _md5(answer))
 
 
-async def _check_redirect(answer: httpx2.Response) -> None:
+async def check_redirect(answer: httpx2.Response) -> None:
     """Refuses to be led from https to http, where anybody on the way may change what comes."""
     following = answer.next_request
     if following is not None and answer.url.scheme == "https" and following.url.scheme == "http":

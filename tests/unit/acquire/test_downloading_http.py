@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import csv
 import hashlib
@@ -10,10 +11,13 @@ from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from camtrap_tf.acquire import engine
 from camtrap_tf.acquire.downloading import download_urls
+from camtrap_tf.acquire.failures import FetchError
+from camtrap_tf.acquire.http_fetch import check_redirect
 from camtrap_tf.acquire.outcome import Downloaded
 from camtrap_tf.config.download import UrlsDownloadConfig
 from camtrap_tf.errors import RunLockedError
@@ -450,3 +454,50 @@ def test_a_folder_has_one_download_at_a_time(tmp_path: Path, site: Site) -> None
     """A second download in the same folder is refused while the first holds it."""
     with locked_folder(tmp_path / "out" / ".partial"), pytest.raises(RunLockedError):
         download_urls(listed(tmp_path, site, "/a.jpg"))
+
+
+def cut_always(count: int, body: bytes, *, etag: bool = True) -> Any:
+    """Returns an answer that breaks off after so many bytes of whatever part is asked for."""
+
+    def answer(request: Any, handler: Any) -> None:
+        """Sends a piece of the rest, and promises all of it."""
+        start = int(request.headers.get("range", "bytes=0-")[6:-1])
+        handler.send_response(206 if start else 200)
+        handler.send_header("Content-Length", str(len(body) - start))
+        if start:
+            handler.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
+        if etag:
+            handler.send_header("ETag", '"one"')
+        handler.end_headers()
+        handler.wfile.write(body[start : start + count])
+        handler.close_connection = True
+
+    return answer
+
+
+def test_a_file_that_grows_gets_further_tries(tmp_path: Path, site: Site) -> None:
+    """Over a line that breaks every 300 kB a file of 2 MB arrives, although there are but two tries without progress."""
+    body = picture("a", 2_000_000)
+    site.answers["/a.jpg"] = cut_always(300_000, body)
+    assert download_urls(listed(tmp_path, site, "/a.jpg", attempts=2)).counts.fetched == 1
+    assert there(tmp_path, site, "/a.jpg") == body
+
+
+def test_what_no_server_can_tell_apart_is_begun_anew(tmp_path: Path, site: Site) -> None:
+    """Without ETag, time of change and digest nothing is built upon a part: it may be of another version."""
+    site.answers["/a.jpg"] = cut_always(200_000, picture("a", 300_000), etag=False)
+    done = download_urls(listed(tmp_path, site, "/a.jpg", attempts=2))
+    assert done.counts.reasons == {"cut_off": 1}
+    assert all("range" not in one.headers for one in site.requests)
+
+
+def test_nobody_is_led_from_https_to_http() -> None:
+    """A redirect to http is refused where it comes from https, and followed where it comes from http."""
+    for scheme, refused in (("https", True), ("http", False)):
+        answer = httpx2.Response(302, request=httpx2.Request("GET", f"{scheme}://a.example/1.jpg"))
+        answer.next_request = httpx2.Request("GET", "http://b.example/1.jpg")
+        if refused:
+            with pytest.raises(FetchError, match=r"insecure_redirect.*b\.example"):
+                asyncio.run(check_redirect(answer))
+        else:
+            asyncio.run(check_redirect(answer))
