@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from camtrap_tf import __version__
-from camtrap_tf.cli import legacy, variants
+from camtrap_tf.cli import legacy, legacy_animl, variants
 from camtrap_tf.cli.commands import Command, find, group
 from camtrap_tf.cli.flags import CONFIG_FLAG, flags_of, is_flag, options_of, values_of
+from camtrap_tf.cli.legacy_scripts import SCRIPTS
 from camtrap_tf.cli.settings import make_config
 from camtrap_tf.config.base import StageConfig
 from camtrap_tf.errors import CamtrapError, SettingError
@@ -116,6 +117,10 @@ def _help(argv: list[str]) -> int:
 
     if argv[0] == "legacy" and argv[1] in _HELP:
         print(f"usage: camtrap legacy <program> <its flags>\n\nprograms: {', '.join(legacy.PROGRAMS)}")
+        print(f"scripts of Animl and MegaDetector's classification tools: {', '.join(SCRIPTS)}")
+        return 0
+    if argv[0] == "legacy" and (script := legacy_animl.script_of(argv[1:])) is not None:
+        print(legacy_animl.help_text(*script))
         return 0
     words = legacy.command_line(argv[1:]) if argv[0] == "legacy" else argv
     following = words[1] if len(words) > 1 else None
@@ -133,7 +138,11 @@ def parse(argv: Sequence[str]) -> Call:
         SettingError: something about it cannot be.
     """
     words, older = list(argv), False
-    if words[0] == "legacy":
+    notices: list[str] = []
+    theirs = legacy_animl.translated(words[1:]) if words[0] == "legacy" else None
+    if theirs is not None:
+        words, notices = theirs.words, theirs.notices
+    elif words[0] == "legacy":
         words, older = legacy.command_line(words[1:]), True
     if words[0] == "inventory":
         words[1:] = legacy.sub_command_first(words[1:])
@@ -147,11 +156,10 @@ def parse(argv: Sequence[str]) -> Call:
     name = command.name
     model = command.model()
     flags = flags_of(model)
-    notices: list[str] = []
     values = {}
     if older or legacy.is_older(options):
         rewritten = legacy.rewrite(options, command.words, flags, every_flag=older)
-        options, notices = rewritten.options, rewritten.notices
+        options, notices = rewritten.options, [*notices, *rewritten.notices]
         values = {key: value for key, value in rewritten.defaults.items() if key in flags}
         notices.insert(0, f"these are camera-trap-classifier's spellings; this command is now `camtrap {name}`")
     given = values_of(options, flags, command=name)

@@ -18,6 +18,8 @@ from camtrap_tf.sources.split_files import COMBINED, UNKNOWN_LOCATION, Place, pl
 
 COLUMNS = ("path", "dataset", "location", "dataset_class", "confidence", "label")
 FILE = "classification_ds.csv"
+CONFIDENCE = "detection_conf"
+"""Meta data field of a crop's confidence, which `--weight-by-detection-conf` reads."""
 LABEL = "class"
 """Label type that a crop's labels get in an inventory."""
 
@@ -153,6 +155,7 @@ class ClassificationCsvSource:
 
     def _record(self, row: CropRow) -> CaptureEvent:
         facts = {"dataset": row.dataset, "location": row.location, "dataset_class": row.dataset_class}
+        facts[CONFIDENCE] = f"{row.confidence:g}"
         if self._split_of is not None:
             found = self._split_of.get(row.place) or self._split_of.get((COMBINED, row.location))
             facts["split_name"] = found or ""
