@@ -266,7 +266,7 @@ def _run(program: str, argv: Sequence[str] | None) -> int:
 
     from camtrap_tf.cli.main import main
 
-    return main(["legacy", program, *(sys.argv[1:] if argv is None else argv)], is_process=argv is None)
+    return main(["legacy", f"ctc.{program}", *(sys.argv[1:] if argv is None else argv)], is_process=argv is None)
 
 
 def create_dataset_inventory(argv: Sequence[str] | None = None) -> int:

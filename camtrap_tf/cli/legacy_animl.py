@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from camtrap_tf.cli.commands import COMMANDS
-from camtrap_tf.cli.flags import CONFIG_FLAG, flags_of
+from camtrap_tf.cli.flags import CONFIG_FLAG, Option, flags_of, is_flag
 from camtrap_tf.cli.legacy import PROGRAMS
 from camtrap_tf.cli.legacy_arguments import make_parser, read_call
 from camtrap_tf.cli.legacy_scripts import REFUSED, SCRIPTS, Script
@@ -41,9 +41,16 @@ def script_of(tokens: Sequence[str]) -> tuple[str, Script] | None:
     name = tokens[0].rpartition("/")[2].removesuffix(".py").removesuffix(".ipynb")
     if name in REFUSED:
         raise SettingError(f"legacy {name}: {REFUSED[name]}")
-    if name in PROGRAMS and not any(token.partition("=")[0] in _OWN_FLAGS.get(name, ()) for token in tokens[1:]):
+    if name in PROGRAMS and not _is_animls(name, tokens[1:]):
         return None
     return (name, SCRIPTS[name]) if name in SCRIPTS else None
+
+
+def _is_animls(name: str, tokens: Sequence[str]) -> bool:
+    """Tells a call of Animl's `train.py` or `predict.py`: it has one of its flags, and no long flag with one dash."""
+    flags = [Option.from_token(token) for token in tokens if is_flag(token)]
+    own = any(flag.written in _OWN_FLAGS.get(name, ()) for flag in flags)
+    return own and not any(flag.single_dash for flag in flags)
 
 
 def translated(tokens: Sequence[str]) -> Translated | None:
