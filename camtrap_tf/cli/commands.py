@@ -307,6 +307,7 @@ COMMANDS: tuple[Command, ...] = (
         by_flags=True,
     ),
     Command(words=("export",), config="config.delivery:ExportConfig", stage="export.saved_model:export", logs_to="output_dir"),
+    Command(words=("export", "addaxai"), config="config.predictions_out:AddaxaiConfig", stage="export.addaxai:export_addaxai"),
     Command(words=("serve",), config="config.delivery:ServeConfig", stage="serving.app:serve"),
     Command(words=("demo",), config="config.delivery:DemoConfig", stage="cli.demo:demo"),
     Command(words=("env",), config="config.environment:EnvironmentConfig", stage="cli.environment:look"),

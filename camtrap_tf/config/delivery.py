@@ -9,10 +9,11 @@ from pydantic import Field, model_validator
 
 from camtrap_tf.config.base import LoggedConfig, StageConfig
 from camtrap_tf.config.names import Aggregation, CropStrategy
+from camtrap_tf.config.predictions_out import ExportFormsConfig
 
 
-class PredictConfig(LoggedConfig):
-    """Classify the pictures of a folder or a CSV with a bundle."""
+class PicturesConfig(LoggedConfig):
+    """Which pictures are classified, with which bundle, and where the table goes."""
 
     model_path: Path = Field(description="bundle folder (or a model file with its two JSON files)")
     results_file: Path = Field(description="table to write")
@@ -81,6 +82,10 @@ class PredictConfig(LoggedConfig):
             if self.image_dir is not None and given:
                 raise ValueError(f"{flag} goes with --csv-path, not with --image-dir; leave it out")
         return self
+
+
+class PredictConfig(ExportFormsConfig, PicturesConfig):
+    """Classify the pictures of a folder or a CSV with a bundle."""
 
 
 class EvaluateConfig(LoggedConfig):

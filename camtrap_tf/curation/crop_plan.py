@@ -82,6 +82,7 @@ class CropPlan:
         boxes_read: annotations or detections of the file.
         undetected: files that the detector gave no detections for.
         notes: what reading the file had to say.
+        detector: name of the detector, where the file says it.
     """
 
     source: str
@@ -94,6 +95,7 @@ class CropPlan:
     boxes_read: int = 0
     undetected: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    detector: str | None = None
 
     @property
     def to_cut(self) -> list[WantedPicture]:
@@ -151,6 +153,7 @@ def _plan_of_detections(config: CropConfig) -> CropPlan:
         typical = document.typical_threshold()
         threshold = THRESHOLD if typical is None else typical
     plan = CropPlan(source="megadetector", threshold=threshold, categories=chosen, notes=[*document.notes])
+    plan.detector = str(document.info["detector"]) if document.info.get("detector") else None
     detector = _detector(config, document)
     files: set[str] = set()
     for picture in document.pictures():

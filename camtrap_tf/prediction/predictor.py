@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ from camtrap_tf.logs import keep_logs
 from camtrap_tf.models.devices import choose_gpus
 from camtrap_tf.models.locating import locate_model
 from camtrap_tf.prediction.aggregation import Combining, best_answer, present
+from camtrap_tf.prediction.exporting import Pack, exports_of
 from camtrap_tf.prediction.results import NO_DETECTION, RecordPrediction
 from camtrap_tf.prediction.sources import PictureFolder, open_source
 from camtrap_tf.prediction.writers import NO_BLANKS, open_table
@@ -46,6 +47,7 @@ class PredictSummary:
         top: label type → class → records that were given it; of a sigmoid head one may be given several.
         passed_over: file name ending → files of the folder that are no pictures.
         unreadable_folders: folders that could not be looked into.
+        exports: what was written in further forms, a line each.
     """
 
     results: Path
@@ -57,6 +59,7 @@ class PredictSummary:
     top: dict[str, Counter[str]] = field(default_factory=dict)
     passed_over: Mapping[str, int] = field(default_factory=dict)
     unreadable_folders: tuple[str, ...] = ()
+    exports: Sequence[str] = ()
 
     @property
     def exit_code(self) -> int:
@@ -96,13 +99,17 @@ class PredictSummary:
         lines.append(f"results:  {self.results}")
         if self.rejects:
             lines.append(f"rejects:  {self.rejects}")
-        return "\n".join(lines)
+        return "\n".join([*lines, *self.exports])
 
 
-def predict(config: PredictConfig) -> PredictSummary:
+def predict(config: PredictConfig, pack: Pack | None = None) -> PredictSummary:
     """Writes the table of predictions, and `<stem>.rejects.csv` beside it where something could not be used.
 
     The table appears when it is complete. Every record of the source is in it, those that failed with the reason.
+
+    Args:
+        config: the settings.
+        pack: packs a plug-in for AddaxAI, where the settings ask for one.
 
     Raises:
         SettingError: a folder, file, column or device is not there, or the table cannot be written.
@@ -113,6 +120,7 @@ def predict(config: PredictConfig) -> PredictSummary:
     _check_paths(config)
     source = open_source(config)
     check_writable(config.results_file.parent, "--results-file")
+    exports = exports_of(config, source, pack)
 
     bundle, combining, model = _load(config)
     writable_folder(config.results_file.parent, "--results-file")
@@ -141,13 +149,16 @@ def predict(config: PredictConfig) -> PredictSummary:
             blanks=blanks,
         ) as write,
         _reject_table(config.results_file) as reject,
+        exports.opened(exports.model(class_names, blanks, config.model_path, bundle.info)) as export,
     ):
         for record in shown:
             write(record)
+            export(record)
             summary.add(record, class_names, blanks)
             summary.rejects = reject(record.rejects()) or summary.rejects
     if isinstance(source, PictureFolder):
         summary.passed_over, summary.unreadable_folders = source.skipped, tuple(source.unreadable)
+    summary.exports = exports.finished(config.model_path, pack)
     return summary
 
 

@@ -56,10 +56,10 @@ class CamtrapDpSource(PictureSource):
         Raises:
             SourceError: it cannot be read, or lacks a table or column.
         """
-        described = _described(self.package)
-        media = _resource(self.package, described, "media", "picture")
-        observations = _resource(self.package, described, "observations", "observation")
-        deployments = _resource(self.package, described, "deployments", "record")
+        described = read_described(self.package)
+        media = read_resource(self.package, described, "media", "picture")
+        observations = read_resource(self.package, described, "observations", "observation")
+        deployments = read_resource(self.package, described, "deployments", "record")
         rejects = [*media.rejects, *observations.rejects, *deployments.rejects]
         notes = [f"{len(deployments.rejects)} lines of {deployments.path.name} are rejected"] if deployments.rejects else []
         pictures = _pictures(media, deployments, _licence(described), rejects, notes)
@@ -77,7 +77,7 @@ class CamtrapDpSource(PictureSource):
         )  # fmt: skip
 
 
-def _described(path: Path) -> dict[str, Any]:
+def read_described(path: Path) -> dict[str, Any]:
     """Returns the content of `datapackage.json`.
 
     Raises:
@@ -91,7 +91,7 @@ def _described(path: Path) -> dict[str, Any]:
     return described
 
 
-def _resource(package: Path, described: dict[str, Any], name: str, unit: str) -> TableColumns:
+def read_resource(package: Path, described: dict[str, Any], name: str, unit: str) -> TableColumns:
     """Returns a table of the package.
 
     Raises:
