@@ -5,7 +5,9 @@ A picture is decoded once for all its boxes, and not at all where every crop of 
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import os
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +19,7 @@ from camtrap_tf.config.names import TruncatedPolicy
 from camtrap_tf.curation.crop_plan import BOX, PICTURE, Numbers, WantedCrop, WantedPicture
 from camtrap_tf.detections.boxes import BoxError, checked_box
 from camtrap_tf.errors import PictureError
-from camtrap_tf.files import digest_of, join_inside, write_bytes
+from camtrap_tf.files import digest_of, join_inside
 from camtrap_tf.images.crop import (
     TURNED,
     CropGeometry,
@@ -181,12 +183,22 @@ def _crop(picture: Image.Image, box: Numbers, cutting: Cutting, text: str) -> by
 def _write(path: Path, data: bytes) -> None:
     """Writes a crop, whole or not at all.
 
+    It is not forced to disk: a crop that a power cut tears is found by its mark and its end, and made again.
+
     Raises:
         PictureError: `bad_name`: no file can have that name.
     """
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        write_bytes(path, data)
+        try:
+            unfinished.write_bytes(data)
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            unfinished.write_bytes(data)
+        unfinished.replace(path)
     except OSError as err:
+        with contextlib.suppress(OSError):
+            unfinished.unlink()
         if err.errno not in _BAD_NAMES:
             raise
         raise PictureError("bad_name", f"{path.name[:60]}: {err.strerror}") from err

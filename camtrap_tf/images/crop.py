@@ -11,14 +11,12 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import simplejpeg
 from PIL import Image
 
 from camtrap_tf.config.names import CropStrategy, TruncatedPolicy
 from camtrap_tf.errors import PictureError
 from camtrap_tf.images.decoding import decode_picture
-from camtrap_tf.images.stored_form import SUBSAMPLING
+from camtrap_tf.images.stored_form import encode_jpeg
 
 Numbers = tuple[float, float, float, float]
 Size = tuple[int, int]
@@ -148,12 +146,14 @@ def cut_box(picture: Image.Image, box: Numbers, geometry: CropGeometry) -> Image
 
 
 def whole_picture(data: bytes, *, truncated: TruncatedPolicy, max_pixels: int) -> Image.Image:
-    """Returns a picture upright, in RGB, at full size.
+    """Returns a picture upright, in RGB, at full size, to be cut from before this thread decodes another one.
 
     Raises:
         PictureError: as `decoding.decode_picture`.
     """
-    return decode_picture(data, wanted=lambda width, height: (width, height), truncated=truncated, max_pixels=max_pixels)
+    return decode_picture(
+        data, wanted=lambda width, height: (width, height), truncated=truncated, max_pixels=max_pixels, borrowed=True
+    )
 
 
 def turned(box: Numbers, orientation: int) -> Numbers:
@@ -185,10 +185,7 @@ def encode_crop(crop: Image.Image, *, quality: int, mark: str) -> bytes:
     Raises:
         PictureError: `unreadable`: it is larger than a JPEG can be.
     """
-    try:
-        jpeg: bytes = simplejpeg.encode_jpeg(np.asarray(crop), quality, "RGB", SUBSAMPLING, fastdct=False)
-    except ValueError as err:
-        raise PictureError("unreadable", f"{crop.width} x {crop.height} px do not fit into a JPEG ({err})") from err
+    jpeg = encode_jpeg(crop, quality)
     text = mark.encode("ascii")
     comment = _COMMENT + (len(text) + 2).to_bytes(2, "big") + text
     # JFIF wants its own segment to come first.

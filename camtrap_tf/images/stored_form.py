@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+import pyarrow as pa
 import simplejpeg
 from PIL import Image
 
@@ -98,7 +99,7 @@ def to_stored_form(data: bytes, form: StoredForm) -> bytes:
         PictureError: `empty_file`, `not_a_picture`, `truncated`, `too_many_pixels` or `unreadable`.
     """
     picture = decode_picture(data, wanted=form.size, truncated=form.truncated, max_pixels=form.max_pixels)
-    return _encode(picture, form)
+    return encode_jpeg(picture, form.quality)
 
 
 def encode_stored(picture: Image.Image, form: StoredForm) -> bytes:
@@ -108,12 +109,23 @@ def encode_stored(picture: Image.Image, form: StoredForm) -> bytes:
         PictureError: `unreadable`: it is larger than a JPEG can be.
     """
     size = form.size(picture.width, picture.height)
-    return _encode(picture if picture.size == size else picture.resize(size, SHRINK_FILTER), form)
+    return encode_jpeg(picture if picture.size == size else picture.resize(size, SHRINK_FILTER), form.quality)
 
 
-def _encode(picture: Image.Image, form: StoredForm) -> bytes:
+def encode_jpeg(picture: Image.Image, quality: int) -> bytes:
+    """Returns an RGB picture as JPEG, without any meta data.
+
+    Raises:
+        PictureError: `unreadable`: it is larger than a JPEG can be.
+    """
     try:
-        jpeg: bytes = simplejpeg.encode_jpeg(np.asarray(picture), form.quality, "RGB", SUBSAMPLING, fastdct=False)
+        # Pillow lends its memory, four bytes a pixel, where the picture is in one piece; else it is copied.
+        lent: pa.FixedSizeListArray = pa.array(picture)
+        pixels = lent.flatten().to_numpy().reshape(picture.height, picture.width, 4)
+    except ValueError:
+        pixels = np.asarray(picture)
+    try:
+        jpeg: bytes = simplejpeg.encode_jpeg(pixels, quality, "RGBX"[: pixels.shape[2]], SUBSAMPLING, fastdct=False)
     except ValueError as err:
         raise PictureError("unreadable", f"{picture.width} x {picture.height} px do not fit into a JPEG ({err})") from err
     return jpeg
