@@ -206,6 +206,7 @@ COMMANDS: tuple[Command, ...] = (
         stage="acquire.downloading:download_objects",
         first="path",
     ),
+    Command(words=("detect",), config="config.crop:DetectConfig", stage="curation.detecting:detect"),
     Command(
         words=("crop",), config="config.crop:CropConfig", stage="curation.cropping:crop", logs_to="output_dir", first="path"
     ),
