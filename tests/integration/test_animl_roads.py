@@ -8,11 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
 
 from camtrap_tf.cli.main import main
-from camtrap_tf.detections.crop_names import crop_name
-from camtrap_tf.detections.megadetector import DetectedPicture, MegadetectorDocument
 from camtrap_tf.inventory.table import Inventory
 from camtrap_tf.sources.cct_document import CctDocument
 from tests.shared_data import shared
@@ -31,15 +28,6 @@ def camtrap(*words: object) -> int:
     return main([str(word) for word in words])
 
 
-def cut(picture: Path, box: tuple[float, float, float, float], target: Path) -> None:
-    """Writes the part of a picture in a box of relative x, y, width, height."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with Image.open(picture) as image:
-        width, height = image.size
-        x, y, w, h = box
-        image.crop((int(x * width), int(y * height), int((x + w) * width) + 1, int((y + h) * height) + 1)).save(target)
-
-
 def read(path: Path) -> Any:
     """Returns what a JSON file holds."""
     return json.loads(path.read_text(encoding="utf-8"))
@@ -55,11 +43,8 @@ def test_first_generation(sample: Path, tmp_path: Path) -> None:
     """Export → MegaDetector form → crops → queried images → table, splits → inventory: every crop arrives with its species."""
     coco, base = sample / "coco_camera_traps.json", tmp_path / "base"
     assert camtrap("cct", "to-md", coco, "--output", tmp_path / "ds_md.json") == 0
-    for picture in MegadetectorDocument.read(tmp_path / "ds_md.json").pictures():
-        assert isinstance(picture, DetectedPicture)
-        for one in picture.detections:
-            target = tmp_path / "crops/ds" / crop_name(picture.file, place=one.place)
-            cut(sample / picture.file, (one.box.x, one.box.y, one.box.width, one.box.height), target)
+    cropping = ("--image-root", sample, "--output-dir", tmp_path / "crops/ds", "--threshold", 0, "--workers", 1)
+    assert camtrap("crop", tmp_path / "ds_md.json", *cropping) == 0
     queried = base / "queried_images.json"
     words = (
         "classification",
@@ -100,12 +85,8 @@ def test_second_generation(sample: Path, tmp_path: Path) -> None:
     assert camtrap("cct", "categories", clean, "--category-map", tmp_path / "map.json", "--output", mapped, "--renumber") == 0
     document = CctDocument.read(mapped)
     assert {"warthog", "unidentified"}.isdisjoint(document.category_names().values())
-    images = document.images_by_id()
-    for one in document.annotations:
-        image = images[one["image_id"]]
-        x, y, width, height = one["bbox"]
-        box = (x / image["width"], y / image["height"], width / image["width"], height / image["height"])
-        cut(sample / image["file_name"], box, tmp_path / "crops" / crop_name(image["file_name"], annotation_id=one["id"]))
+    cropping = ("--image-root", sample, "--output-dir", tmp_path / "crops", "--crop-strategy", "pad", "--workers", 1)
+    assert camtrap("crop", mapped, *cropping) == 0
     shares = ("--val-frac", 0.2, "--test-frac", 0.2, "--seed", 3)
     assert camtrap("classification", "create", folder, "--cct", mapped, "--crops-dir", tmp_path / "crops", *shares) == 0
     parts = {name: CctDocument.read(folder / f"{name}_cct.json") for name in ("train", "val", "test")}
