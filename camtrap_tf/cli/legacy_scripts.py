@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from camtrap_tf.cli.legacy_arguments import Argument, Given
+from camtrap_tf.config.names import BACKBONES, HUB_PREFIX
 from camtrap_tf.errors import SettingError, suggestion
 
 Words = tuple[list[str], list[str]]
@@ -86,7 +87,6 @@ def _crop_detections(given: Given) -> Words:
     notices = given.notices(
         save_full_images="does nothing here, as there without --container-url: pictures are in --images-dir already",
         threads="pictures are cut by worker processes, one per core (--workers sets another number)",
-        logdir="takes the log files; the list of failures, crop_detections_log_<time>.json, lies beside the crops",
     )
     notices.append("windows are cut pixel for pixel as there; without --legacy-geometry squares stay inside the picture")
     return words, notices
@@ -116,7 +116,7 @@ _HUB_RESNETS = ("18", "50", "101", "152")
 
 
 def _backbone(name: str, weights: str) -> tuple[list[str], str]:
-    """Returns flags for a network as `train_classifier` names it, and the recipe it is trained by.
+    """Returns flags for a network as `train_classifier` names it, or by our name, and the recipe it is trained by.
 
     Args:
         name: of the network.
@@ -135,6 +135,8 @@ def _backbone(name: str, weights: str) -> tuple[list[str], str]:
             raise SettingError(f"--model-name {name}: has no ImageNet weights here; take resnet18, resnet50 or efficientnet-b0")
         backbone = f"hub:resnet_{number}_imagenet" if weights == "imagenet" else f"ResNet{number}"
         return ["--model", backbone, "--weights", weights], "animl-resnet"
+    if name in BACKBONES or name.startswith(HUB_PREFIX):
+        return ["--model", name, "--weights", weights], "animl-resnet"
     known = [*(f"efficientnet-b{one}" for one in range(8)), *(f"resnet{one}" for one in _RESNETS)]
     raise SettingError(f"--model-name {name}: no such network here{suggestion(name, known)}")
 
