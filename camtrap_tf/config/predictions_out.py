@@ -118,7 +118,7 @@ class AddaxaiConfig(LoggedConfig):
     """Pack a bundle as a plug-in folder for AddaxAI."""
 
     model: Path = Field(description="bundle folder")
-    output_dir: Path = Field(description="plug-in folder to write; its name becomes the id of the model")
+    output_dir: Path = Field(description="plug-in folder to write")
     package_facts: Path | None = Field(None, description="YAML with the key addaxai: developer, info_url, license, region …")
     taxa: Path | None = Field(None, description="CSV that says what classes are, for taxonomy.csv (see the guide)")
     species_label: str | None = Field(None, description="label type with the species; default: species, or the only one")

@@ -97,16 +97,16 @@ def pack(model_path: Path, folder: Path, facts: Mapping[str, Any], taxa: Path | 
         }
         write_json(scratch / addaxai_inference.FACTS, own)
         _write_taxonomy(scratch / "taxonomy.csv", told)
-        manifest = _manifest(facts, folder, classes, str(own["classifier"]))
+        manifest = _manifest(facts, classes, str(own["classifier"]))
         write_text(scratch / "README.md", _readme(manifest, model, told))
         write_json(scratch / "manifest.json", manifest, indent=2)
     bare = [name for name, meaning in told.items() if not meaning.taxon and not _parts(meaning)[0] and meaning.kind == ANIMAL]
-    lacking = f" ({len(bare)} classes without taxonomy, e.g. {bare[0]}: --taxa)" if bare else ""
+    lacking = f" (without taxonomy: {', '.join(bare[:3])}{' …' if len(bare) > 3 else ''}; see --taxa)" if bare else ""
     return f"addaxai: {folder}: {len(classes)} classes{lacking}"
 
 
-def _manifest(facts: Mapping[str, Any], folder: Path, classes: list[str], classifier: str) -> dict[str, Any]:
-    model_id = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.name.removesuffix(".addaxai")).strip("-") or "model"
+def _manifest(facts: Mapping[str, Any], classes: list[str], classifier: str) -> dict[str, Any]:
+    model_id = re.sub(r"[^A-Za-z0-9._-]+", "-", classifier.partition(" ")[0]).strip("-") or "model"
     given = {key: value for key, value in facts.items() if key != "crop_strategy"}
     return {
         "model_id": model_id,

@@ -1,7 +1,8 @@
 """Predictions as a Camtrap DP 1.0.2 package: deployments, media, observations, `datapackage.json`.
 
-A record of several pictures gives an observation of the event, and one of each picture; other records one of the picture. Only
-deployments that pictures are of are in it. Pictures without deployment or time are left out and listed.
+Every picture has an observation of its own. Events have one too: a record of several pictures is an event, and so are records
+of one picture each that name the same event, one after the other (their probabilities are averaged). Only deployments that
+pictures are of are in it. Pictures without deployment or time are left out and listed.
 Source: Camtrap DP 1.0.2, https://camtrap-dp.tdwg.org/data.
 """
 
@@ -22,11 +23,12 @@ from urllib.parse import quote
 
 from camtrap_tf.errors import SourceError
 from camtrap_tf.files import finished_folder, sha256_file, write_csv, write_json
+from camtrap_tf.prediction.aggregation import combine_frames
 from camtrap_tf.prediction.export_answers import Answer, answers
 from camtrap_tf.prediction.export_boxes import PredictedBox, box_of
 from camtrap_tf.prediction.export_classes import UNCLASSIFIED, Meaning
 from camtrap_tf.prediction.export_deployments import COLUMNS as DEPLOYMENT_COLUMNS
-from camtrap_tf.prediction.export_deployments import Deployment, Deployments, zoned
+from camtrap_tf.prediction.export_deployments import Deployment, Deployments, seconds, zoned
 from camtrap_tf.prediction.export_model import ModelFacts
 from camtrap_tf.prediction.export_package import datapackage, taxonomic
 from camtrap_tf.prediction.export_pictures import FactBook, PictureFacts
@@ -117,6 +119,7 @@ def camtrap_package(folder: Path, package: CamtrapDp) -> Iterator[Callable[[Reco
         )
         tables = _Tables(package, media, seen)
         yield tables.add
+        tables.finish()
         if not package.media:
             reasons = ", ".join(f"{reason} {count}" for reason, count in package.rejected.most_common()) or "no picture"
             raise SourceError(f"--export camtrap-dp: no picture has a deployment and a time ({reasons}); {tables.advice()}")
@@ -152,7 +155,8 @@ class _Tables:
         self._media.writeheader()
         self._seen.writeheader()
         self._of_media: Counter[str] = Counter()
-        self._events: Counter[str] = Counter()
+        self._events: set[str] = set()
+        self._group: list[_Placed] = []
         self._stamp = package.now().strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def add(self, record: RecordPrediction) -> None:
@@ -167,8 +171,25 @@ class _Tables:
         for one in fresh:
             event = one.facts.event or (record.id if several else None)
             self._observe(one, one.picture.probabilities, event)
-        if several and fresh and record.aggregated:
-            self._observe_event(record, fresh)
+            if not several:
+                self._join(one)
+        if several and fresh:
+            self.finish()
+            self._observe_event(fresh[0].facts.event or record.id, fresh, record.aggregated)
+
+    def finish(self) -> None:
+        """Writes the observations of the event whose pictures came in as records of their own."""
+        placed, self._group = self._group, []
+        if placed:
+            combined = combine_frames([one.picture.probabilities for one in placed])
+            self._observe_event(str(placed[0].facts.event), placed, combined)
+
+    def _join(self, placed: _Placed) -> None:
+        """Takes a picture to those of its event, which come one after the other."""
+        if self._group and self._group[0].facts.event != placed.facts.event:
+            self.finish()
+        if placed.facts.event is not None:
+            self._group.append(placed)
 
     def advice(self) -> str:
         """Returns what to do where pictures have no place, by the first of them."""
@@ -278,25 +299,22 @@ class _Tables:
             self._of_media[placed.media_id] += 1
             self._write(f"{placed.media_id}_{self._of_media[placed.media_id]}", shared, answer)
 
-    def _observe_event(self, record: RecordPrediction, placed: Sequence[_Placed]) -> None:
-        """Writes the observations of an event; of one whose pictures are of several deployments none."""
-        if len({one.deployment.id for one in placed}) > 1:
+    def _observe_event(self, event: str, placed: Sequence[_Placed], probabilities: Mapping[str, Any]) -> None:
+        """Writes the observations of an event, once; of one whose pictures are of several deployments none."""
+        if event in self._events or not probabilities or len({one.deployment.id for one in placed}) > 1:
             return
-        event = placed[0].facts.event or record.id
-        times = sorted(one.time for one in placed)
+        self._events.add(event)
+        times = sorted(placed, key=lambda one: seconds(one.time))
         shared = {
             "deploymentID": placed[0].deployment.id,
             "eventID": event,
-            "eventStart": times[0],
-            "eventEnd": times[-1],
+            "eventStart": times[0].time,
+            "eventEnd": times[-1].time,
             "observationLevel": "event",
         }
-        found = answers(
-            record.aggregated, self._package.model, self._package.meanings, unknown_below=self._package.unknown_below
-        )
-        for answer in found:
-            self._events[event] += 1
-            self._write(f"{event}_event_{self._events[event]}", shared, answer)
+        found = answers(probabilities, self._package.model, self._package.meanings, unknown_below=self._package.unknown_below)
+        for number, answer in enumerate(found, start=1):
+            self._write(f"{event}_event_{number}", shared, answer)
 
     def _write(self, observation_id: str, shared: Mapping[str, str], answer: Answer | None) -> None:
         """Writes one observation; without an answer the picture stays unclassified."""

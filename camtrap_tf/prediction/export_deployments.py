@@ -212,7 +212,7 @@ def checked(cells: Mapping[str, str], utc_offset: str | None) -> Deployment:
     for column in COLUMNS:
         if column in known:
             clean[column] = _cell(column, known[column], utc_offset)
-    start, end = (_seconds(clean[column]) for column in TIMES)
+    start, end = (seconds(clean[column]) for column in TIMES)
     if end < start:
         raise ValueError("deploymentEnd is before deploymentStart")
     return Deployment(clean, start, end)
@@ -271,7 +271,8 @@ def zone_of(iso: str) -> str:
     return found[1] if found else ""
 
 
-def _seconds(iso: str) -> float:
+def seconds(iso: str) -> float:
+    """Returns a time of `zoned` in s since 1970."""
     found = parse_time(iso)
     assert found is not None  # it has just been written by `zoned`
     return found[1]

@@ -186,7 +186,8 @@ class ExportPlan:
         """Packs the plug-in where one is asked for; returns what was written in all, a line each."""
         if pack is not None and model_path is not None and ADDAXAI in self.config.export:
             self.lines.append(pack(model_path, self.target(ADDAXAI), plugin_facts(self.facts), self.config.taxa))
-        return self.lines
+        order = {form: place for place, form in enumerate(self.config.export)}
+        return sorted(self.lines, key=lambda line: order[line.partition(":")[0]])
 
     @contextmanager
     def opened(self, model: ModelFacts) -> Iterator[Add]:
@@ -236,7 +237,7 @@ class ExportPlan:
         self.lines.append(
             f"camtrap-dp: {folder}: {package.media + left_out} pictures = {package.media} in it + {left_out} left out"
             + (f" ({why}; {folder.name}.rejects.csv)" if left_out else "")
-            + f"; observations: {counts}; {len(package.used)} deployments"
+            + f"; observations: {counts}; deployments: {len(package.used)}"
         )
 
     @contextmanager

@@ -155,6 +155,24 @@ def test_events(tmp_path: Path) -> None:
     assert set(described["project"]["observationLevel"]) == {"media", "event"}
 
 
+def test_pictures_that_name_their_event(tmp_path: Path) -> None:
+    """Records of one picture that name one event, in a row, have one observation of it, by their mean probabilities."""
+    fox, bare = {"species": (0.1, 0.9, 0, 0)}, {"species": (0.6, 0.4, 0, 0)}
+    records = [
+        record(["root/lake/1.jpg"], bare, datetime="2020-05-03 10:00:00", eventID="a"),
+        record(["root/lake/2.jpg"], fox, datetime="2020-05-03 10:00:02", eventID="a"),
+        record(["root/lake/3.jpg"], bare, datetime="2020-05-03 11:00:00", eventID="b"),
+        record(["root/lake/4.jpg"], bare, datetime="2020-05-03 12:00:00"),
+    ]
+    written(tmp_path, records)
+    seen = [row for row in rows(tmp_path, "observations") if row["observationLevel"] == "event"]
+    assert [(row["eventID"], row["scientificName"], row["eventEnd"][11:19]) for row in seen] == [
+        ("a", "Vulpes vulpes", "10:00:02"), ("b", "", "11:00:00"),
+    ]  # fmt: skip
+    assert seen[0]["classificationProbability"] == "0.65"  # (0.9 + 0.4) / 2
+    check_valid(tmp_path / "package")
+
+
 def test_several_species_at_once(tmp_path: Path) -> None:
     """Where several classes may be there, each has an observation of its own."""
     model = ModelFacts.of({"species": ("Vulpes vulpes", "Sus scrofa", "Lepus")}, {"species": "blank"}, classifier="m 1")
