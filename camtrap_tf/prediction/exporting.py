@@ -14,7 +14,7 @@ from typing import Any
 from camtrap_tf.config.delivery import PredictConfig
 from camtrap_tf.config.predictions_out import ExportFormsConfig, PredictExportConfig, timelapse_columns
 from camtrap_tf.errors import SettingError
-from camtrap_tf.files import check_writable, require_folder, writable_folder
+from camtrap_tf.files import check_writable, writable_folder
 from camtrap_tf.inventory.table import Inventory
 from camtrap_tf.logs import keep_logs
 from camtrap_tf.prediction.box_source import BoxSource
@@ -24,7 +24,7 @@ from camtrap_tf.prediction.export_deployments import REQUIRED, Deployments, read
 from camtrap_tf.prediction.export_megadetector import megadetector_file
 from camtrap_tf.prediction.export_model import ModelFacts, classifier_name, described_model
 from camtrap_tf.prediction.export_package import CARRIED, plugin_facts, problems, read_facts
-from camtrap_tf.prediction.export_pictures import FactBook, known_pictures
+from camtrap_tf.prediction.export_pictures import FactBook, known_pictures, relative_path
 from camtrap_tf.prediction.export_timelapse import TimelapseCounts, columns_of, timelapse_table
 from camtrap_tf.prediction.results import RecordPrediction
 from camtrap_tf.prediction.results_reading import ResultsFile
@@ -98,8 +98,6 @@ class ExportPlan:
         if ADDAXAI in config.export and not packs:
             raise SettingError("--export addaxai is made by the command `camtrap predict`, or `camtrap export addaxai`")
         check_writable(stem.parent, "--export-dir")
-        if config.export_root is not None:
-            require_folder(config.export_root, "--export-root")
         for form in (CAMTRAP_DP, ADDAXAI):
             target = plan.target(form)
             if form in config.export and target.exists() and (not target.is_dir() or any(target.iterdir())):
@@ -286,6 +284,9 @@ def exports_of(config: PredictConfig, source: Source, pack: Pack | None) -> Expo
         SourceError: what is joined to the predictions cannot be read.
     """
     root = config.image_dir or (config.csv_images_root_path if config.csv_images_root_path != Path() else None)
+    outside = root is not None and config.export_root is not None and not _lies_in(root, config.export_root)
+    if config.export and outside:
+        raise SettingError(f"--export-root {config.export_root}: {root} does not lie below it; give a folder that it is in")
     detector = source.plan.detector if isinstance(source, BoxSource) else None
     return ExportPlan.of(
         config,
@@ -295,6 +296,10 @@ def exports_of(config: PredictConfig, source: Source, pack: Pack | None) -> Expo
         packs=pack is not None,
         detector=detector,
     )
+
+
+def _lies_in(folder: Path, root: Path) -> bool:
+    return folder.resolve().is_relative_to(root.resolve())
 
 
 @dataclass
@@ -345,10 +350,14 @@ def _check_root(plan: ExportPlan, found: ResultsFile) -> None:
     """Makes sure that paths can be made relative where a form needs it.
 
     Raises:
-        SettingError: they are absolute and no root is given.
+        SettingError: they are absolute, and no root is given or they do not lie below it.
     """
-    if plan.book.root is not None or not {CAMTRAP_DP, TIMELAPSE} & set(plan.config.export):
+    root = plan.book.root
+    if root is None and not {CAMTRAP_DP, TIMELAPSE} & set(plan.config.export):
         return
     first = next((one.path for record in found.records() for one in record.pictures), "")
-    if Path(first).is_absolute():
+    if not Path(relative_path(first, root)).is_absolute():
+        return
+    if root is None:
         raise SettingError(f"--export-root is missing: the folder that pictures such as {first} are to be relative to")
+    raise SettingError(f"--export-root {root}: {first} does not lie below it; give a folder that all pictures are in")

@@ -102,7 +102,7 @@ def test_classes_without_a_scientific_name(results: Path, tmp_path: Path) -> Non
     [
         ({"classified_by": None}, "--model-path or --classified-by"),
         ({"export_root": None}, "--export-root is missing"),
-        ({"export_root": Path("/no/such/folder")}, "no such folder"),
+        ({"export_root": Path("/elsewhere")}, "does not lie below it"),
         ({"package_facts": Path("nowhere.yaml")}, "no such file"),
         ({"deployments": Path("nowhere.csv")}, "nowhere.csv"),
         ({"results": Path("nowhere.json")}, "no such table of predictions"),
