@@ -57,6 +57,7 @@ class ExportFormsConfig(StageConfig):
 
     @model_validator(mode="after")
     def _check_export(self) -> Self:
+        """Refuses settings that do nothing, or cannot be read."""
         if len(set(self.export)) < len(self.export):
             raise ValueError("--export names a form twice")
         if not self.export:
@@ -107,6 +108,7 @@ class PredictExportConfig(ExportFormsConfig, ResultsConfig):
 
     @model_validator(mode="after")
     def _check_forms(self) -> Self:
+        """Makes sure that there is something to write."""
         if not self.export:
             raise ValueError(f"--export is missing{suggestion('', FORMS)}")
         if "addaxai" in self.export and self.model_path is None:

@@ -106,6 +106,7 @@ def pack(model_path: Path, folder: Path, facts: Mapping[str, Any], taxa: Path | 
 
 
 def _manifest(facts: Mapping[str, Any], classes: list[str], classifier: str) -> dict[str, Any]:
+    """Returns what AddaxAI shows of the model, and how it runs it."""
     model_id = re.sub(r"[^A-Za-z0-9._-]+", "-", classifier.partition(" ")[0]).strip("-") or "model"
     given = {key: value for key, value in facts.items() if key != "crop_strategy"}
     return {
@@ -140,6 +141,7 @@ def _parts(meaning: Meaning) -> tuple[str, str]:
 
 
 def _readme(manifest: Mapping[str, Any], model: ModelFacts, told: Mapping[str, Meaning]) -> str:
+    """Returns a page for people who find the folder."""
     others = [label for label in model.class_names if label != model.species]
     lines = [
         f"# {manifest['friendly_name']}",

@@ -77,6 +77,7 @@ def _answer(
     meaning: Meaning,
     unknown_below: float,
 ) -> Answer:
+    """Returns the answer of one class, with the cells and tags of the other label types."""
     chance = min(1.0, max(0.0, round(chance, DECIMALS)))
     kind = meaning.kind if chance >= unknown_below else UNKNOWN
     cells, tags = _further(probabilities, model) if kind == ANIMAL else ({}, [])

@@ -79,6 +79,7 @@ def _numbers(meta: Mapping[str, str], path: str) -> tuple[float, ...] | None:
 
 
 def _float(text: str | None) -> float | None:
+    """Returns a text as a number; None where it is none."""
     try:
         return float(text) if text else None
     except ValueError:

@@ -146,6 +146,7 @@ class _Tables:
     """Writes the rows of media and observations as records come in."""
 
     def __init__(self, package: CamtrapDp, media: IO[str], seen: IO[str]) -> None:
+        """Takes the package and its two open tables, and writes their headers."""
         self.levels: set[str] = set()
         self.names: set[str] = set()
         self.rejects: list[Reject] = []
@@ -157,6 +158,7 @@ class _Tables:
         self._of_media: Counter[str] = Counter()
         self._events: set[str] = set()
         self._group: list[_Placed] = []
+        self._lost: set[str] = set()
         self._stamp = package.now().strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def add(self, record: RecordPrediction) -> None:
@@ -200,8 +202,11 @@ class _Tables:
 
     def _add_box(self, record: RecordPrediction, box: PredictedBox) -> None:
         """Adds one box: the picture with its first box, an observation with every one that could be used."""
-        placed = self._place(record, box.picture, box.path, file=box.file)
+        if box.file in self._lost:
+            return
+        placed = self._place(record, box.picture, self._package.book.place_of(box), file=box.file)
         if placed is None:
+            self._lost.add(box.file)
             return
         if placed.media_id not in self._of_media:
             self._write_media(placed)
@@ -252,10 +257,12 @@ class _Tables:
         return _Placed(picture, facts, deployment, time, media_id, path, stored)
 
     def _reject(self, record: RecordPrediction, path: str, reason: str, detail: str) -> None:
+        """Notes a picture that is not in the package."""
         self._package.rejected[reason] += 1
         self.rejects.append(Reject(record.id, path, "picture", reason, detail))
 
     def _write_media(self, placed: _Placed) -> None:
+        """Writes the row of a picture; what a package said of it before is kept."""
         package, facts = self._package, placed.facts
         row = {key: facts.row[key] for key in _KEPT_OF_ROW if facts.row.get(key)}
         digest = facts.sha256 or (_digest(Path(placed.path)) if package.hashes else "")
@@ -295,7 +302,7 @@ class _Tables:
             "observationLevel": "media",
             **(cells or {}),
         }
-        for answer in found or [None]:
+        for answer in found or (None,):
             self._of_media[placed.media_id] += 1
             self._write(f"{placed.media_id}_{self._of_media[placed.media_id]}", shared, answer)
 

@@ -88,6 +88,7 @@ def without_name(found: Mapping[str, Meaning]) -> list[str]:
 
 
 def _by_itself(name: str, covered: Mapping[str, Meaning]) -> Meaning:
+    """Returns what a class means as far as its name tells."""
     plain = _plain(name)
     for kind, words in WORDS.items():
         if plain in words:
@@ -102,6 +103,7 @@ def _by_itself(name: str, covered: Mapping[str, Meaning]) -> Meaning:
 
 
 def _plain(name: str) -> str:
+    """Returns a name in small letters, without spaces, `_`, `-` and `.`."""
     return re.sub(r"[\s_.\-]+", "", name).lower()
 
 
@@ -154,6 +156,7 @@ def _table(path: Path, names: Sequence[str]) -> dict[str, Meaning]:
 
 
 def _rows(table: TableColumns) -> Iterable[dict[str, str]]:
+    """Yields the rows of a table without their empty cells."""
     table.required(CLASS_COLUMN)
     columns = {name: column.to_pylist() for name, column in table.columns.items()}
     for i in range(len(table)):
@@ -161,6 +164,11 @@ def _rows(table: TableColumns) -> Iterable[dict[str, str]]:
 
 
 def _told(row: Mapping[str, str], path: Path) -> Meaning:
+    """Returns what one line of the table says.
+
+    Raises:
+        SourceError: a cell is none of the standard's words.
+    """
     name = row[CLASS_COLUMN]
     kind = row.get("observationType", "").lower()
     if kind and kind not in TYPES:

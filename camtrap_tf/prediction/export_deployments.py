@@ -117,6 +117,7 @@ class Deployments:
         raise ValueError("no_deployment: neither its meta data nor its folders name a deployment, location or camera")
 
     def _named(self, name: str, time: str | None) -> Deployment | None:
+        """Returns the deployment that a name and a time mean; None where it is none, or not clear which."""
         if name in self.by_id:
             return self.by_id[name]
         there = self._places.get(name, [])
@@ -189,12 +190,14 @@ def read_deployments(table: TableColumns, utc_offset: str | None) -> Deployments
 
 
 def _rows(table: TableColumns, named: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """Yields the rows by columns of the standard, without their empty cells."""
     columns = {column: table.columns[name].to_pylist() for name, column in named.items()}
     for i in range(len(table)):
         yield {column: values[i].strip() for column, values in columns.items() if values[i] and values[i].strip()}
 
 
 def _them(names: Sequence[str]) -> str:
+    """Returns the word for one or several things."""
     return "it" if len(names) == 1 else "them"
 
 
@@ -219,6 +222,7 @@ def checked(cells: Mapping[str, str], utc_offset: str | None) -> Deployment:
 
 
 def _cell(column: str, text: str, utc_offset: str | None) -> str:
+    """Returns a cell as the standard's table schema takes it; raises ValueError where it does not."""
     if column in _NUMBERS:
         return _number(column, text)
     if column in TIMES:
@@ -238,6 +242,7 @@ def _cell(column: str, text: str, utc_offset: str | None) -> str:
 
 
 def _number(column: str, text: str) -> str:
+    """Returns a number of the column's range as it was written; raises ValueError where it is none."""
     kind, least, most = _NUMBERS[column]
     try:
         value = kind(text)

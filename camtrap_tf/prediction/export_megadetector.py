@@ -95,6 +95,7 @@ class _Pictures:
         root: Path | None,
         min_confidence: float,
     ) -> None:
+        """Takes what the predictions are of, and the ids of classes."""
         self._model, self._meanings, self._ids = model, meanings, ids
         self._root, self._least = root, min_confidence
         self._open: dict[str, Any] | None = None
@@ -132,6 +133,7 @@ class _Pictures:
             entry["failure"], entry["detections"] = ": ".join(problem), None
 
     def _whole(self, picture: PicturePrediction) -> dict[str, Any]:
+        """Returns the entry of a picture that was classified as a whole."""
         file = relative_path(picture.path, self._root)
         if self._model.species not in picture.probabilities:
             reason = ": ".join(picture.problem or ("unusable", "it has no prediction"))
@@ -173,10 +175,12 @@ class _Pictures:
 
 
 def _rounded(value: float) -> float:
+    """Returns a confidence to four decimals, inside [0, 1]."""
     return min(1.0, max(0.0, round(float(value), DECIMALS)))
 
 
 def _info(model: ModelFacts, detector: str | None, now: dt.datetime) -> dict[str, str]:
+    """Returns the member `info`."""
     made = {"format_version": FORMAT_VERSION, "detector": detector or NO_DETECTOR}
     if model.classifier is not None:
         made["classifier"] = model.classifier
@@ -184,4 +188,5 @@ def _info(model: ModelFacts, detector: str | None, now: dt.datetime) -> dict[str
 
 
 def _json(value: Any) -> str:
+    """Returns a value as JSON on one line."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False)

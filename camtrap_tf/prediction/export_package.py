@@ -7,6 +7,7 @@ Source: Camtrap DP 1.0.2, package metadata.
 from __future__ import annotations
 
 import datetime as dt
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -45,6 +46,9 @@ class Contributor(_Loose):
     """A person or organisation."""
 
     title: str = Field(min_length=1)
+    email: str | None = None
+    path: str | None = None
+    organization: str | None = None
     role: Literal["contact", "principalInvestigator", "rightsHolder", "publisher", "contributor"] | None = None
 
 
@@ -52,20 +56,46 @@ class Licence(_Loose):
     """A licence of data or media."""
 
     scope: Literal["data", "media"]
+    name: str | None = Field(None, pattern=r"^[-a-zA-Z0-9._]+$")
+    path: str | None = None
+    title: str | None = None
 
 
 class Project(_Loose):
     """The study that the pictures are of; what is observed at which level is counted."""
 
     title: str = Field(min_length=1)
+    id: str | None = None
+    acronym: str | None = None
+    description: str | None = None
+    path: str | None = None
     sampling_design: Literal["simpleRandom", "systematicRandom", "clusteredRandom", "experimental", "targeted", "opportunistic"]
-    capture_method: list[Literal["activityDetection", "timeLapse"]] = Field(min_length=1)
+    capture_method: list[Literal["activityDetection", "timeLapse"]] = Field(min_length=1, max_length=2)
     individual_animals: bool
+
+
+class RelatedIdentifier(_Loose):
+    """Something that has to do with the package."""
+
+    relation_type: str
+    related_identifier: str
+    related_identifier_type: str
 
 
 class PackageFacts(_Loose):
     """What people have to say about a package."""
 
+    name: str | None = Field(None, pattern=r"^[-a-z0-9._/]+$")
+    id: str | None = None
+    title: str | None = None
+    description: str | None = None
+    version: str | None = None
+    homepage: str | None = None
+    keywords: list[str] | None = Field(None, min_length=1)
+    bibliographic_citation: str | None = None
+    coordinate_precision: float | None = None
+    references: list[str] | None = None
+    related_identifiers: list[RelatedIdentifier] | None = None
     contributors: list[Contributor] = Field(min_length=1)
     project: Project
     licenses: list[Licence] | None = None
@@ -82,10 +112,14 @@ def read_facts(path: Path | None) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_FACTS_BYTES:
             raise SettingError(f"--package-facts {path}: larger than {MAX_FACTS_BYTES >> 20} MiB; is it another file?")
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
+            raise SettingError(f"--package-facts {path}: has references (*name); write the values out")
+        # Dates, which YAML knows and JSON does not, become texts here
+        value = json.loads(json.dumps(yaml.safe_load(text), default=str, allow_nan=False))
     except FileNotFoundError as err:
         raise SettingError(f"--package-facts {path}: no such file; check the path") from err
-    except (OSError, UnicodeDecodeError, RecursionError, ValueError, yaml.YAMLError) as err:
+    except (OSError, RecursionError, ValueError, TypeError, yaml.YAMLError) as err:
         raise SettingError(f"--package-facts {path}: cannot be read as YAML: {' '.join(str(err).split())[:200]}") from err
     if not isinstance(value, dict):
         raise SettingError(f"--package-facts {path}: has no keys such as title, contributors and project")
@@ -100,10 +134,16 @@ def problems(facts: Mapping[str, Any]) -> list[str]:
         return [_said(problem) for problem in err.errors(include_url=False)]
     scopes = {licence.scope for licence in checked.licenses or ()}
     lacking = [scope for scope in ("data", "media") if checked.licenses is not None and scope not in scopes]
-    return [f"a licence with scope {scope}" for scope in lacking]
+    found = [f"a licence with scope {scope}" for scope in lacking]
+    nameless = any(not (licence.name or licence.path) for licence in checked.licenses or ())
+    methods = checked.project.capture_method
+    if len(set(methods)) < len(methods):
+        found.append("project.captureMethod without repetitions")
+    return [*found, *(["licenses.name or licenses.path"] if nameless else [])]
 
 
 def _said(problem: Any) -> str:
+    """Returns one finding in the words of the standard."""
     place = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "missing":
         return place
@@ -156,7 +196,8 @@ def datapackage(
         taxa: taxonomic coverage.
         classifier: what made the observations, with its version.
     """
-    given = {key: value for key, value in facts.items() if key not in ("resources", "profile", "created", "addaxai")}
+    own = ("resources", "profile", "created", "addaxai")
+    given = {key: value for key, value in facts.items() if key not in own and value is not None}
     return {
         "resources": [_resource(table) for table in TABLES],
         "profile": f"{BASE_URL}/camtrap-dp-profile.json",
@@ -175,6 +216,7 @@ def datapackage(
 
 
 def _resource(table: str) -> dict[str, str]:
+    """Returns the description of one table."""
     return {
         "name": table,
         "path": f"{table}.csv",

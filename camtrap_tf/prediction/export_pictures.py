@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from camtrap_tf.inventory.table import Inventory
+from camtrap_tf.prediction.export_boxes import PredictedBox
 from camtrap_tf.prediction.results import RecordPrediction
 from camtrap_tf.sources.picture_times import exif_time, parse_time
 
@@ -111,6 +112,10 @@ class FactBook:
             meta=meta,
         )
 
+    def place_of(self, box: PredictedBox) -> str:
+        """Returns where the picture of a box lies: boxes that could not be used only have its path below the root."""
+        return str(self.root / box.file) if self.root is not None and box.path == box.file else box.path
+
 
 def relative_path(path: str, root: Path | None) -> str:
     """Returns `path` below `root` with `/`; as it is, tidied up, where it does not lie below it."""
@@ -134,8 +139,10 @@ def known_pictures(inventory: Inventory) -> dict[str, KnownPicture]:
 
 
 def _first(plain: Meta, names: tuple[str, ...]) -> str | None:
+    """Returns the first of these fields that says something."""
     return next((plain[name] for name in names if plain.get(name)), None)
 
 
 def _plain(name: str) -> str:
+    """Returns a field name in small letters, without `_`, `-` and spaces."""
     return name.replace("_", "").replace(" ", "").replace("-", "").lower()

@@ -93,7 +93,7 @@ def timelapse_table(
             """Writes the row of the picture whose boxes were coming in."""
             if waiting:
                 record, box = max(waiting, key=lambda one: _confidence(one[1].picture, model))
-                put(box.picture, book.facts(record, box.path, file=box.file))
+                put(box.picture, book.facts(record, book.place_of(box), file=box.file))
                 counts.boxes += len(waiting) - 1
                 waiting.clear()
 
@@ -113,6 +113,7 @@ def timelapse_table(
 
 
 def _confidence(picture: PicturePrediction, model: ModelFacts) -> float:
+    """Returns how sure a box is of its species; -1 where it has none."""
     values = picture.probabilities.get(model.species)
     return -1.0 if values is None else float(values.max())
 
@@ -120,6 +121,7 @@ def _confidence(picture: PicturePrediction, model: ModelFacts) -> float:
 def _row(
     picture: PicturePrediction, facts: PictureFacts, model: ModelFacts, columns: Mapping[str, str], counts: TimelapseCounts
 ) -> list[str]:
+    """Returns the row of a picture, and counts it."""
     folder, _, name = facts.relative.rpartition("/")
     folder = folder.replace("/", "\\")
     counts.rows += 1
@@ -134,6 +136,7 @@ def _time(text: str | None) -> str:
 
 
 def _cell(what: str, picture: PicturePrediction, model: ModelFacts) -> str:
+    """Returns what is said of a label type, or how sure it is; empty where the picture has no answer."""
     label = what.removesuffix(CONFIDENCE) if what not in model.class_names else what
     values = picture.probabilities.get(label)
     if values is None:

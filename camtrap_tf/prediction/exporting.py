@@ -184,7 +184,7 @@ class ExportPlan:
         """Packs the plug-in where one is asked for; returns what was written in all, a line each."""
         if pack is not None and model_path is not None and ADDAXAI in self.config.export:
             self.lines.append(pack(model_path, self.target(ADDAXAI), plugin_facts(self.facts), self.config.taxa))
-        order = {form: place for place, form in enumerate(self.config.export)}
+        order: dict[str, int] = {form: place for place, form in enumerate(self.config.export)}
         return sorted(self.lines, key=lambda line: order[line.partition(":")[0]])
 
     @contextmanager
@@ -211,6 +211,11 @@ class ExportPlan:
 
     @contextmanager
     def _package(self, model: ModelFacts, told: Mapping[str, Meaning]) -> Iterator[Add]:
+        """Opens a Camtrap DP.
+
+        Raises:
+            SettingError: classes lack a scientific name, or nobody says which model it was.
+        """
         nameless = without_name(told)
         if nameless:
             more = f" and {len(nameless) - CLASSES_SHOWN} more" if len(nameless) > CLASSES_SHOWN else ""
@@ -240,6 +245,7 @@ class ExportPlan:
 
     @contextmanager
     def _megadetector(self, model: ModelFacts, told: Mapping[str, Meaning]) -> Iterator[Add]:
+        """Opens a MegaDetector results file."""
         path = self.target(MEGADETECTOR)
         with megadetector_file(
             path, model, told, root=self.book.root, min_confidence=self.config.min_confidence, detector=self.detector
@@ -250,6 +256,7 @@ class ExportPlan:
 
     @contextmanager
     def _timelapse(self, model: ModelFacts, told: Mapping[str, Meaning]) -> Iterator[Add]:
+        """Opens a table for Timelapse."""
         columns, counts, path = (
             columns_of(model, timelapse_columns(self.config.timelapse_columns)),
             TimelapseCounts(),
@@ -299,6 +306,7 @@ def exports_of(config: PredictConfig, source: Source, pack: Pack | None) -> Expo
 
 
 def _lies_in(folder: Path, root: Path) -> bool:
+    """Returns whether a folder is another one, or below it."""
     return folder.resolve().is_relative_to(root.resolve())
 
 

@@ -73,6 +73,7 @@ class ResultsFile:
             yield self._record(record_id, entry)
 
     def _entries(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yields id and entry of each record, in the shape that JSON has."""
         try:
             yield from (_csv_entries(self.path) if self.path.suffix.lower() == ".csv" else json_members(self.path))
         except FileNotFoundError as err:
@@ -81,6 +82,7 @@ class ResultsFile:
             raise SourceError(f"{self.path}: cannot be read as a table of predictions: {err}") from err
 
     def _look_at(self, entry: Mapping[str, Any]) -> None:
+        """Learns label types, classes and names for nothing from an entry."""
         predicted = entry.get("aggregated_pred")
         if not isinstance(predicted, dict):
             raise SourceError(
@@ -96,6 +98,7 @@ class ResultsFile:
                 self.blanks[label] = str(top or "blank")
 
     def _record(self, record_id: str, entry: Mapping[str, Any]) -> RecordPrediction:
+        """Returns an entry as a prediction."""
         where = f"{self.path}: record {record_id!r}"
         try:
             images = entry["images"]
@@ -108,11 +111,13 @@ class ResultsFile:
         return RecordPrediction(record_id, pictures, aggregated, meta, problem=problem)
 
     def _picture(self, value: Mapping[str, Any], where: str) -> PicturePrediction:
+        """Returns what an entry says of one picture."""
         probabilities = self._probabilities(value["predictions"], where)
         problem = _parted(str(value.get("error") or "unusable: it has no prediction")) if not probabilities else None
         return PicturePrediction(str(value["path"]), probabilities, problem)
 
     def _probabilities(self, by_label: Mapping[str, Mapping[str, Any]], where: str) -> dict[str, np.ndarray]:
+        """Returns label type → `[C]`, in the order of the first record's classes."""
         found = {}
         for label, by_class in by_label.items():
             names = self.class_names.get(label)
@@ -126,6 +131,7 @@ class ResultsFile:
 
 
 def _parted(error: str) -> tuple[str, str]:
+    """Returns reason code and detail of an error text."""
     reason, _, detail = error.partition(": ")
     return reason, detail or reason
 
@@ -226,6 +232,7 @@ def _csv_entries(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _started(row: Mapping[str, str], meta_fields: list[str], where: str) -> dict[str, Any]:
+    """Returns a record of a CSV before its rows are added."""
     if row.get("n_images", "1") not in ("1", "0") or Path(row["id"]).suffix.lower() not in PICTURE_SUFFIXES:
         raise SourceError(f"{where}: the CSV does not say which pictures it is of; write the predictions as JSON and take that")
     picture = {"path": row["id"], "predictions": {}, "error": row.get("error") or ""}
@@ -239,6 +246,7 @@ def _started(row: Mapping[str, str], meta_fields: list[str], where: str) -> dict
 
 
 def _add_row(entry: dict[str, Any], row: Mapping[str, str], where: str) -> None:
+    """Adds the row of one label type to its record."""
     try:
         # camera-trap-classifier's form has Python's spelling of a dictionary there, ours has JSON
         by_class = json.loads(row["predictions_all"]) if "error" in row else ast.literal_eval(row["predictions_all"])

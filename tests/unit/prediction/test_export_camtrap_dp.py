@@ -15,7 +15,7 @@ from camtrap_tf.prediction.export_camtrap_dp import CamtrapDp, camtrap_package
 from camtrap_tf.prediction.export_classes import meanings
 from camtrap_tf.prediction.export_deployments import Deployments, read_deployments
 from camtrap_tf.prediction.export_model import ModelFacts
-from camtrap_tf.prediction.export_package import problems
+from camtrap_tf.prediction.export_package import problems, read_facts
 from camtrap_tf.prediction.export_pictures import FactBook
 from camtrap_tf.prediction.results import RecordPrediction
 from camtrap_tf.sources.table_columns import read_table
@@ -213,6 +213,30 @@ def test_pictures_without_place_or_time_are_listed(tmp_path: Path) -> None:
     assert package.media + package.rejected.total() == len(records)
 
 
+def test_boxes(tmp_path: Path) -> None:
+    """A picture is in the package once, with an observation per box; one that cannot be placed is listed once."""
+    box = {
+        "category": "animal",
+        "detection_conf": "0.9",
+        "unit": "relative",
+        "x": "0",
+        "y": "0.5",
+        "width": "0.5",
+        "height": "0.25",
+    }
+    records = [
+        record(["root/lake/1.jpg"], record_id="1a", file="lake/1.jpg", datetime=MAY, **box),
+        record(["root/lake/1.jpg"], EMPTY, record_id="1b", file="lake/1.jpg", datetime=MAY, **box),
+        record(["root/sea/2.jpg"], record_id="2a", file="sea/2.jpg", datetime=MAY, **box),
+        record(["root/sea/2.jpg"], record_id="2b", file="sea/2.jpg", datetime=MAY, **box),
+    ]
+    package = written(tmp_path, records)
+    seen = rows(tmp_path, "observations")
+    assert (package.media, dict(package.rejected)) == (1, {"no_deployment": 1})
+    assert [(row["observationType"], row["bboxWidth"]) for row in seen] == [("animal", "0.500000"), ("blank", "0.500000")]
+    check_valid(tmp_path / "package")
+
+
 def test_no_picture_at_all_is_an_error(tmp_path: Path) -> None:
     """Where nothing can be placed there is no package, and the message says why and what to give."""
     with pytest.raises(SourceError, match=r"no_time 1.*--inventory"):
@@ -275,3 +299,29 @@ def test_facts_of_the_package_that_are_missing() -> None:
         assert part in said
     assert problems(FACTS) == []
     assert problems({**FACTS, "licenses": FACTS["licenses"][:1]}) == ["a licence with scope media"]
+
+
+@pytest.mark.parametrize(
+    ("extra", "said"),
+    [
+        ({"name": "My Package"}, "name"),
+        ({"keywords": "foxes"}, "keywords"),
+        ({"title": 3}, "title"),
+        ({"coordinatePrecision": "fine"}, "coordinatePrecision"),
+        ({"licenses": [{"scope": "data"}, {"scope": "media", "name": "CC0-1.0"}]}, "licenses.name or licenses.path"),
+    ],
+)
+def test_facts_that_the_standard_does_not_take(extra: dict[str, Any], said: str) -> None:
+    """Facts that would make the package invalid are named."""
+    assert said in "; ".join(problems({**FACTS, **extra}))
+
+
+def test_facts_in_yaml(tmp_path: Path) -> None:
+    """Dates become texts; what is no YAML, or unfolds without end, is refused."""
+    path = tmp_path / "facts.yaml"
+    path.write_text("title: x\nversion: 2026-01-02\n")
+    assert read_facts(path) == {"title": "x", "version": "2026-01-02"}
+    for text, said in (("title: [", "cannot be read as YAML"), ("- a", "no keys"), ("a: &x [1]\nb: [*x, *x]", "references")):
+        path.write_text(text)
+        with pytest.raises(SettingError, match=said):
+            read_facts(path)
