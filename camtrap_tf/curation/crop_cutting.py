@@ -19,7 +19,7 @@ from camtrap_tf.config.names import TruncatedPolicy
 from camtrap_tf.curation.crop_plan import BOX, PICTURE, Numbers, WantedCrop, WantedPicture
 from camtrap_tf.detections.boxes import BoxError, checked_box
 from camtrap_tf.errors import PictureError
-from camtrap_tf.files import digest_of, join_inside
+from camtrap_tf.files import join_inside, sha256_bytes
 from camtrap_tf.images.crop import (
     TURNED,
     CropGeometry,
@@ -122,8 +122,8 @@ def cut_picture(cutting: Cutting, wanted: WantedPicture) -> CutPicture:
 
 def mark(settings: str, picture: WantedPicture, crop: WantedCrop) -> str:
     """Returns the text that a crop carries: equal for equal settings and an equal box of an equal picture's name."""
-    of = digest_of([settings, picture.file, list(picture.size_px or ()), list(crop.numbers), crop.relative])
-    return f"camtrap crop {of[:32]}"
+    facts = "\0".join((settings, picture.file, repr(picture.size_px), repr(crop.numbers), repr(crop.relative)))
+    return f"camtrap crop {sha256_bytes(facts.encode('utf-8', 'surrogatepass'))[:32]}"
 
 
 def _is_there(path: Path, wanted: str, cutting: Cutting) -> bool:
@@ -157,12 +157,13 @@ def placing(wanted: WantedPicture, data: bytes, picture: Image.Image) -> Callabl
         Raises:
             PictureError: it is none in this picture.
         """
-        try:
-            checked_box(list(one.numbers), size_px=size, relative=one.relative)
-        except BoxError as err:
-            raise PictureError(err.reason, str(err)) from err
         if one.relative:
             return in_pixels(one.numbers, picture.size)
+        if wanted.size_px is None:  # else the plan has judged the box
+            try:
+                checked_box(list(one.numbers), size_px=size, relative=False)
+            except BoxError as err:
+                raise PictureError(err.reason, str(err)) from err
         if turns == 1 and size == picture.size:
             return one.numbers
         x, y, width, height = one.numbers

@@ -65,7 +65,7 @@ class WrittenDataset:
         lines += split_lines(manifest.splits, collections.Counter(shard.split for shard in manifest.shards))
         if manifest.crop is not None:
             lines.append(f"crops: a record per box, {manifest.crop['crop_strategy']} ({manifest.crop['geometry']} geometry)")
-        lines += selection_lines(manifest.selection, manifest.group_field)
+        lines += selection_lines(manifest.selection, manifest.group_field, boxes=manifest.crop is not None)
         lines += [manifest.records.text("records"), manifest.pictures.text("pictures")]
         lines += [f"warning: {warning}" for warning in manifest.warnings]
         rejected = sum(manifest.records.rejected.values()) + sum(manifest.pictures.rejected.values())
@@ -97,10 +97,11 @@ def class_text(classes: Mapping[str, int], missing: int) -> str:
     return text + (f", missing ({missing})" if missing else "")
 
 
-def selection_lines(steps: Iterable[Mapping[str, Any]], group_field: str | None) -> list[str]:
-    """Returns lines on how the records were chosen and split."""
+def selection_lines(steps: Iterable[Mapping[str, Any]], group_field: str | None, *, boxes: bool = False) -> list[str]:
+    """Returns lines on how the records were chosen and split; `boxes`: each is a box of a record of the inventory."""
+    alone = "the boxes of each record of the inventory" if boxes else "nothing (record by record)"
     chosen = "; ".join(f"{step['name']}: {step['records_before']} → {step['records_after']} records" for step in steps)
-    return [f"selection: {chosen or 'all records'}", f"splits keep whole: {group_field or 'nothing (record by record)'}"]
+    return [f"selection: {chosen or 'all records'}", f"splits keep whole: {group_field or alone}"]
 
 
 def plan_text(
@@ -129,7 +130,10 @@ def plan_text(
     else:
         counts: dict[str, int] = collections.Counter(curated.splits)
         steps = [{"name": s.name, "records_before": s.records_before, "records_after": s.records_after} for s in curated.steps]
-        lines += [f"filters: {_filter_text(config)}", *selection_lines(steps, curated.group_field)]
+        lines += [
+            f"filters: {_filter_text(config)}",
+            *selection_lines(steps, curated.group_field, boxes=config.crop is not None),
+        ]
         per_split = collections.Counter(shard.split for shard in shards)
         lines += [f"{name}: {_number(counts[name], 'record')}, {_number(n, 'shard')}" for name, n in per_split.items()]
         lines.append(f"together: {len(curated.inventory)} records, {curated.inventory.picture_count()} pictures")

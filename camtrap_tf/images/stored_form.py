@@ -121,7 +121,7 @@ def encode_jpeg(picture: Image.Image, quality: int) -> bytes:
     try:
         # Pillow lends its memory, four bytes a pixel, where the picture is in one piece; else it is copied.
         lent: pa.FixedSizeListArray = pa.array(picture)
-        pixels = lent.flatten().to_numpy().reshape(picture.height, picture.width, 4)
+        pixels = lent.values.to_numpy().reshape(picture.height, picture.width, 4)
     except ValueError:
         pixels = np.asarray(picture)
     try:
