@@ -149,20 +149,20 @@ def find_checkpoint(run: Path, name: str) -> Path:
     Raises:
         ModelError: there is none.
     """
-    if name == "last":
-        return locate_model(run, flag="--run").file
     if name == "best":
         return locate_model(run / BEST_FILE, flag="--checkpoint").file
     for path in (run / name, Path(name)):
         if path.exists():
             return locate_model(path, flag="--checkpoint").file
+    epochs = {epoch: path for path in sorted(run.glob("*.keras")) if (epoch := epoch_of(path.name)) is not None}
+    if name == "last" and epochs:
+        return epochs[max(epochs)]
     found = _EPOCH.fullmatch(name)
     if found is None:
         there = sorted(path.name for path in run.glob("*.keras"))
         raise ModelError(f"--checkpoint {name}: no such file in {run}{suggestion(name, ['best', 'last', *there])}")
-    epochs = {epoch_of(path.name): path for path in sorted(run.glob("model_epoch_*.keras"))}
     if int(found[1]) not in epochs:
-        kept = ", ".join(str(epoch) for epoch in sorted(epoch for epoch in epochs if epoch is not None)) or "none"
+        kept = ", ".join(map(str, sorted(epochs))) or "none"
         raise ModelError(
             f"--checkpoint {name}: {run} has no model of epoch {found[1]} (there: {kept}); take one of them, best or last "
             "(--keep-epochs all keeps every epoch in training)"
