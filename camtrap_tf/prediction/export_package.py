@@ -129,7 +129,7 @@ def read_facts(path: Path | None) -> dict[str, Any]:
 def problems(facts: Mapping[str, Any]) -> list[str]:
     """Returns what is missing in the facts, or wrong, one text each."""
     try:
-        checked = PackageFacts.model_validate(dict(facts))
+        checked = PackageFacts.model_validate({"project": {}, **facts})
     except ValidationError as err:
         return [_said(problem) for problem in err.errors(include_url=False)]
     scopes = {licence.scope for licence in checked.licenses or ()}

@@ -54,6 +54,7 @@ class ExportPlan:
         deployments: of a Camtrap DP; None where none is written.
         coverage: taxonomic coverage of the package that the deployments come from.
         detector: name of the detector that found the boxes.
+        told: class of the species label → what it means; filled by `model`.
         lines: what was written, for a person; filled at the end.
     """
 
@@ -64,6 +65,7 @@ class ExportPlan:
     deployments: Deployments | None = None
     coverage: Sequence[Mapping[str, Any]] = ()
     detector: str | None = None
+    told: Mapping[str, Meaning] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
 
     @classmethod
@@ -173,12 +175,33 @@ class ExportPlan:
             info: content of `bundle.json`.
 
         Raises:
-            SettingError: it is not clear which label type is the species.
+            SettingError: it is not clear which label type is the species, or classes lack what a form needs.
+            SourceError: the table of taxa cannot be used.
         """
         if not {CAMTRAP_DP, MEGADETECTOR, TIMELAPSE} & set(self.config.export):
             return ModelFacts(class_names, blanks, "")
         named = self.config.classified_by or (None if path is None else classifier_name(path, info))
-        return ModelFacts.of(class_names, blanks, species_label=self.config.species_label, classifier=named)
+        model = ModelFacts.of(class_names, blanks, species_label=self.config.species_label, classifier=named)
+        self.told = meanings(model.names(model.species), taxa=self.config.taxa, coverage=self.coverage)
+        if CAMTRAP_DP in self.config.export:
+            self._check_names(model)
+        return model
+
+    def _check_names(self, model: ModelFacts) -> None:
+        """Makes sure that a Camtrap DP can name classes and model.
+
+        Raises:
+            SettingError: it cannot.
+        """
+        nameless = without_name(self.told)
+        if nameless:
+            more = f" and {len(nameless) - CLASSES_SHOWN} more" if len(nameless) > CLASSES_SHOWN else ""
+            raise SettingError(
+                f"--export camtrap-dp: no scientific name is known for {', '.join(nameless[:CLASSES_SHOWN])}{more}; give "
+                "--taxa, a CSV with the columns model_class and scientificName (a line without a name says that there is none)"
+            )
+        if model.classifier is None:
+            raise SettingError("--export camtrap-dp: which model was it? give --model-path or --classified-by")
 
     def finished(self, model_path: Path | None, pack: Pack | None) -> list[str]:
         """Packs the plug-in where one is asked for; returns what was written in all, a line each."""
@@ -191,16 +214,15 @@ class ExportPlan:
     def opened(self, model: ModelFacts) -> Iterator[Add]:
         """Gives a function that adds a record to every form; they appear when the block ends without an error.
 
-        Raises:
-            SettingError: classes lack what a form needs, or nobody says which model it was.
+        Args:
+            model: what `model` returned.
         """
         if not model.species:
             yield lambda record: None
             return
-        told = meanings(model.names(model.species), taxa=self.config.taxa, coverage=self.coverage)
         makers = {CAMTRAP_DP: self._package, MEGADETECTOR: self._megadetector, TIMELAPSE: self._timelapse}
         with ExitStack() as stack:
-            adds = [stack.enter_context(makers[form](model, told)) for form in self.config.export if form in makers]
+            adds = [stack.enter_context(makers[form](model)) for form in self.config.export if form in makers]
 
             def add(record: RecordPrediction) -> None:
                 """Adds a record to every form."""
@@ -210,27 +232,21 @@ class ExportPlan:
             yield add
 
     @contextmanager
-    def _package(self, model: ModelFacts, told: Mapping[str, Meaning]) -> Iterator[Add]:
-        """Opens a Camtrap DP.
-
-        Raises:
-            SettingError: classes lack a scientific name, or nobody says which model it was.
-        """
-        nameless = without_name(told)
-        if nameless:
-            more = f" and {len(nameless) - CLASSES_SHOWN} more" if len(nameless) > CLASSES_SHOWN else ""
-            raise SettingError(
-                f"--export camtrap-dp: no scientific name is known for {', '.join(nameless[:CLASSES_SHOWN])}{more}; give "
-                "--taxa, a CSV with the columns model_class and scientificName (a line without a name says that there is none)"
-            )
-        if model.classifier is None:
-            raise SettingError("--export camtrap-dp: which model was it? give --model-path or --classified-by")
-        assert self.deployments is not None
+    def _package(self, model: ModelFacts) -> Iterator[Add]:
+        """Opens a Camtrap DP."""
+        assert self.deployments is not None  # `of` has seen to it
         config = self.config
         package = CamtrapDp(
-            model=model, meanings=told, book=self.book, deployments=self.deployments, facts=self.facts, coverage=self.coverage,
-            unknown_below=config.unknown_below, media_url=config.media_url, hashes=config.media_hashes,
-        )  # fmt: skip
+            model=model,
+            meanings=self.told,
+            book=self.book,
+            deployments=self.deployments,
+            facts=self.facts,
+            coverage=self.coverage,
+            unknown_below=config.unknown_below,
+            media_url=config.media_url,
+            hashes=config.media_hashes,
+        )
         folder = self.target(CAMTRAP_DP)
         with camtrap_package(folder, package) as add:
             yield add
@@ -244,18 +260,18 @@ class ExportPlan:
         )
 
     @contextmanager
-    def _megadetector(self, model: ModelFacts, told: Mapping[str, Meaning]) -> Iterator[Add]:
+    def _megadetector(self, model: ModelFacts) -> Iterator[Add]:
         """Opens a MegaDetector results file."""
         path = self.target(MEGADETECTOR)
         with megadetector_file(
-            path, model, told, root=self.book.root, min_confidence=self.config.min_confidence, detector=self.detector
+            path, model, self.told, root=self.book.root, min_confidence=self.config.min_confidence, detector=self.detector
         ) as add:
             yield add
         left_out = [label for label in model.class_names if label != model.species]
         self.lines.append(f"megadetector: {path}" + (f" (not in it: {', '.join(left_out)})" if left_out else ""))
 
     @contextmanager
-    def _timelapse(self, model: ModelFacts, told: Mapping[str, Meaning]) -> Iterator[Add]:
+    def _timelapse(self, model: ModelFacts) -> Iterator[Add]:
         """Opens a table for Timelapse."""
         columns, counts, path = (
             columns_of(model, timelapse_columns(self.config.timelapse_columns)),

@@ -123,6 +123,9 @@ def predict(config: PredictConfig, pack: Pack | None = None) -> PredictSummary:
     exports = exports_of(config, source, pack)
 
     bundle, combining, model = _load(config)
+    class_names = {label: bundle.mapping.names(label) for label in bundle.labels}
+    blanks = bundle.blanks
+    facts = exports.model(class_names, blanks, config.model_path, bundle.info)
     writable_folder(config.results_file.parent, "--results-file")
     keep_logs()
     from camtrap_tf.prediction.inference import predict_captures
@@ -136,8 +139,6 @@ def predict(config: PredictConfig, pack: Pack | None = None) -> PredictSummary:
         threads=config.n_cpus,
     )
     shown = track(predictions, total=len(source), description="Predicting", unit="records")
-    class_names = {label: bundle.mapping.names(label) for label in bundle.labels}
-    blanks = bundle.blanks
     summary = PredictSummary(config.results_file)
     with (
         open_table(
@@ -149,7 +150,7 @@ def predict(config: PredictConfig, pack: Pack | None = None) -> PredictSummary:
             blanks=blanks,
         ) as write,
         _reject_table(config.results_file) as reject,
-        exports.opened(exports.model(class_names, blanks, config.model_path, bundle.info)) as export,
+        exports.opened(facts) as export,
     ):
         for record in shown:
             write(record)
