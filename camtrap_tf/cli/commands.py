@@ -307,12 +307,15 @@ COMMANDS: tuple[Command, ...] = (
         stage="evaluation.results_report:evaluate_results",
         by_flags=True,
     ),
-    Command(words=("export",), config="config.delivery:ExportConfig", stage="export.saved_model:export", logs_to="output_dir"),
+    Command(words=("export",), config="config.delivery:ExportConfig", stage="export.exporting:export", logs_to="output_dir"),
     Command(words=("export", "addaxai"), config="config.predictions_out:AddaxaiConfig", stage="export.addaxai:export_addaxai"),
     Command(words=("serve",), config="config.delivery:ServeConfig", stage="serving.app:serve"),
     Command(words=("demo",), config="config.delivery:DemoConfig", stage="cli.demo:demo"),
     Command(words=("env",), config="config.environment:EnvironmentConfig", stage="cli.environment:look"),
 )
+
+OWN_FLAGS = ("--help", "-h", "--version")
+"""Flags of `camtrap` itself."""
 
 ALIASES: dict[tuple[str, ...], tuple[str, ...]] = {("inventory", "dir"): ("inventory", "folders"), ("train", "run"): ("train",)}
 """Other words for a command, e.g. those of camera-trap-classifier."""
@@ -342,6 +345,9 @@ def find(verb: str, following: str | None) -> tuple[Command, int]:
         SettingError: no such command; names the nearest.
     """
     members = group(verb)
+    if verb.startswith("-"):
+        wanted = suggestion(verb, OWN_FLAGS).replace("choose from: ", "before the command there are ")
+        raise SettingError(f"camtrap: no flag {verb!r}{wanted} (`camtrap --help` lists the commands)")
     if not members:
         raise SettingError(f"no command {verb!r}{suggestion(verb, (*verbs(), 'legacy'))} (`camtrap --help` lists them)")
     if following is None or following.startswith("-"):

@@ -31,7 +31,7 @@ class CsvInventoryConfig(InventoryConfig):
         description="what rows of one id add: 'observations' to pictures that agree, or 'images' of one observation",
     )
     missing_tokens: tuple[str, ...] = Field(MISSING_TOKENS, description="label cells that mean: missing")
-    count_fields: tuple[str, ...] = Field((), description="label columns to bin as counts: 1 … 10, 11-50, 51+")
+    count_fields: tuple[str, ...] = Field((), description="label columns to bin as counts: 0 … 10, 11-50, 51+")
 
 
 class FolderInventoryConfig(InventoryConfig):

@@ -15,10 +15,8 @@ from typing import Any
 from camtrap_tf.config.predictions_out import AddaxaiConfig
 from camtrap_tf.errors import ModelError, SettingError
 from camtrap_tf.export import addaxai_inference
-from camtrap_tf.export.saved_model import write_saved_model
 from camtrap_tf.files import atomic_file, check_writable, finished_folder, sha256_file, write_json, write_text
 from camtrap_tf.logs import keep_logs
-from camtrap_tf.models.bundle import Bundle
 from camtrap_tf.models.locating import locate_model
 from camtrap_tf.prediction.export_classes import ANIMAL, Meaning, meanings
 from camtrap_tf.prediction.export_model import ModelFacts, classifier_name
@@ -76,6 +74,9 @@ def pack(model_path: Path, folder: Path, facts: Mapping[str, Any], taxa: Path | 
         SettingError: it is not clear which label type is the species.
         SourceError: the table of taxa cannot be read.
     """
+    from camtrap_tf.export.saved_model import write_saved_model
+    from camtrap_tf.models.bundle import Bundle
+
     bundle = Bundle.read(model_path)
     if bundle.preprocessing.stacked:
         raise ModelError(f"{model_path}: takes three pictures of an event at once; AddaxAI gives models one crop at a time")

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import io
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,6 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from camtrap_tf.config.delivery import ExportConfig
 from camtrap_tf.errors import ModelError
 from camtrap_tf.export.layout import (
     ASSETS,
@@ -26,102 +23,20 @@ from camtrap_tf.export.layout import (
     OutputNames,
     export_facts,
     output_names,
-    versions,
 )
-from camtrap_tf.files import check_writable, finished_folder, locked_folder, sha256_file, writable_folder, write_json
+from camtrap_tf.files import sha256_file, write_json
 from camtrap_tf.images.stored_form import StoredForm, to_stored_form
 from camtrap_tf.input_pipeline.frames import pictures_to_inputs
-from camtrap_tf.logs import keep_logs
 from camtrap_tf.models.bundle import Bundle, logits_of, probabilities_of
 from camtrap_tf.models.heads import probabilities_from
-from camtrap_tf.models.locating import locate_model
 from camtrap_tf.prediction.aggregation import Combining
-
-log = logging.getLogger(__name__)
 
 TOLERANCE = 1e-5
 """Probabilities of the export and of the bundle differ by this at most. Source: ARCHITECTURE.md, point 4."""
 
 
-@dataclass(frozen=True, slots=True)
-class Exported:
-    """Where an export is and how to ask it.
-
-    Attributes:
-        folder: of the version.
-        name: of the folder of versions.
-        input_name: `image` or `frames`.
-        outputs: label type → names of its outputs.
-        deviation: largest difference to the bundle's probabilities that the check found.
-    """
-
-    folder: Path
-    name: str
-    input_name: str
-    outputs: dict[str, OutputNames]
-    deviation: float
-
-    def text(self) -> str:
-        """Returns what was made and a request to try on it."""
-        frames = f"[None, {FRAMES_PER_STACK}]" if self.input_name == "frames" else "[None]"
-        picture = '{"b64": "\'$(base64 -w0 picture.jpg)\'"}'
-        value = f"[{', '.join([picture] * FRAMES_PER_STACK)}]" if self.input_name == "frames" else picture
-        names = [f"{names.scores}, {names.classes}" for names in self.outputs.values()]
-        return "\n".join(
-            [
-                f"SavedModel: {self.folder}",
-                f"  serving_default: {self.input_name} string {frames} -> {'; '.join(names)}",
-                "  float:           images float32 [None, H, W, 3] in 0...255 -> the same",
-                *(
-                    []
-                    if self.input_name == "frames"
-                    else ["  event:           frames string [None, None] -> the same, per event"]
-                ),
-                f"  checked: differs from the bundle by {self.deviation:.1e} at most",
-                "Ask TensorFlow Serving:",
-                f'  curl -d \'{{"instances": [{{"{self.input_name}": {value}}}]}}\' '
-                f"http://localhost:8501/v1/models/{self.name}:predict",
-                f"Or serve it here: camtrap serve --saved-model {self.folder.parent}",
-            ]
-        )
-
-
-def export(config: ExportConfig) -> Exported:
-    """Writes the SavedModel of a bundle to `<output-dir>/<version>/`, whole and checked, or not at all.
-
-    Raises:
-        ModelError: the bundle cannot be used, the version exists, or the SavedModel answers otherwise than the bundle.
-        SettingError: the output folder cannot be written to.
-    """
-    _free_version(config)
-    locate_model(config.model, flag="--model")
-    check_writable(config.output_dir, "--output-dir")
-    bundle = Bundle.read(
-        config.model,
-        class_mapping_json=config.class_mapping_json,
-        pre_processing_json=config.pre_processing_json,
-        flag="--model",
-    )
-    writable_folder(config.output_dir, "--output-dir")
-    keep_logs()
-    with locked_folder(config.output_dir):
-        target = config.output_dir / str(_free_version(config))
-        with finished_folder(target) as folder:
-            outputs = write_saved_model(bundle, folder)
-            with _full_precision():
-                deviation = check(folder, bundle, outputs)
-    log.info("Exported %s to %s", config.model, target)
-    return Exported(
-        folder=target,
-        name=target.resolve().parent.name or "model",
-        input_name=_input_name(bundle),
-        outputs=outputs,
-        deviation=deviation,
-    )
-
-
 @contextmanager
-def _full_precision() -> Iterator[None]:
+def full_precision() -> Iterator[None]:
     """Turns TensorFloat-32 off: with it GPUs round products so coarsely that equal graphs differ by more than the tolerance."""
     before = tf.config.experimental.tensor_float_32_execution_enabled()
     tf.config.experimental.enable_tensor_float_32_execution(False)
@@ -129,18 +44,6 @@ def _full_precision() -> Iterator[None]:
         yield
     finally:
         tf.config.experimental.enable_tensor_float_32_execution(before)
-
-
-def _free_version(config: ExportConfig) -> int:
-    """Returns the version number to write.
-
-    Raises:
-        ModelError: it exists.
-    """
-    number = config.version or max(versions(config.output_dir), default=0) + 1
-    if (config.output_dir / str(number)).exists():
-        raise ModelError(f"{config.output_dir / str(number)}: this version exists; leave --version out for the next number")
-    return number
 
 
 def write_saved_model(bundle: Bundle, folder: Path) -> dict[str, OutputNames]:
@@ -167,7 +70,7 @@ def write_saved_model(bundle: Bundle, folder: Path) -> dict[str, OutputNames]:
     digest = bundle.info.get("model_sha256") or (sha256_file(bundle.place.file) if bundle.place else None)
     facts = export_facts(
         outputs=outputs,
-        input_name=_input_name(bundle),
+        input_name=input_name(bundle),
         model_sha256=digest,
         aggregation_mode=bundle.aggregation_mode,
         blanks=bundle.blanks,
@@ -202,7 +105,7 @@ def _signatures(bundle: Bundle, outputs: dict[str, OutputNames]) -> dict[str, An
         return named(event_probabilities(bundle, frames))
 
     shape = [None, FRAMES_PER_STACK] if preprocessing.stacked else [None]
-    encoded = tf.TensorSpec(shape, tf.string, name=_input_name(bundle))
+    encoded = tf.TensorSpec(shape, tf.string, name=input_name(bundle))
     pixels = tf.TensorSpec([None, *bundle.input_size, 3], tf.float32, name="images")
     signatures = {
         "serving_default": tf.function(from_encoded, autograph=False).get_concrete_function(encoded),
@@ -237,7 +140,8 @@ def event_probabilities(bundle: Bundle, frames: tf.Tensor) -> dict[str, tf.Tenso
     return {label: probabilities_from(mean, bundle.specs[label]) for label, mean in means.items()} if of_logits else means
 
 
-def _input_name(bundle: Bundle) -> str:
+def input_name(bundle: Bundle) -> str:
+    """Returns the name of the input: `frames` of a stacked model, else `image`."""
     return "frames" if bundle.preprocessing.stacked else "image"
 
 
@@ -256,7 +160,7 @@ def check(folder: Path, bundle: Bundle, outputs: dict[str, OutputNames]) -> floa
     loaded = tf.saved_model.load(str(folder))
     signatures = loaded.signatures
     answers = {
-        "serving_default": signatures["serving_default"](**{_input_name(bundle): encoded}),
+        "serving_default": signatures["serving_default"](**{input_name(bundle): encoded}),
         "float": signatures["float"](images=images),
     }
     wanted = dict.fromkeys(answers, expected)

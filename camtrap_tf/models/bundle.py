@@ -30,10 +30,13 @@ from camtrap_tf.models.heads import SOFTMAX, HeadSpec, blanks_of, head_names, pr
 from camtrap_tf.models.locating import (
     BUNDLE_FILE,
     MAPPING_FILE,
+    MAPPING_NAMES,
     MODEL_FILE,
     PREPROCESSING_FILE,
+    PREPROCESSING_NAMES,
     RUN_FILE,
     ModelPlace,
+    locate_json,
     locate_model,
 )
 from camtrap_tf.models.old_files import LEGACY_HEAD_PREFIX, NamedWeights, read_old_file
@@ -42,8 +45,6 @@ from camtrap_tf.models.weights import fit, load_keras_file, unlike, weighted_lay
 
 FORMAT_VERSION = 2
 """2: heads have a type. Without one they are softmax heads."""
-_OLD_MAPPING_FILES = (MAPPING_FILE, "label_mapping.json")
-_OLD_PREPROCESSING_FILES = (PREPROCESSING_FILE, "pre_processing.json")
 _CONVOLUTIONS = {
     3: "small_cnn",
     20: "ResNet18",
@@ -85,7 +86,7 @@ class Bundle:
         pre_processing_json: Path | None = None,
         flag: str = "--model-path",
     ) -> Bundle:
-        """Reads a bundle folder, a run folder (its highest epoch), or a model file with its JSON files beside it.
+        """Reads a bundle folder, a run folder (its best model, else its highest epoch), or a model file with its JSON files.
 
         Old file names that are not there mean the bundle in their folder; what was chosen is logged.
 
@@ -259,12 +260,15 @@ def read_companions(
         LabelError: the label mapping is not usable.
         SourceError: one of them cannot be read.
     """
-    mapping = LabelMapping.read(class_mapping_json or _beside(place, _OLD_MAPPING_FILES, "--class-mapping-json"))
-    preprocessing = Preprocessing.read(pre_processing_json or _beside(place, _OLD_PREPROCESSING_FILES, "--pre-processing-json"))
-    return mapping, preprocessing
+    mapping_file = _companion(place, class_mapping_json, MAPPING_NAMES, "--class-mapping-json")
+    preprocessing_file = _companion(place, pre_processing_json, PREPROCESSING_NAMES, "--pre-processing-json")
+    return LabelMapping.read(mapping_file), Preprocessing.read(preprocessing_file)
 
 
-def _beside(place: ModelPlace, names: tuple[str, ...], flag: str) -> Path:
+def _companion(place: ModelPlace, given: Path | None, names: tuple[str, ...], flag: str) -> Path:
+    """Returns a JSON file: the one given, else the one beside the model."""
+    if given is not None:
+        return locate_json(given, names)
     for name in names:
         if (place.folder / name).is_file():
             return place.folder / name

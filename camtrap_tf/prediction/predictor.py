@@ -18,11 +18,11 @@ from camtrap_tf.errors import SettingError
 from camtrap_tf.files import atomic_file, check_writable, writable_folder
 from camtrap_tf.logs import keep_logs
 from camtrap_tf.models.devices import choose_gpus
-from camtrap_tf.models.locating import locate_model
+from camtrap_tf.models.locating import check_companions, locate_model
 from camtrap_tf.prediction.aggregation import Combining, best_answer, present
 from camtrap_tf.prediction.exporting import Pack, exports_of
 from camtrap_tf.prediction.results import NO_DETECTION, RecordPrediction
-from camtrap_tf.prediction.sources import PictureFolder, open_source
+from camtrap_tf.prediction.sources import PictureFolder, open_source, rejects_path
 from camtrap_tf.prediction.writers import NO_BLANKS, open_table
 from camtrap_tf.progress import track
 from camtrap_tf.records import REJECT_COLUMNS, Reject
@@ -41,9 +41,11 @@ class PredictSummary:
     Attributes:
         results: the table.
         rejects: table of the pictures and records that could not be used; None where there is none.
-        records: status → records.
+        records: status → records, without files that were passed over.
         pictures: pictures of all records.
-        unusable: reason → pictures and records that could not be used.
+        unusable_pictures: of them, how many could not be used.
+        unusable: reason → pictures that could not be used.
+        at_fault: reason → records that failed without a picture of theirs being looked at.
         top: label type → class → records that were given it; of a sigmoid head one may be given several.
         passed_over: file name ending → files of the folder that are no pictures.
         unreadable_folders: folders that could not be looked into.
@@ -56,6 +58,7 @@ class PredictSummary:
     pictures: int = 0
     unusable_pictures: int = 0
     unusable: Counter[str] = field(default_factory=Counter)
+    at_fault: Counter[str] = field(default_factory=Counter)
     top: dict[str, Counter[str]] = field(default_factory=dict)
     passed_over: Mapping[str, int] = field(default_factory=dict)
     unreadable_folders: tuple[str, ...] = ()
@@ -70,11 +73,13 @@ class PredictSummary:
         self, record: RecordPrediction, class_names: Mapping[str, tuple[str, ...]], blanks: Mapping[str, str] = NO_BLANKS
     ) -> None:
         """Counts one record; of a sigmoid head each class that is there."""
+        if record.passed_over:  # its source counts those
+            return
         self.records[record.status] += 1
         self.pictures += len(record.pictures)
         self.unusable_pictures += sum(picture.problem is not None for picture in record.pictures)
         for reject in record.rejects():
-            self.unusable[reject.reason] += 1
+            (self.at_fault if record.problem else self.unusable)[reject.reason] += 1
         for label, values in record.aggregated.items():
             top, names = self.top.setdefault(label, Counter()), class_names[label]
             several = present(values, names) if label in blanks else []
@@ -85,15 +90,19 @@ class PredictSummary:
         failed, partial, bare = (self.records[status] for status in ("failed", "partial", NO_DETECTION))
         total = self.records.total()
         used = self.pictures - self.unusable_pictures
-        lines = [
+        lines = []
+        if self.passed_over:
+            others = sum(self.passed_over.values())
+            told = f"{others} passed over ({_counted(self.passed_over)})"
+            lines.append(f"files:    {total + others} in = {total} pictures + {told}")
+        lines += [
             f"records:  {total} in = {total - failed - bare} predicted + {failed} failed"
+            + (f" ({_counted(self.at_fault)})" if self.at_fault else "")
             + (f" + {bare} pictures without a detection" if bare else "")
-            + (f" ({partial} of the predicted ones from some of their pictures)" if partial else ""),
+            + (f"; {partial} of the predicted ones from some of their pictures" if partial else ""),
             f"pictures: {self.pictures} in = {used} used + {self.unusable_pictures} not usable"
             + (f" ({_counted(self.unusable)})" if self.unusable else ""),
         ]
-        if self.passed_over:
-            lines.append(f"passed over: {sum(self.passed_over.values())} other files ({_counted(self.passed_over)})")
         lines += [f"could not be looked into: {folder}" for folder in self.unreadable_folders]
         lines += [f"{label}: {_counted(counts, shown=CLASSES_SHOWN)}" for label, counts in self.top.items()]
         lines.append(f"results:  {self.results}")
@@ -105,7 +114,8 @@ class PredictSummary:
 def predict(config: PredictConfig, pack: Pack | None = None) -> PredictSummary:
     """Writes the table of predictions, and `<stem>.rejects.csv` beside it where something could not be used.
 
-    The table appears when it is complete. Every record of the source is in it, those that failed with the reason.
+    The table appears when it is complete. Every record of the source is in it, those that failed with the reason; of a
+    folder every file, unless in the older format.
 
     Args:
         config: the settings.
@@ -169,12 +179,7 @@ def _file_type(config: PredictConfig) -> str:
 
 def _check_paths(config: PredictConfig) -> None:
     locate_model(config.model_path)
-    for flag, path in (
-        ("--class-mapping-json", config.class_mapping_json),
-        ("--pre-processing-json", config.pre_processing_json),
-    ):
-        if path is not None and not path.exists():
-            raise SettingError(f"{flag} {path}: no such file; check the path, or leave the flag out to use the bundle's")
+    check_companions(config.class_mapping_json, config.pre_processing_json)
     if config.results_file.is_dir():
         raise SettingError(f"--results-file {config.results_file}: is a folder; give a file name in it")
 
@@ -208,7 +213,7 @@ def _load(config: PredictConfig) -> tuple[Bundle, Combining, Answers]:
 @contextmanager
 def _reject_table(results: Path) -> Iterator[Callable[[Iterable[Reject]], Path | None]]:
     """Gives a function that adds rows to the rejects table beside `results`, which there is only if there are any."""
-    path = results.with_name(f"{results.stem}.rejects.csv")
+    path = rejects_path(results)
     with ExitStack() as stack:
         rows = None
 

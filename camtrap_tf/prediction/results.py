@@ -12,7 +12,7 @@ from camtrap_tf.images.stored_form import StoredForm
 from camtrap_tf.prediction.aggregation import MEAN, Combining, combine_frames
 from camtrap_tf.records import Reject
 
-Status = Literal["ok", "partial", "failed", "no_detection"]
+Status = Literal["ok", "partial", "failed", "no_detection", "passed_over"]
 
 NO_DETECTION: Final = "no_detection"
 """Reason and status of a picture in which a detector found nothing that is to be classified: no failure."""
@@ -32,6 +32,7 @@ class Capture:
         meta_data: further columns of the table.
         read: gives the picture in stored form, where it is not the file as it lies there but, e.g., a crop of it.
         empty: why there is no picture to look at, where that is no fault.
+        passed_over: (reason, detail) where it is a file of a folder that is no picture by its name; it has no paths.
     """
 
     id: str
@@ -40,6 +41,7 @@ class Capture:
     meta_data: Mapping[str, str] = field(default_factory=dict)
     read: Callable[[StoredForm], bytes] | None = None
     empty: str | None = None
+    passed_over: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ class RecordPrediction:
         meta_data: as it came in.
         ground_truth: label type → class, or list of them for a sigmoid head, where it is known.
         problem: (reason code, detail) where the record itself is at fault, e.g. it has no picture.
+        passed_over: whether that is because it is a file that is no picture by its name.
     """
 
     id: str
@@ -78,10 +81,13 @@ class RecordPrediction:
     meta_data: Mapping[str, str] = field(default_factory=dict)
     ground_truth: Mapping[str, str | list[str]] | None = None
     problem: tuple[str, str] | None = None
+    passed_over: bool = False
 
     @property
     def status(self) -> Status:
-        """`ok`; `partial` where some pictures could not be used; `failed` where there is no prediction; or `no_detection`."""
+        """`ok`; `partial` where some pictures could not be used; `failed` without a prediction; `no_detection`; `passed_over`."""
+        if self.passed_over:
+            return "passed_over"
         if self.problem is not None and self.problem[0] == NO_DETECTION:
             return NO_DETECTION
         if not self.aggregated:
@@ -101,8 +107,8 @@ class RecordPrediction:
         return "; ".join(said)
 
     def rejects(self) -> tuple[Reject, ...]:
-        """Returns a row of the rejects table for everything in this record that could not be used."""
-        if self.status == NO_DETECTION:
+        """Returns a row of the rejects table for everything in this record that is at fault; none of what is passed over."""
+        if self.status in (NO_DETECTION, "passed_over"):
             return ()
         if self.problem:
             return (Reject(self.id, self.id, "record", *self.problem),)
@@ -111,6 +117,8 @@ class RecordPrediction:
 
 def record_prediction(capture: Capture, pictures: Sequence[PicturePrediction], combining: Combining = MEAN) -> RecordPrediction:
     """Returns the prediction of a capture whose pictures are judged one by one; unusable ones are left out of it."""
+    if capture.passed_over:
+        return _passed_over(capture)
     answers = [picture.logits if combining.of_logits else picture.probabilities for picture in pictures]
     aggregated = combine_frames(answers, combining)
     return RecordPrediction(capture.id, tuple(pictures), aggregated, capture.meta_data, problem=_without_picture(capture))
@@ -126,8 +134,14 @@ def stacked_prediction(
         pictures: one per picture; those in use have no probabilities of their own.
         probabilities: label type → `[C]` of the whole capture; empty where no picture could be used.
     """
+    if capture.passed_over:
+        return _passed_over(capture)
     shared = tuple(PicturePrediction(one.path, {} if one.problem else probabilities, one.problem) for one in pictures)
     return RecordPrediction(capture.id, shared, dict(probabilities), capture.meta_data, problem=_without_picture(capture))
+
+
+def _passed_over(capture: Capture) -> RecordPrediction:
+    return RecordPrediction(capture.id, (), {}, capture.meta_data, problem=capture.passed_over, passed_over=True)
 
 
 def _without_picture(capture: Capture) -> tuple[str, str] | None:

@@ -25,6 +25,7 @@ MAX_ENTRY_CHARS = 64 * 2**20
 """Longer entries are no predictions of a record."""
 LOOK_AHEAD = 1000
 """Records that are looked at to find out what the label types and classes are."""
+PASSED_OVER = "passed_over"
 CSV_FIELD_LIMIT = 16 * 2**20
 
 
@@ -108,7 +109,8 @@ class ResultsFile:
         except (KeyError, TypeError, AttributeError) as err:
             raise SourceError(f"{where}: is damaged ({err!r}); make the table again") from err
         problem = None if pictures else _parted(str(entry.get("error") or "no_picture: the record names no picture"))
-        return RecordPrediction(record_id, pictures, aggregated, meta, problem=problem)
+        passed_over = entry.get("status") == PASSED_OVER
+        return RecordPrediction(record_id, pictures, aggregated, meta, problem=problem, passed_over=passed_over)
 
     def _picture(self, value: Mapping[str, Any], where: str) -> PicturePrediction:
         """Returns what an entry says of one picture."""
@@ -233,14 +235,16 @@ def _csv_entries(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _started(row: Mapping[str, str], meta_fields: list[str], where: str) -> dict[str, Any]:
     """Returns a record of a CSV before its rows are added."""
-    if row.get("n_images", "1") not in ("1", "0") or Path(row["id"]).suffix.lower() not in PICTURE_SUFFIXES:
+    bare = row.get("n_images") == "0"
+    if not bare and (row.get("n_images", "1") != "1" or Path(row["id"]).suffix.lower() not in PICTURE_SUFFIXES):
         raise SourceError(f"{where}: the CSV does not say which pictures it is of; write the predictions as JSON and take that")
     picture = {"path": row["id"], "predictions": {}, "error": row.get("error") or ""}
     return {
-        "images": [picture],
+        "images": [] if bare else [picture],
         "meta_data": {name: row[name] for name in meta_fields if row.get(name)},
         "aggregated_pred": picture["predictions"],
         "predictions_top": {},
+        "status": row.get("status"),
         "error": row.get("error") or "",
     }
 

@@ -17,22 +17,30 @@ from camtrap_tf.logs import logger
 from camtrap_tf.prediction.box_source import BoxSource
 from camtrap_tf.prediction.results import Capture
 
+NO_PICTURE_NAME = ("not_a_picture", f"its name does not end in one of {' '.join(PICTURE_SUFFIXES)}")
+"""Why a file is passed over."""
 LOG = logger(__name__)
 
 
 @dataclass
 class PictureFolder:
-    """The pictures of a folder and everything below it, one record each; its id is its path.
+    """The files of a folder and everything below it, one record each; its id is its path.
+
+    A file whose name does not end as a picture's is passed over: it is a record without pictures, unless `pictures_only`.
 
     Folders are searched in the order of their names while the pictures are used, so a large tree costs no memory.
 
     Attributes:
         folder: where to look.
+        pictures_only: whether files that are passed over are no records, but only counted.
+        own: files that are being written there, and are not looked at.
         skipped: file name ending → how many files were passed over; filled while `captures` runs.
         unreadable: folders that could not be looked into; filled likewise.
     """
 
     folder: Path
+    pictures_only: bool = False
+    own: tuple[Path, ...] = ()
     meta_fields: tuple[str, ...] = ()
     skipped: Counter[str] = field(default_factory=Counter)
     unreadable: list[str] = field(default_factory=list)
@@ -44,22 +52,36 @@ class PictureFolder:
             SettingError: no such folder, or no picture in it.
         """
         require_folder(self.folder, "--image-dir")
-        if next(self.captures(), None) is None:
+        if not any(capture.paths for capture in self.captures()):
             raise SettingError(
                 f"--image-dir {self.folder}: no file there or below ends in {' '.join(PICTURE_SUFFIXES)}; check the path"
             )
 
     def __len__(self) -> int:
-        return sum(1 for _ in self._files())
+        return sum(1 for _ in self.captures())
 
     def captures(self) -> Iterator[Capture]:
-        """Yields one record per picture file, whether it can be read or not."""
+        """Yields one record per file, whether it can be read or not."""
         self.skipped.clear()
         self.unreadable.clear()
         for path in self._files():
-            yield Capture(path, (path,))
+            suffix = Path(path).suffix.lower()
+            if suffix in PICTURE_SUFFIXES:
+                yield Capture(path, (path,))
+                continue
+            self.skipped[suffix or Path(path).name] += 1
+            if not self.pictures_only:
+                yield Capture(path, (), passed_over=NO_PICTURE_NAME)
+
+    def _is_own(self, path: str) -> bool:
+        """Returns whether a file is being written by us, under its name or a hidden one."""
+        folder, name = os.path.split(path)
+        named = [own for own in self.own if name == own.name or (name.startswith(f".{own.name}.") and name.endswith(".part"))]
+        return any(own.parent.resolve() == Path(folder).resolve() for own in named)
 
     def _files(self) -> Iterator[str]:
+        """Yields the paths of all files, in the order of names."""
+
         def unreadable(error: OSError) -> None:
             """Remembers a folder that cannot be looked into."""
             self.unreadable.append(f"{error.filename}: {error.strerror}")
@@ -73,11 +95,9 @@ class PictureFolder:
             seen.add((about.st_dev, about.st_ino))
             below.sort()
             for name in sorted(names):
-                suffix = Path(name).suffix.lower()
-                if suffix in PICTURE_SUFFIXES:
-                    yield os.path.normpath(os.path.join(folder, name))  # noqa: PTH118 - must stay as the user spelt it
-                else:
-                    self.skipped[suffix or name] += 1
+                path = os.path.normpath(os.path.join(folder, name))  # noqa: PTH118 - must stay as the user spelt it
+                if not self._is_own(path):
+                    yield path
 
 
 @dataclass
@@ -178,6 +198,11 @@ class PictureTable:
             raise SourceError(f"--csv-path {self.path}: the header names {twice[0]!r} twice; give every column its own name")
 
 
+def rejects_path(results: Path) -> Path:
+    """Returns where the rejects table beside a table of results is."""
+    return results.with_name(f"{results.stem}.rejects.csv")
+
+
 def open_source(config: PredictConfig) -> PictureFolder | PictureTable | BoxSource:
     """Returns the checked source that the settings name.
 
@@ -189,7 +214,8 @@ def open_source(config: PredictConfig) -> PictureFolder | PictureTable | BoxSour
     if config.detections is not None:
         source = BoxSource(config)
     elif config.image_dir is not None:
-        source = PictureFolder(config.image_dir)
+        own = (config.results_file, rejects_path(config.results_file))
+        source = PictureFolder(config.image_dir, pictures_only=config.legacy_format, own=own)
     else:
         assert config.csv_path is not None  # PredictConfig has seen to it
         assert config.csv_id_col is not None

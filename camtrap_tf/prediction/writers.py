@@ -47,10 +47,10 @@ def open_table(
     """Gives a function that adds one record to a table.
 
     CSV has one row per record and label type: `id`, `label`, `prediction_top`, `confidence_top`, `predictions_all`
-    (JSON, class → probability), `status` (`ok`, `partial`, `failed`), `error`, `n_images` (pictures of the record, used
-    or not), then meta data; a meta data column with one of these names is called `meta_<name>`. A failed record has
-    the same rows with empty predictions. JSON is one object per id, see `record_as_json`. `legacy` gives
-    camera-trap-classifier's form of either: see `legacy_record`.
+    (JSON, class → probability), `status` (`ok`, `partial`, `failed`, `passed_over`), `error`, `n_images` (pictures of
+    the record, used or not), then meta data; a meta data column with one of these names is called `meta_<name>`. A
+    record that failed or was passed over has the same rows with empty predictions. JSON is one object per id, see
+    `record_as_json`. `legacy` gives camera-trap-classifier's form of either: see `legacy_record`.
 
     A sigmoid head says `blank` where no class has one half; with such a head there is one more column, or key of the
     JSON, `predictions_present`: the list of classes that have one half or more.

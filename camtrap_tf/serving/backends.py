@@ -82,9 +82,9 @@ class Embedded:
         Raises:
             ModelError: there is no export, or none that works here.
         """
-        import tensorflow as tf
-
         export = Export.read(find_version(path))
+        import tensorflow as tf  # takes seconds, which a wrong path need not
+
         with suppress(RuntimeError):  # GPUs in use already keep their setting
             for gpu in tf.config.list_physical_devices("GPU"):
                 tf.config.experimental.set_memory_growth(gpu, True)

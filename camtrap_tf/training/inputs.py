@@ -21,7 +21,7 @@ from camtrap_tf.labels import UNKNOWN, LabelMapping, bin_order
 from camtrap_tf.models.choice import check_backbone, require_side
 from camtrap_tf.models.devices import choose_devices, gpu_count
 from camtrap_tf.models.head_specs import SOFTMAX, HeadSpec
-from camtrap_tf.models.locating import locate_model
+from camtrap_tf.models.locating import MAPPING_NAMES, locate_json, locate_model
 from camtrap_tf.records import MISSING
 from camtrap_tf.training.confidences import read_confidences
 from camtrap_tf.training.devices import compiles, order_operations
@@ -139,7 +139,7 @@ def _check_model(config: TrainConfig, start: Start) -> None:
         if height and width:
             require_side(config.model, height=height, width=width)
     if config.model_to_load is not None and start.copies:
-        locate_model(config.model_to_load, flag="--model-to-load")
+        locate_model(config.model_to_load, flag="--model-to-load", prefer_best=False)
 
 
 def _find_shards(config: TrainConfig, inputs: Inputs) -> None:
@@ -180,7 +180,7 @@ def _read_source(config: TrainConfig, inputs: Inputs) -> None:
     from camtrap_tf.training.source import read_source
 
     order_operations(inputs.devices)
-    source = inputs.attempt(lambda: read_source(path, with_state=inputs.start.mode == "continue"))
+    source = inputs.attempt(lambda: read_source(path, with_state=inputs.start.continues))
     if source is not None:
         inputs.source = source
         inputs.attempt(lambda: check_source(config, source))
@@ -197,11 +197,12 @@ def _mapping_file(config: TrainConfig, training: ShardSet | None) -> Path:
         SettingError: not given, and there is none.
     """
     if config.class_mapping_json is not None:
-        return config.class_mapping_json
+        return locate_json(config.class_mapping_json, MAPPING_NAMES)
     folders = [*config.train_tfr_path, *({shard.parent for shard in training.shards} if training else ())]
     for folder in folders:
-        if (folder / MAPPING_NAME).is_file():
-            return folder / MAPPING_NAME
+        file = locate_json(folder / MAPPING_NAME, MAPPING_NAMES)
+        if file.is_file():
+            return file
     raise SettingError(f"--class-mapping-json: not given, and no {MAPPING_NAME} beside the training shards; give its path")
 
 

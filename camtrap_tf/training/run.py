@@ -29,8 +29,10 @@ from camtrap_tf.models.backbones import backbone_scaling
 from camtrap_tf.models.bundle import FORMAT_VERSION, describe_heads
 from camtrap_tf.models.choice import default_side_px, has_weights
 from camtrap_tf.models.classifier import build_classifier, freeze_backbone, head_layers
-from camtrap_tf.models.locating import BEST_FILE, PREPROCESSING_FILE
+from camtrap_tf.models.locating import PREPROCESSING_FILE
 from camtrap_tf.prediction.aggregation import Combining
+from camtrap_tf.training.best_so_far import why_best_begins_anew
+from camtrap_tf.training.callbacks import EarlyStopping, Plateau
 from camtrap_tf.training.checkpoints import Checkpoint, Checkpoints
 from camtrap_tf.training.copying import CopyReport, copy_weights, nothing_copied, require_complete
 from camtrap_tf.training.devices import compiles, order_operations, strategy_on
@@ -126,15 +128,18 @@ def _set_up(
         steps = steps_per_epoch(config, example_count(inputs.shards["training"], preprocessing, sampling))
         before = 0 if inputs.start.mode == "continue" else _begun_at(inputs, behind)
         optimizer, unfreezing = set_up(config, model, batch_size=steps[0], epoch_steps=steps[1], behind=before)
+    combining = frames_combined(config, inputs)
     facts = {
         "validation": inputs.shards["validation"].digest,
         "labels": list(inputs.trained),
         "weights": list(config.labels_loss_weights),
+        "monitor": config.monitor,
+        "aggregation": combining.mode,
     }
     if fresh:
-        same_run = _take_over_state(config, inputs, optimizer, progress, facts)
+        _take_over_state(config, inputs, optimizer)
+        same_run = inputs.start.continues and _take_over_best(config, inputs, progress, folder, facts, preprocessing)
         folder.clear_way(epoch=behind if inputs.start.continues else 0, keep_best=same_run)
-    combining = frames_combined(config, inputs)
     info = {**_info(config, inputs, preprocessing, behind), "aggregation_mode": combining.mode}
     folder.write_setup(config, inputs.full_mapping, preprocessing, info)
     stepper = Stepper(
@@ -273,20 +278,14 @@ def _table(report: CopyReport, config: TrainConfig, inputs: Inputs) -> str:
     return report.table(frozen=inputs.start.frozen, trained=inputs.trained, note=note)
 
 
-def _take_over_state(
-    config: TrainConfig, inputs: Inputs, optimizer: keras.optimizers.Optimizer, progress: Progress, facts: Mapping[str, Any]
-) -> bool:
-    """Restores optimiser, learning rate and counters where training goes on.
-
-    Returns:
-        Whether counters were restored, so that the best model so far counts too.
-    """
+def _take_over_state(config: TrainConfig, inputs: Inputs, optimizer: keras.optimizers.Optimizer) -> None:
+    """Restores optimiser and learning rate where training goes on with them."""
     source = inputs.source
     if inputs.start.mode != "continue" or source is None:
-        return False
+        return
     if source.state is None:
         _LOG.warning("%s: no state of the optimiser beside it; the optimiser begins anew", source.file)
-        return False
+        return
     reason = _reordered(inputs) or restore_optimizer(optimizer, config.optimizer, source.state)
     if reason:
         _LOG.warning("the optimiser begins anew: %s", reason)
@@ -298,15 +297,31 @@ def _take_over_state(
     else:
         rate_of(optimizer).base = saved
         _LOG.info("learning rate %g, as before", saved)
-    same = all(source.state.facts.get(key) == value for key, value in facts.items())
-    best = config.run_outputs_dir / BEST_FILE
-    if not same or not best.is_file() or source.file.parent.resolve() != config.run_outputs_dir.resolve():
-        _LOG.info("patience and best model begin anew: another run folder, other validation data or other labels")
+
+
+def _take_over_best(
+    config: TrainConfig, inputs: Inputs, progress: Progress, folder: RunFolder, facts: Mapping[str, Any],
+    preprocessing: Preprocessing,
+) -> bool:  # fmt: skip
+    """Restores the best epoch so far where training goes on in its run folder, and patience too with the same optimiser.
+
+    Returns:
+        Whether the best model so far counts.
+    """
+    reason = why_best_begins_anew(folder, inputs, facts, preprocessing, behind=progress.epoch)
+    if reason is not None:
+        _LOG.info("patience and best model begin anew: %s", reason)
         return False
-    progress.restore_counters(source.state.facts)
-    if 0 < config.early_stopping_patience <= progress.stopping.wait:
+    assert inputs.source is not None
+    assert inputs.source.state is not None
+    progress.restore_counters(inputs.source.state.facts)
+    best = progress.best
+    if inputs.start.mode == "continue_rebuild":  # a new optimiser has to be given time
+        progress.stopping, progress.plateau = EarlyStopping(), Plateau()
+    elif 0 < config.early_stopping_patience <= progress.stopping.wait:
         progress.stopping.wait = 0
         _LOG.info("patience is counted anew, since the earlier training ended for want of it; its best model still counts")
+    _LOG.info("the best so far is epoch %d, validation loss %.4f; it stays until one is better", best.epoch, best.loss)
     return True
 
 

@@ -98,9 +98,8 @@ class RunFolder:
             state_path(path).unlink(missing_ok=True)
         self.cut_rows(epoch)
         (self.path / FINISHED_FILE).unlink(missing_ok=True)
-        known = read_state(self.path / BEST_FILE) if (self.path / BEST_FILE).is_file() else None
-        if best_epoch and (known is None or known.facts.get("epoch") != best_epoch):
-            self.mark_best(best_epoch)
+        if best_epoch:
+            self.require_best(best_epoch)
 
     def tidy(self) -> None:
         """Removes what a process that was killed left half written."""
@@ -144,11 +143,22 @@ class RunFolder:
         Raises:
             ModelError: its files are gone.
         """
-        files = [path for path in self.path.glob("model_epoch_*.keras") if epoch_of(path.name) == epoch]
+        models = self.path.glob("model_epoch_*.keras")
+        files = [path for path in models if epoch_of(path.name) == epoch and state_path(path).is_file()]
         if not files:
             raise ModelError(f"{self.path}: the model of epoch {epoch}, the best so far, is gone; --resume off begins anew")
         _copy(state_path(files[0]), state_path(self.path / BEST_FILE))
         _copy(files[0], self.path / BEST_FILE)
+
+    def require_best(self, epoch: int) -> None:
+        """Makes sure that the best model is that of an epoch, copying it where it is another.
+
+        Raises:
+            ModelError: its files are gone.
+        """
+        known = read_state(self.path / BEST_FILE) if (self.path / BEST_FILE).is_file() else None
+        if known is None or known.facts.get("epoch") != epoch:
+            self.mark_best(epoch)
 
     def prune(self, *, keep: Iterable[int]) -> None:
         """Removes model files of all epochs but these."""

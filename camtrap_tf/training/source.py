@@ -80,7 +80,7 @@ class SourceModel:
 
 
 def read_source(path: Path, *, with_state: bool = False) -> SourceModel:
-    """Reads a bundle, run folder, `.keras` file, or an HDF5 file of camera-trap-classifier.
+    """Reads a bundle, run folder (its highest epoch), `.keras` file, or an HDF5 file of camera-trap-classifier.
 
     Args:
         path: what `--model-to-load` says.
@@ -89,10 +89,10 @@ def read_source(path: Path, *, with_state: bool = False) -> SourceModel:
     Raises:
         ModelError: no such model, or it cannot be read.
     """
-    place = locate_model(path, flag="--model-to-load")
+    place = locate_model(path, flag="--model-to-load", prefer_best=False)
+    if place.note:
+        _LOG.info("%s", place.note)
     if place.kind == "legacy":
-        if place.note:
-            _LOG.info("%s", place.note)
         old = read_old_file(place.file)
         weights = old.weights
         mapping, preprocessing = read_companions(place)
@@ -109,7 +109,7 @@ def read_source(path: Path, *, with_state: bool = False) -> SourceModel:
         return SourceModel(
             place.file, weights, heads, mapping.select(heads), preprocessing, backbone, place.epoch, None, graph=old.graph
         )
-    bundle = Bundle.read(path, flag="--model-to-load")
+    bundle = Bundle.read(place.file, flag="--model-to-load")
     state = read_state(place.file) if with_state else None
     heads = {
         label: HeadWeights(tuple(layer.get_weights()), spec_of(layer)) for label, layer in head_layers(bundle.model).items()

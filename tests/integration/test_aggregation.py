@@ -15,7 +15,7 @@ from camtrap_tf.config.delivery import EvaluateConfig, ExportConfig, PredictConf
 from camtrap_tf.dataset.framing import frame
 from camtrap_tf.dataset.schema import encode_example
 from camtrap_tf.evaluation.evaluate import evaluate
-from camtrap_tf.export.saved_model import export
+from camtrap_tf.export.exporting import export
 from camtrap_tf.images.stored_form import StoredForm, read_stored
 from camtrap_tf.input_pipeline.frames import jpeg_input
 from camtrap_tf.labels import LabelMapping

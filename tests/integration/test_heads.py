@@ -21,7 +21,7 @@ from camtrap_tf.dataset.framing import frame
 from camtrap_tf.dataset.schema import encode_example
 from camtrap_tf.errors import LabelError, ModelError, SettingError
 from camtrap_tf.evaluation.evaluate import evaluate
-from camtrap_tf.export.saved_model import export
+from camtrap_tf.export.exporting import export
 from camtrap_tf.labels import LabelMapping
 from camtrap_tf.models.bundle import Bundle
 from camtrap_tf.models.locating import BEST_FILE

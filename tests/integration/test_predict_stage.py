@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from camtrap_tf.cli.main import main
 from camtrap_tf.config.delivery import PredictConfig
 from camtrap_tf.errors import CamtrapError
 from camtrap_tf.input_pipeline.batches import evaluation_batches
@@ -51,14 +52,17 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 
 def test_folder_to_csv(tmp_path: Path, bundles: Path, pictures: Path) -> None:
-    """Every picture file has a row per label type, the broken one too; the summary adds up and names the files."""
+    """Every file has a row per label type, the broken one and the text too; the summary adds up and names the files."""
     results = tmp_path / "out" / "p.csv"
     summary = predict(PredictConfig(model_path=bundles / "single", results_file=results, image_dir=pictures, batch_size=3))
     rows = read_rows(results)
-    assert len(rows) == 2 * 5
-    assert {Path(row["id"]).name for row in rows} == {"a.jpg", "b.JPG", "c.jpeg", "d.jpg", "broken.jpg"}
+    assert len(rows) == 2 * 6
+    assert {Path(row["id"]).name for row in rows} == {"a.jpg", "b.JPG", "c.jpeg", "d.jpg", "broken.jpg", "notes.txt"}
     broken = next(row for row in rows if row["id"].endswith("broken.jpg"))
     assert (broken["status"], broken["error"].split(":")[0]) == ("failed", "truncated")
+    other = next(row for row in rows if row["id"].endswith("notes.txt"))
+    assert (other["status"], other["error"].split(":")[0], other["n_images"]) == ("passed_over", "not_a_picture", "0")
+    assert (other["prediction_top"], other["predictions_all"]) == ("", "{}")
     for row in rows:
         if row["status"] == "ok":
             values = json.loads(row["predictions_all"])
@@ -66,8 +70,9 @@ def test_folder_to_csv(tmp_path: Path, bundles: Path, pictures: Path) -> None:
             assert sum(values.values()) == pytest.approx(1, abs=1e-5)
             assert values[row["prediction_top"]] == max(values.values()) == float(row["confidence_top"])
     text = summary.text()
-    assert "5 in = 4 predicted + 1 failed" in text
-    assert "passed over: 1 other files (.txt 1)" in text
+    assert "files:    6 in = 5 pictures + 1 passed over (.txt 1)" in text
+    assert "records:  5 in = 4 predicted + 1 failed" in text
+    assert "pictures: 5 in = 4 used + 1 not usable (truncated 1)" in text
     assert [row["reason"] for row in read_rows(results.with_name("p.rejects.csv"))] == ["truncated"]
     assert summary.exit_code == 0
 
@@ -114,7 +119,48 @@ def test_events_of_a_table(tmp_path: Path, bundles: Path, pictures: Path) -> Non
     alone = written["e2"]["images"][1]["predictions"]
     assert written["e2"]["aggregated_pred"] == alone == written["e1"]["images"][2]["predictions"]
     assert written["e3"]["meta_data"] == {"site": "west"}
-    assert "2 predicted + 1 failed (1 of the predicted ones from some of their pictures)" in summary.text()
+    text = summary.text()
+    assert "3 in = 2 predicted + 1 failed (no_picture 1); 1 of the predicted ones from some of their pictures" in text
+    assert "pictures: 5 in = 4 used + 1 not usable (truncated 1)\n" in text
+
+
+def test_older_table_has_pictures_only(tmp_path: Path, bundles: Path, pictures: Path) -> None:
+    """In the older format a file that is no picture has no row; it is still counted."""
+    results = tmp_path / "p.csv"
+    config = PredictConfig(model_path=bundles / "single", results_file=results, image_dir=pictures, legacy_format=True)
+    summary = predict(config)
+    assert len(read_rows(results)) == 2 * 5
+    assert "6 in = 5 pictures + 1 passed over (.txt 1)" in summary.text()
+
+
+def test_results_beside_the_pictures(tmp_path: Path, bundles: Path, pictures: Path) -> None:
+    """Tables that are written among the pictures are no rows of themselves, in a second run neither."""
+    config = PredictConfig(model_path=bundles / "stacked", results_file=pictures / "p.csv", image_dir=pictures)
+    predict(config)
+    first = (pictures / "p.csv").read_bytes()
+    predict(config)
+    assert (pictures / "p.csv").read_bytes() == first
+    assert b"p.csv" not in first
+    assert b"rejects" not in first
+
+
+@pytest.mark.parametrize("program", ["predict", "export"])
+def test_json_files_by_their_other_names(
+    tmp_path: Path, bundles: Path, pictures: Path, capfd: pytest.CaptureFixture[str], program: str
+) -> None:
+    """The older names of the two JSON files mean those that are there, under the older flags too; one line each says so."""
+    bundle = bundles / "single"
+    ends = {
+        "predict": ["-image_dir", pictures, "-results_file", tmp_path / "p.csv", "-model_path", bundle],
+        "export": ["-model", bundle, "-output_dir", tmp_path / "out"],
+    }
+    renamed = {"label_mapping.json": "label_mappings.json", "pre_processing.json": "image_processing.json"}
+    flags = ["-class_mapping_json", bundle / "label_mapping.json", "-pre_processing_json", bundle / "pre_processing.json"]
+    assert main(["legacy", program, *map(str, [*ends[program], *flags])]) == 0
+    assert (tmp_path / ("p.csv" if program == "predict" else "out")).exists()
+    said = "".join(capfd.readouterr())
+    for old, new in renamed.items():
+        assert said.count(f"{old}: is not there; taking {new} in the same folder") == 1
 
 
 def test_stacked_bundle_takes_any_number_of_pictures(tmp_path: Path, bundles: Path, pictures: Path) -> None:
@@ -144,8 +190,11 @@ def test_awkward_pictures_all_have_a_row(tmp_path: Path, bundles: Path) -> None:
     results = tmp_path / "p.json"
     summary = predict(PredictConfig(model_path=bundles / "single", results_file=results, image_dir=folder))
     written = json.loads(results.read_text())
-    assert list(written) == [capture.id for capture in PictureFolder(folder).captures()]
+    assert sorted(written) == sorted(str(path) for path in folder.rglob("*") if path.is_file())
     status = {Path(key).name: one["status"] for key, one in written.items()}
+    others = [name for name, one in status.items() if one == "passed_over"]
+    assert sorted(Path(name).suffix for name in others) == [".json", ".md", ".txt"]
+    status = {name: one for name, one in status.items() if name not in others}
     assert [name for name, one in status.items() if one != "ok"] == ["african_elephants_truncated_file.jpg"]
     assert summary.passed_over == {".md": 1, ".txt": 1, ".json": 1}
 

@@ -46,7 +46,7 @@ class Service:
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of versions with one export."""
-    from camtrap_tf.export.saved_model import export
+    from camtrap_tf.export.exporting import export
     from tests.unit.export.support import write_bundle
 
     folder = tmp_path_factory.mktemp("models")

@@ -25,7 +25,7 @@ TOLERANCE = 1e-5 + 1e-6  # table and reply round to six decimals
 @pytest.fixture(scope="module", params=[False, True], ids=["single", "stacked"])
 def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TestClient]:
     """A bundle, and the service over its export."""
-    from camtrap_tf.export.saved_model import export
+    from camtrap_tf.export.exporting import export
 
     folder = tmp_path_factory.mktemp("models")
     bundle = write_bundle(folder / "bundle", stacked=request.param)

@@ -89,7 +89,7 @@ def test_continue_from_run_folder(data: Path, trained: Path, tmp_path: Path, mes
     result = run(make_config(data, tmp_path, max_epochs=3, continue_training=True, model_to_load=trained / "run"))
     assert result.best_epoch == 3
     assert [row["epoch"] for row in rows(tmp_path / "run")] == ["3"]
-    assert "chose model_epoch_02" in messages.text
+    assert messages.text.count("chose model_epoch_02") == 1
     assert "learning rate 0.01, as before" in messages.text
     assert "begins anew: " not in messages.text
 
@@ -256,6 +256,20 @@ def test_plan_writes_nothing(data: Path, trained: Path, tmp_path: Path) -> None:
         assert part in text
     assert plan.exit_code == 0
     assert not (tmp_path / "run").exists()
+
+
+def test_label_mapping_by_its_other_name(data: Path, tmp_path: Path, messages: pytest.LogCaptureFixture) -> None:
+    """`label_mappings.json` is found as `label_mapping.json`, and the other way round, given or beside the shards."""
+    plan = train(make_config(data, tmp_path, dry_run=True, class_mapping_json=data / "label_mappings.json"))
+    assert isinstance(plan, Plan)
+    assert plan.exit_code == 0
+    assert "label_mappings.json: is not there; taking label_mapping.json in the same folder" in messages.text
+    other = shutil.copytree(data, tmp_path / "tfr")
+    (other / "label_mapping.json").rename(other / "label_mappings.json")
+    plan = train(make_config(other, tmp_path, dry_run=True))
+    assert isinstance(plan, Plan)
+    assert plan.exit_code == 0
+    assert "label_mapping.json: is not there; taking label_mappings.json in the same folder" in messages.text
 
 
 def test_transfer_from_an_old_file(data: Path, trained: Path, tmp_path: Path, messages: pytest.LogCaptureFixture) -> None:

@@ -15,8 +15,8 @@ from PIL import Image
 from camtrap_tf.config.delivery import ExportConfig
 from camtrap_tf.errors import ModelError, SettingError
 from camtrap_tf.export import saved_model
+from camtrap_tf.export.exporting import Exported, export
 from camtrap_tf.export.layout import Export
-from camtrap_tf.export.saved_model import Exported, export
 from camtrap_tf.images.stored_form import to_stored_form
 from camtrap_tf.input_pipeline.frames import pictures_to_inputs
 from camtrap_tf.labels import LabelMapping

@@ -41,6 +41,7 @@ RECORDS = (
     record(["x/1.jpg"], None),
     record(["x/2.jpg"], site="hill"),
     record(["x/3.jpg"], EMPTY),
+    RecordPrediction("x/notes.txt", (), {}, problem=("not_a_picture", "its name"), passed_over=True),
 )
 
 
@@ -68,7 +69,7 @@ def test_records_of_several_pictures(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["p.json", "p.csv"])
 def test_older_forms(tmp_path: Path, name: str) -> None:
     """Tables in camera-trap-classifier's form are read too."""
-    found = ResultsFile.open(write(tmp_path / name, RECORDS[1:], legacy=True, meta_fields=()))
+    found = ResultsFile.open(write(tmp_path / name, RECORDS[1:3], legacy=True, meta_fields=()))
     first = next(iter(found.records()))
     assert np.allclose(first.aggregated["species"], RECORDS[1].aggregated["species"], atol=1e-4)
 
@@ -113,7 +114,7 @@ def test_other_files(tmp_path: Path, text: str, said: str) -> None:
 
 def test_tables_of_two_models(tmp_path: Path) -> None:
     """A record with other classes than the first is an error that names it."""
-    path = write(tmp_path / "p.json", RECORDS[1:])
+    path = write(tmp_path / "p.json", RECORDS[1:3])
     value = json.loads(path.read_text(encoding="utf-8"))
     value["x/3.jpg"]["aggregated_pred"]["species"] = {"dog": 1.0}
     path.write_text(json.dumps(value), encoding="utf-8")

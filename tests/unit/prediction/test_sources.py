@@ -26,16 +26,19 @@ def read_table(path: Path, **options) -> PictureTable:
 
 
 def test_folder_is_searched_through(tmp_path: Path) -> None:
-    """Every file with a picture's ending, in any case, is a record, in the order of names; other files are counted."""
+    """Every file with a picture's ending, in any case, has a picture, in the order of names; other files have none."""
     write_pictures(tmp_path, ["b.JPG", "a.jpeg", "deep/er/c.png", "deep/a.b.Tif"])
     (tmp_path / "notes.txt").write_text("x")
     (tmp_path / "README").write_text("x")
     (tmp_path / "empty.bmp").write_bytes(b"")
     folder = PictureFolder(tmp_path)
-    found = [Path(capture.id).relative_to(tmp_path).as_posix() for capture in folder.captures()]
+    captures = list(folder.captures())
+    found = [Path(capture.id).relative_to(tmp_path).as_posix() for capture in captures if capture.paths]
     assert found == ["a.jpeg", "b.JPG", "empty.bmp", "deep/a.b.Tif", "deep/er/c.png"]
     assert dict(folder.skipped) == {".txt": 1, "README": 1}
-    assert len(folder) == 5
+    assert {Path(capture.id).name for capture in captures if capture.passed_over} == {"notes.txt", "README"}
+    assert len(folder) == len(captures) == 7
+    assert len(PictureFolder(tmp_path, pictures_only=True)) == 5
 
 
 def test_folder_that_links_to_itself_ends(tmp_path: Path) -> None:

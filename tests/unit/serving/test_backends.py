@@ -14,7 +14,7 @@ from PIL import Image
 
 from camtrap_tf.config.delivery import ExportConfig
 from camtrap_tf.errors import ModelError
-from camtrap_tf.export.saved_model import export
+from camtrap_tf.export.exporting import export
 from camtrap_tf.files import write_json
 from camtrap_tf.images.stored_form import to_stored_form
 from camtrap_tf.input_pipeline.frames import pictures_to_inputs

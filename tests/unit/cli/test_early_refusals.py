@@ -1,0 +1,46 @@
+"""Wrong paths are refused before TensorFlow is loaded, whatever the command."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CALL = """
+import sys
+from camtrap_tf.cli.main import main
+
+code = main(sys.argv[1:])
+print(code, *(name for name in ("tensorflow", "keras") if name in sys.modules))
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("export --model nope --output-dir out", "--model nope: no such model"),
+        ("export --model {bundle} --output-dir out --class-mapping-json nope", "--class-mapping-json nope: no such file"),
+        ("serve --saved-model nope", "nope: no such folder"),
+        (
+            "train doctor --model ResNet18 --labels species --train-tfr-path nope --val-tfr-path nope",
+            "--train-tfr-path nope: no",
+        ),
+        ("predict --image-dir nope --model-path nope --results-file out.csv", "--model-path nope: no such model"),
+        ("evaluate --model-path nope --tfr-path nope --output-dir out", "--model-path nope: no such model"),
+    ],
+)
+def test_wrong_paths_are_refused_before_tensorflow(tmp_path: Path, command: str, said: str) -> None:
+    """A path that is not there is named with exit code 2, TensorFlow and Keras not loaded, and nothing is left behind."""
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    (bundle / "bundle.json").write_text("{}")
+    (bundle / "model.keras").write_bytes(b"")
+    words = command.format(bundle=bundle).split()
+    done = subprocess.run(
+        [sys.executable, "-c", CALL, *words], capture_output=True, text=True, timeout=120, cwd=tmp_path, check=False
+    )
+    assert done.stdout.splitlines()[-1] == "2"
+    assert said in done.stderr + done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
