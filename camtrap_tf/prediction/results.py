@@ -85,7 +85,7 @@ class RecordPrediction:
 
     @property
     def status(self) -> Status:
-        """`ok`; `partial` where some pictures could not be used; `failed` without a prediction; `no_detection`; `passed_over`."""
+        """`ok`; `partial` where some pictures could not be used; `failed` without any answer; `no_detection`; `passed_over`."""
         if self.passed_over:
             return "passed_over"
         if self.problem is not None and self.problem[0] == NO_DETECTION:
