@@ -59,6 +59,11 @@ class RunLockedError(CamtrapError):
     """Another process works in the same folder."""
 
 
+def counted(count: int, what: str, ending: str = "s") -> str:
+    """Returns a number and what it counts, as one says it: `1 record`, `2 records`, `3 classes` (ending `es`)."""
+    return f"{count} {what}{'' if count == 1 else ending}"
+
+
 def suggestion(name: str, known: Iterable[str]) -> str:
     """Ends an error message about an unknown name: the nearest known one, or the list of them.
 

@@ -9,6 +9,9 @@ from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 PLAIN_INTERVAL_S = 10.0
+KNOWN_FROM_ITEMS = 10
+KNOWN_FROM_S = 20.0
+"""What is left is told once so many items are done and so much time has gone: the first items take longer than the rest."""
 
 
 def track(items: Iterable[Item], *, total: int | None, description: str, unit: str = "items") -> Iterator[Item]:
@@ -46,7 +49,9 @@ def _plain(items: Iterable[Item], total: int | None, description: str, unit: str
         now = time.monotonic()
         if now - last >= PLAIN_INTERVAL_S:
             last = now
-            left = f", about {(now - started) / done * (total - done):.0f} s left" if total else ""
+            left = ""
+            if total and done >= KNOWN_FROM_ITEMS and now - started >= KNOWN_FROM_S:
+                left = f", about {(now - started) / done * (total - done):.0f} s left"
             print(f"{description}: {done}{f' of {total}' if total else ''} {unit}{left}", file=sys.stderr, flush=True)
 
 

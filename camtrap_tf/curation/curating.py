@@ -28,6 +28,9 @@ from camtrap_tf.errors import LabelError, SettingError, suggestion
 from camtrap_tf.inventory.table import Inventory
 from camtrap_tf.labels import LabelMapping
 
+_ABSENT_NAMED = 3
+"""Classes that a warning names for each split and label type."""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -91,6 +94,7 @@ def curate(inventory: Inventory, config: DatasetConfig, *, read_files: bool = Tr
         selected, splits = _balance(selected, splits, config, steps)
     if config.split_by_meta is None:
         warnings += empty_split_warnings(splits, config.split_shares)
+    warnings += _absent_classes(selected, splits, mapping)
     return Curated(selected, tuple(splits), mapping, tuple(steps), group_field, tuple(warnings), splitting)
 
 
@@ -161,3 +165,16 @@ def _balance(inventory: Inventory, splits: list[str], config: DatasetConfig, ste
     stay[rows] = True
     balanced = _step(f"balance {label}", inventory, stay, steps)
     return balanced, [splits[row] for row in rows]
+
+
+def _absent_classes(inventory: Inventory, splits: list[str], mapping: LabelMapping) -> list[str]:
+    """Returns one line that names the first classes that a split with records has none of; none where all are everywhere."""
+    said = []
+    for split in sorted(set(splits)):
+        counts = inventory.take(np.flatnonzero(np.array(splits) == split)).label_counts()
+        for label in mapping.label_types:
+            absent = [name for name in mapping.names(label) if not counts.get(label, {}).get(name)]
+            if absent:
+                more = f" and {len(absent) - _ABSENT_NAMED} more" if len(absent) > _ABSENT_NAMED else ""
+                said.append(f"{split} has no {label} {', '.join(absent[:_ABSENT_NAMED])}{more}")
+    return [f"classes without a record in a split: {'; '.join(said)}"] if said else []

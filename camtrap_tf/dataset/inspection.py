@@ -16,7 +16,7 @@ from camtrap_tf.dataset.framing import read_records
 from camtrap_tf.dataset.manifest import DatasetManifest, ShardInfo, SplitCounts
 from camtrap_tf.dataset.schema import Example, decode_example
 from camtrap_tf.dataset.summary import form_text, selection_lines, split_lines
-from camtrap_tf.errors import DatasetError, PictureError
+from camtrap_tf.errors import DatasetError, PictureError, counted
 from camtrap_tf.executors import available_cores, map_in_processes
 from camtrap_tf.files import sha256_file
 from camtrap_tf.images.decoding import decode_picture
@@ -57,7 +57,7 @@ class Inspection:
 
     def text(self) -> str:
         """Returns the findings for a person."""
-        lines = [f"{self.path}: {sum(self.shards.values())} shards" + ("" if self.manifests else ", no manifest")]
+        lines = [f"{self.path}: {counted(sum(self.shards.values()), 'shard')}" + ("" if self.manifests else ", no manifest")]
         for manifest in self.manifests.values():
             lines.append(f"stored form: {form_text(manifest.stored_form)}")
             lines += selection_lines(manifest.selection, manifest.group_field)

@@ -14,6 +14,7 @@ from camtrap_tf.curation.split_files import SPLITS_FOLDER
 from camtrap_tf.dataset.discovery import MANIFEST_NAME
 from camtrap_tf.dataset.manifest import LABEL_MAPPING_NAME, REJECTS_NAME, DatasetManifest, SplitCounts
 from camtrap_tf.dataset.plan import PlannedShard
+from camtrap_tf.errors import counted
 from camtrap_tf.images.stored_form import StoredForm
 
 _CLASSES_SHOWN = 6
@@ -70,7 +71,7 @@ class WrittenDataset:
         lines += [f"warning: {warning}" for warning in manifest.warnings]
         rejected = sum(manifest.records.rejected.values()) + sum(manifest.pictures.rejected.values())
         splits = f", {SPLITS_FOLDER}/ (who is where, what leaks, table of classes)" if self._tells_of_splits() else ""
-        lines.append(f"files: {MANIFEST_NAME}, {LABEL_MAPPING_NAME}, {REJECTS_NAME} ({rejected} rows){splits}")
+        lines.append(f"files: {MANIFEST_NAME}, {LABEL_MAPPING_NAME}, {REJECTS_NAME} ({counted(rejected, 'row')}){splits}")
         return "\n".join(lines)
 
     def _tells_of_splits(self) -> bool:
@@ -81,8 +82,8 @@ def split_lines(splits: Mapping[str, SplitCounts], shards: Mapping[str, int]) ->
     """Returns lines on the splits: records, pictures, shards and the most frequent classes of each label type."""
     lines = []
     for name, counts in splits.items():
-        lines.append(f"{name}: {_number(counts.records, 'record')}, {_number(counts.images, 'picture')}, ")
-        lines[-1] += _number(shards.get(name, 0), "shard")
+        lines.append(f"{name}: {counted(counts.records, 'record')}, {counted(counts.images, 'picture')}, ")
+        lines[-1] += counted(shards.get(name, 0), "shard")
         for label, classes in counts.labels.items():
             lines.append(f"  {label}: {class_text(classes, counts.missing.get(label, 0))}")
     return lines
@@ -135,9 +136,11 @@ def plan_text(
             *selection_lines(steps, curated.group_field, boxes=config.crop is not None),
         ]
         per_split = collections.Counter(shard.split for shard in shards)
-        lines += [f"{name}: {_number(counts[name], 'record')}, {_number(n, 'shard')}" for name, n in per_split.items()]
-        lines.append(f"together: {len(curated.inventory)} records, {curated.inventory.picture_count()} pictures")
-        lines += [f"{label}: {len(names)} classes" for label, names in curated.mapping.classes.items()]
+        lines += [f"{name}: {counted(counts[name], 'record')}, {counted(n, 'shard')}" for name, n in per_split.items()]
+        lines.append(
+            f"together: {counted(len(curated.inventory), 'record')}, {counted(curated.inventory.picture_count(), 'picture')}"
+        )
+        lines += [f"{label}: {counted(len(names), 'class', 'es')}" for label, names in curated.mapping.classes.items()]
         if curated.splitting is not None and config.split_by_meta is None and config.duplicates != "off":
             lines.append(
                 "no picture was read: locations or records that share one are found, and tied together, when it is built"
@@ -147,7 +150,9 @@ def plan_text(
         legacy = ", legacy geometry" if config.crop_legacy_geometry else ""
         lines.append(f"crops: a record per box, {config.crop}{legacy}; cut out while shards are built")
     lines.append(f"stored form: {form_text(form)}")
-    lines.append(f"at most {config.max_records_per_file} records a shard, {_number(workers, 'worker process', 'es')}")
+    lines.append(
+        f"at most {counted(config.max_records_per_file, 'record')} a shard, {counted(workers, 'worker process', 'es')}"
+    )
     lines.append(f"output: {config.output_dir}" + (" (shards there are replaced)" if config.overwrite else ""))
     return "\n".join(lines)
 
@@ -174,7 +179,3 @@ def _split_text(config: DatasetConfig) -> str:
         return f"by the meta data field {config.split_by_meta}"
     shares = zip(config.split_names, config.split_percent, strict=True)
     return ", ".join(f"{name} {share:g}" for name, share in shares) + f" (group: {config.split_group})"
-
-
-def _number(count: int, what: str, ending: str = "s") -> str:
-    return f"{count} {what}{'' if count == 1 else ending}"

@@ -111,6 +111,8 @@ class Workplace:
         Raises:
             DatasetError: shards of another plan lie here and are not to be replaced.
         """
+        for torn in self.partial.glob(".*.part"):  # of processes that were killed: the lock is ours
+            torn.unlink(missing_ok=True)
         finished = (self.folder / MANIFEST_NAME).exists()
         begun = {"plan": self.plan, "image_root": self.image_root}
         if not finished and self._begun() == begun:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from camtrap_tf import __version__
 from camtrap_tf.config.delivery import EvaluateConfig
 from camtrap_tf.config.names import Aggregation
-from camtrap_tf.errors import DatasetError, LabelError
+from camtrap_tf.errors import DatasetError, LabelError, counted
 from camtrap_tf.evaluation.heads import LOCATION_FIELDS, HeadTally
 from camtrap_tf.evaluation.report import NONE, fixed, percent, write_report
 from camtrap_tf.evaluation.several import SeveralTally
@@ -51,13 +51,14 @@ class EvaluationResult:
     def text(self) -> str:
         """Returns accuracy beside the majority baseline for each head, and where the report is."""
         data = self.report["data"]
-        said = f"{data['records']} records, {data['pictures']} pictures"
+        said = f"{counted(data['records'], 'record')}, {counted(data['pictures'], 'picture')}"
         if data["pictures_unreadable"]:
-            said += f"; {data['pictures_unreadable']} pictures could not be decoded"
+            said += f"; {counted(data['pictures_unreadable'], 'picture')} could not be decoded"
         if data["records_unreadable"]:
-            said += f", {data['records_unreadable']} records had no usable picture"
+            said += f", {counted(data['records_unreadable'], 'record')} had no usable picture"
         strange = [
-            f"{label}: {head['n_unknown']} records of classes unknown to the model: {', '.join(head['unknown_classes'])}"
+            f"{label}: {counted(head['n_unknown'], 'record')} of classes unknown to the model: "
+            + ", ".join(head["unknown_classes"])
             for label, head in self.report["heads"].items()
             if head["n_unknown"]
         ]

@@ -57,7 +57,7 @@ def render_html(report: Mapping[str, Any], sheets: Sequence[Sheet] = ()) -> str:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
-    environment.filters.update(percent=percent, whole=whole, fixed=fixed)
+    environment.filters.update(percent=percent, whole=whole, number_of=number_of, fixed=fixed)
     template = resources.files(__package__).joinpath("report.html").read_text(encoding="utf-8")
     orders = {label: ordered_classes(head) for label, head in report["heads"].items()}
     matrices = {
@@ -92,7 +92,7 @@ def shown_matrix(
 
     Returns:
         `names`, `rows` (each `name`, `support`, `cells` of `n` and `share`, where `share` is None in an empty row),
-        and `hidden`, the number of classes that were put together.
+        `hidden`, the number of classes that were put together, and `absent`, the names of those that do not occur.
     """
     matrix = np.asarray(confusion, np.int64).reshape(len(names), len(names))
     occurring = np.flatnonzero(matrix.sum(axis=0) + matrix.sum(axis=1))
@@ -109,7 +109,8 @@ def shown_matrix(
         total = int(counts.sum())
         cells = [{"n": int(n), "share": int(n) / total if total else None} for n in counts]
         rows.append({"name": name, "support": total, "cells": cells})
-    return {"names": shown, "rows": rows, "hidden": len(hidden)}
+    absent = [names[i] for i in np.setdiff1d(np.arange(len(names)), occurring)]
+    return {"names": shown, "rows": rows, "hidden": len(hidden), "absent": absent}
 
 
 def percent(value: float | None, digits: int = 1, *, space: str = NARROW_SPACE) -> str:
@@ -125,3 +126,8 @@ def fixed(value: float | None, digits: int = 3) -> str:
 def whole(value: int | None) -> str:
     """Returns a count as text, thousands set apart."""
     return NONE if value is None else f"{value:,}".replace(",", NARROW_SPACE)
+
+
+def number_of(value: int, what: str) -> str:
+    """Returns a count and what it counts, as one says it: `1 record`, `1 200 records`."""
+    return f"{whole(value)} {what}{'' if value == 1 else 's'}"

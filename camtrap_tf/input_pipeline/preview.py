@@ -24,7 +24,7 @@ from pydantic import ValidationError
 from camtrap_tf.config.names import BACKBONES
 from camtrap_tf.config.variation import PreviewConfig, VariationConfig
 from camtrap_tf.dataset.schema import Example
-from camtrap_tf.errors import DatasetError, LabelError, SettingError, suggestion
+from camtrap_tf.errors import DatasetError, LabelError, SettingError, counted, suggestion
 from camtrap_tf.files import writable_folder, write_bytes
 from camtrap_tf.input_pipeline.augment import augment_batch
 from camtrap_tf.input_pipeline.batches import example_count, training_batches
@@ -64,7 +64,9 @@ class Preview:
     def text(self) -> str:
         """Returns the summary for people."""
         bad = f", {self.unreadable} of them cannot be decoded" if self.unreadable else ""
-        return "\n".join([f"{self.examples} examples on {len(self.files)} sheets{bad}", *map(str, self.files)])
+        return "\n".join(
+            [f"{counted(self.examples, 'example')} on {counted(len(self.files), 'sheet')}{bad}", *map(str, self.files)]
+        )
 
 
 @dataclass(frozen=True, slots=True)

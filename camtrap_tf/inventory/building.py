@@ -18,7 +18,7 @@ from camtrap_tf.config.inventory import (
     JsonInventoryConfig,
     PantheraInventoryConfig,
 )
-from camtrap_tf.errors import SettingError, SourceError
+from camtrap_tf.errors import SettingError, SourceError, counted
 from camtrap_tf.files import check_writable, writable_folder, write_csv
 from camtrap_tf.inventory.columns import table_of
 from camtrap_tf.inventory.merging import merge
@@ -64,14 +64,16 @@ class BuiltInventory:
         records = len(self.inventory) + len(self.dropped)
         used = self.read - len(self.rejects)
         lines = [
-            f"{self.source}: {self.read} {self.unit} read = {used} in {records} records + {len(self.rejects)} rejected"
-            + reasons_text(self.rejects)
+            f"{self.source}: {self.read} {self.unit} read = {used} in {counted(records, 'record')} + "
+            f"{len(self.rejects)} rejected" + reasons_text(self.rejects)
         ]
         lines.extend(self.notes)
         if self.dropped:
-            lines.append(f"{records} records = {len(self.inventory)} kept + {len(self.dropped)} dropped for a missing label")
+            lines.append(
+                f"{counted(records, 'record')} = {len(self.inventory)} kept + {len(self.dropped)} dropped for a missing label"
+            )
         pictures, labels = self.inventory.picture_count(), ", ".join(self.inventory.label_types)
-        lines.append(f"{self.path}: {len(self.inventory)} records, {pictures} pictures, labels: {labels}")
+        lines.append(f"{self.path}: {counted(len(self.inventory), 'record')}, {counted(pictures, 'picture')}, labels: {labels}")
         if self.rejects or self.dropped:
             lines.append(f"{rejects_path(self.path)}: what is not in it, and why")
         return "\n".join(lines)
@@ -151,7 +153,7 @@ class MergedInventory:
 
     def text(self) -> str:
         """Returns the summary for a person."""
-        lines = [f"{path}: {records} records, {rejects} rejected" for path, records, rejects in self.sizes]
+        lines = [f"{path}: {counted(records, 'record')}, {rejects} rejected" for path, records, rejects in self.sizes]
         total = sum(records for _, records, _ in self.sizes)
         again = total - len(self.inventory)
         lines.append(f"{self.path}: {total} records = {len(self.inventory)} kept + {again} that were there already")
@@ -180,13 +182,13 @@ class InspectedInventory:
         inventory = self.inventory
         several = int(np.sum(inventory.observation_counts() > 1))
         lines = [
-            f"{self.path}: {len(inventory)} records, {inventory.picture_count()} pictures, "
+            f"{self.path}: {counted(len(inventory), 'record')}, {counted(inventory.picture_count(), 'picture')}, "
             f"{several} records with several observations, {len(inventory.rejects)} entries rejected"
             + reasons_text(inventory.rejects)
         ]
         for field in inventory.meta_fields:
             values = [value for value in inventory.meta(field) if value]
-            lines.append(f"meta data {field}: {len(set(values))} values in {len(values)} records")
+            lines.append(f"meta data {field}: {counted(len(set(values)), 'value')} in {counted(len(values), 'record')}")
         return "\n".join([*lines, *label_lines(inventory)])
 
 
@@ -195,7 +197,8 @@ def label_lines(inventory: Inventory) -> Iterator[str]:
     observations = int(inventory.observation_counts().sum())
     for label, counts in inventory.label_counts().items():
         known = sum(counts.values())
-        yield f"label {label}: {len(counts)} classes in {known} observations, {observations - known} missing"
+        classes = counted(len(counts), "class", "es")
+        yield f"label {label}: {classes} in {counted(known, 'observation')}, {observations - known} missing"
         for name, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
             yield f"  {count:>9} {100 * count / known:6.2f} %  {name}"
 

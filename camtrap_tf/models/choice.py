@@ -6,6 +6,7 @@ from pathlib import Path
 
 from camtrap_tf.config.names import BACKBONES, HUB_PREFIX, KERAS_BACKBONES, OWN_BACKBONES
 from camtrap_tf.errors import ModelError, SettingError, suggestion
+from camtrap_tf.models import imagenet
 
 _SMALLEST_PX = {"InceptionResNetV2": 75, "InceptionV3": 75, "Xception": 71}
 
@@ -24,6 +25,21 @@ def check_backbone(name: str, weights: str = "none") -> None:
         raise SettingError(f"--weights imagenet: there are none for {name}; give {twin}")
     if weights not in ("none", "imagenet"):
         require_weights_file(Path(weights))
+
+
+def require_within_reach(name: str, weights: str) -> None:
+    """Makes sure that ImageNet weights are on disk or can be downloaded, where they are asked for.
+
+    Raises:
+        ModelError: they are out of reach; names the file to place and where.
+    """
+    if weights != "imagenet" or name not in KERAS_BACKBONES or imagenet.within_reach(name):
+        return
+    file, folder = imagenet.file_of(name), imagenet.folder()
+    raise ModelError(
+        f"--weights imagenet: weights of {name} are out of reach; place {file} (from {imagenet.address_of(name)}) in {folder}, "
+        "or give --weights PATH or none"
+    )
 
 
 def has_weights(name: str, weights: str) -> bool:
@@ -58,7 +74,9 @@ def require_weights_file(path: Path) -> Path:
         ModelError: it is not.
     """
     if not path.is_file():
-        raise ModelError(f"--weights {path}: no such file; give none, imagenet or the path of a .h5 or .keras file")
+        hint = suggestion(str(path), ("imagenet", "none"))
+        hint = hint if "did you mean" in hint else "; give none, imagenet or the path of a .h5 or .keras file"
+        raise ModelError(f"--weights {path}: no such file{hint}")
     if path.suffix not in (".h5", ".hdf5", ".keras"):
         raise ModelError(
             f"--weights {path}: ends with {path.suffix or 'nothing'!r}; weights files end with .h5, .hdf5 or .keras"

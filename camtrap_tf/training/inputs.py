@@ -18,7 +18,7 @@ from camtrap_tf.config.training import TrainConfig
 from camtrap_tf.errors import CamtrapError, DatasetError, LabelError, SettingError, suggestion
 from camtrap_tf.input_pipeline.shard_set import ShardSet
 from camtrap_tf.labels import UNKNOWN, LabelMapping, bin_order
-from camtrap_tf.models.choice import check_backbone, require_side
+from camtrap_tf.models.choice import check_backbone, require_side, require_within_reach
 from camtrap_tf.models.devices import choose_devices, gpu_count
 from camtrap_tf.models.head_specs import SOFTMAX, HeadSpec
 from camtrap_tf.models.locating import MAPPING_NAMES, locate_json, locate_model
@@ -138,6 +138,7 @@ def _check_model(config: TrainConfig, start: Start) -> None:
         height, width = config.output_height or side, config.output_width or side
         if height and width:
             require_side(config.model, height=height, width=width)
+        require_within_reach(config.model, config.weights)
     if config.model_to_load is not None and start.copies:
         locate_model(config.model_to_load, flag="--model-to-load", prefer_best=False)
 

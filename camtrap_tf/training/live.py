@@ -15,6 +15,9 @@ LIVE_INTERVAL_S = 0.25
 PLAIN_INTERVAL_S = 10.0
 _KEPT = 0.9
 """How much of the shown loss stays when the next one comes in."""
+_KNOWN_FROM_STEPS = 2
+_KNOWN_FROM_S = 5.0
+"""Steps after the first, and their time, from which on it is told how much is left: a guess from less is far off."""
 
 Batch = TypeVar("Batch", bound=Mapping[str, Any])
 
@@ -108,7 +111,8 @@ class EpochDisplay:
             took = now - self._first[0]
             steps = self._step - self._behind - 1
             said.append(f"{(self._examples - self._first[1]) / took:.3g} images/s")
-            said.append(f"about {duration(took / steps * (self._total - self._step))} left")
+            if steps >= _KNOWN_FROM_STEPS and took >= _KNOWN_FROM_S:
+                said.append(f"about {duration(took / steps * (self._total - self._step))} left")
         if now > self._began:
             said.append(f"waiting for input {min(1.0, self.waiting_s / (now - self._began)):.0%}")
         return said

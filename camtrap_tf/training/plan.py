@@ -7,7 +7,7 @@ from typing import Any
 
 from camtrap_tf.config.names import OWN_BACKBONES
 from camtrap_tf.config.training import TrainConfig
-from camtrap_tf.errors import ModelError
+from camtrap_tf.errors import ModelError, counted
 from camtrap_tf.labels import LabelMapping
 from camtrap_tf.models.choice import default_side_px, has_weights
 from camtrap_tf.records import MISSING
@@ -72,7 +72,7 @@ def _inputs(config: TrainConfig, inputs: Inputs) -> list[str]:
             lines.append(f"  {name}: none")
         elif name in inputs.shards:
             shards = inputs.shards[name]
-            lines.append(f"  {name}: {len(shards)} records in {len(shards.shards)} shards, {where}")
+            lines.append(f"  {name}: {counted(len(shards), 'record')} in {counted(len(shards.shards), 'shard')}, {where}")
         else:
             lines.append(f"  {name}: not usable, {where}")
     mapping = config.class_mapping_json or "beside the training shards"

@@ -82,7 +82,7 @@ def test_figures_are_those_of_the_answers(tmp_path: Path, bundle_folder: Path, e
     page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
     assert "my_model" in page
     assert "unicorn" in page
-    assert "species: 1 records of classes unknown to the model: unicorn" in text
+    assert "species: 1 record of classes unknown to the model: unicorn" in text
 
 
 def test_a_head_without_labels_is_reported_empty(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from camtrap_tf import errors
-from camtrap_tf.errors import CamtrapError, PictureError, TooManyRejectsError, suggestion
+from camtrap_tf.errors import CamtrapError, PictureError, TooManyRejectsError, counted, suggestion
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,9 @@ def test_a_picture_error_keeps_its_reason() -> None:
     """The reason code goes into the rejects table."""
     error = PictureError("truncated", "ends in the middle")
     assert (error.reason, error.detail, str(error)) == ("truncated", "ends in the middle", "truncated: ends in the middle")
+
+
+def test_things_are_counted_as_one_says_it() -> None:
+    """One thing has no ending."""
+    assert [counted(count, "record") for count in (0, 1, 2)] == ["0 records", "1 record", "2 records"]
+    assert [counted(count, "class", "es") for count in (1, 2)] == ["1 class", "2 classes"]

@@ -16,15 +16,19 @@ def test_items_pass_through(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize(("total", "expected"), [(4, "Reading: 1 of 4 rows, about 60 s left"), (None, "Reading: 1 rows")])
+@pytest.mark.parametrize(("total", "first", "tenth"), [
+    (40, "Reading: 1 of 40 rows", "Reading: 10 of 40 rows, about 600 s left"),
+    (None, "Reading: 1 rows", "Reading: 10 rows"),
+])  # fmt: skip
 def test_long_work_says_how_far_it_is(
-    total: int | None, expected: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    total: int | None, first: str, tenth: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Off a terminal there is a plain line now and then."""
+    """Off a terminal there is a plain line now and then; what is left is told once some items have shown how long they take."""
     clock = itertools.count(0, 20)
     monkeypatch.setattr(progress.time, "monotonic", lambda: float(next(clock)))
-    assert list(track("abcd", total=total, description="Reading", unit="rows")) == list("abcd")
-    assert capsys.readouterr().err.splitlines()[0] == expected
+    assert list(track("abcdefghij", total=total, description="Reading", unit="rows")) == list("abcdefghij")
+    lines = capsys.readouterr().err.splitlines()
+    assert (lines[0], lines[-1]) == (first, tenth)
 
 
 def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

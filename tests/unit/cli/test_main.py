@@ -220,6 +220,9 @@ def test_older_call_says_how_it_is_called_now(stage: Any, capsys: pytest.Capture
     ("words", "message"),
     [
         (["trian"], "no command 'trian'; did you mean 'train'?"),
+        (["--verson"], "no flag '--verson'; did you mean '--version'?"),
+        (["--hepl"], "no flag '--hepl'; did you mean '--help'?"),
+        (["--batch-size"], "no flag '--batch-size'; before the command there are --help, -h, --version"),
         (["inventory", "cvs"], "no command 'inventory cvs'; did you mean 'csv'?"),
         (["predict", "pictures"], "no command 'predict pictures'; choose from: export, split"),
         (["legacy", "create_datset.py"], "did you mean 'create_dataset'?"),

@@ -181,3 +181,20 @@ def test_an_empty_split_is_told() -> None:
     """Two records cannot fill three splits."""
     curated = curate(Inventory.from_records([make_event("1"), make_event("2")]), config())
     assert any("has no record" in text for text in curated.warnings)
+
+
+def test_classes_that_a_split_lacks_are_told_in_one_line() -> None:
+    """A class at one location alone is in one split alone; the others say that they have none, at most three classes each."""
+    names = ("agouti", "coati", "deer", "ocelot")
+    at_one_place = [make_event(f"x{i}", labels=[{"species": name}], location="l0") for i, name in enumerate(names)]
+    everywhere = [make_event(f"e{i}", labels=[{"species": "zebra"}], location=f"l{i % 6}") for i in range(60)]
+    curated = curate(Inventory.from_records([*at_one_place, *everywhere]), config())
+    home = next(split for name, split in zip(curated.inventory.ids, curated.splits, strict=True) if name == "x0")
+    others = sorted(set(curated.splits) - {home})
+    told = [text for text in curated.warnings if "in a split" in text]
+    assert told == [
+        "classes without a record in a split: "
+        + "; ".join(f"{name} has no species agouti, coati, deer and 1 more" for name in others)
+    ]
+    again = curate(Inventory.from_records(everywhere), config())
+    assert not [text for text in again.warnings if "in a split" in text]

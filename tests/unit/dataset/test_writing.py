@@ -290,6 +290,19 @@ def test_few_pictures_are_judged_at_the_end(tmp_path: Path) -> None:
     assert result.manifest.pictures.rejected == {"missing_file": 1}
 
 
+def test_pieces_of_killed_processes_are_swept_away(tmp_path: Path) -> None:
+    """What killed processes left unfinished is gone even where the next run ends with too many rejects."""
+    config = make_config(tmp_path, make_events(10))
+    (tmp_path / "pictures" / "000_0.jpg").unlink()
+    partial = tmp_path / "out" / ".partial"
+    for _ in range(2):
+        with pytest.raises(TooManyRejectsError):
+            build(config)
+        assert not list(partial.glob("*.part")) + list(partial.glob(".*.part"))
+        for process in (101, 102):
+            (partial / f".train_001-of-001.tfrecord.{process}.part").write_bytes(b"torn")
+
+
 def test_a_mended_picture_is_taken_up(tmp_path: Path) -> None:
     """After too many rejects, mending a picture and running the same command again is enough; other shards are kept."""
     config = make_config(tmp_path, make_events(10), max_records_per_file=5)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from camtrap_tf.evaluation.heads import HeadTally
-from camtrap_tf.evaluation.report import OTHERS, ordered_classes, render_html, shown_matrix, write_report
+from camtrap_tf.evaluation.report import OTHERS, number_of, ordered_classes, render_html, shown_matrix, write_report
 
 EVIL = "lion<script>alert('1')</script>&\"'"
 
@@ -133,6 +133,7 @@ def test_matrix_shows_classes_that_occur() -> None:
     """Classes without a record and without an answer are left out; a row without records has no shares."""
     shown = shown_matrix([[3, 0, 1], [0, 0, 0], [0, 0, 0]], ["a", "b", "c"])
     assert shown["names"] == ["a", "c"]
+    assert shown["absent"] == ["b"]
     assert [cell["share"] for cell in shown["rows"][0]["cells"]] == [0.75, 0.25]
     assert [cell["share"] for cell in shown["rows"][1]["cells"]] == [None, None]
 
@@ -146,3 +147,10 @@ def test_count_bins_stay_in_order(what: str) -> None:
     else:
         shown = [row["class"] for row in ordered_classes(head)]
     assert shown == [*[str(i) for i in range(1, 11)], "11-50", "51+"]
+
+
+def test_one_record_is_said_as_one() -> None:
+    """One has no ending; thousands are set apart by one narrow space."""
+    assert number_of(1, "record") == "1 record"
+    assert number_of(0, "record") == "0 records"
+    assert number_of(1200, "picture").split() == ["1", "200", "pictures"]

@@ -101,7 +101,7 @@ def test_classes_are_logged_with_percentages(tmp_path: Path, caplog: pytest.LogC
     lines = [" ".join(line.split()) for line in caplog.messages]
     assert "label species: 2 classes in 4 observations, 0 missing" in lines
     assert "3 75.00 % lion" in lines
-    assert "label count: 1 classes in 3 observations, 1 missing" in lines
+    assert "label count: 1 class in 3 observations, 1 missing" in lines
 
 
 def test_a_target_that_cannot_be_written_is_found_first(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_json_is_checked_and_written_again(tmp_path: Path) -> None:
     value = {"1": {"labels": [{"species": ["cat"]}], "images": ["x"]}, "2": {"labels": [{"s": 1}], "images": ["x"]}}
     (tmp_path / "a.json").write_text(json.dumps(value))
     built = build_from_json(JsonInventoryConfig(path=tmp_path / "a.json", export_path=tmp_path / "b.parquet"))
-    assert "2 records read = 1 in 1 records + 1 rejected (1 × bad_labels)" in built.text()
+    assert "2 records read = 1 in 1 record + 1 rejected (1 × bad_labels)" in built.text()
     build_from_json(JsonInventoryConfig(path=tmp_path / "b.parquet", export_path=tmp_path / "c.json"))
     assert json.loads((tmp_path / "c.json").read_text()) == {"1": {"labels": [{"species": "cat"}], "images": ["x"]}}
 
@@ -147,5 +147,5 @@ def test_inventories_merge_and_can_be_looked_at(tmp_path: Path) -> None:
     assert "4 records = 2 kept + 2 that were there already" in merged.text()
     text = inspect_inventory(InventoryInspectConfig(inventory=tmp_path / "a.json")).text()
     assert "2 records, 2 pictures, 0 records with several observations" in text
-    assert "meta data place: 1 values in 1 records" in text
-    assert "label species: 1 classes in 1 observations, 1 missing" in text
+    assert "meta data place: 1 value in 1 record" in text
+    assert "label species: 1 class in 1 observation, 1 missing" in text

@@ -37,6 +37,17 @@ def slow_batches(clock: Clock, count: int, *, wait_s: float) -> Iterator[dict[st
         yield {"records": np.arange(8)}
 
 
+def test_what_is_left_is_not_guessed_from_one_step(clock: Clock) -> None:
+    """Time left is told once two steps after the first, and five seconds, have shown what a step takes."""
+    with EpochDisplay("Epoch 1 of 1", total=100, done=0, terminal=False) as display:
+        told = []
+        for _ in display.batches(slow_batches(clock, 5, wait_s=1.0)):
+            told.append(any("left" in part for part in display.parts()))
+            clock.now += 1.0
+    # at the start of step n, n - 2 steps have been timed, 2 s each, and the wait for step n itself
+    assert told == [False, False, False, True, True]
+
+
 def test_plain_lines(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     """Off a terminal a line says step, loss, scores, speed, time left and how long input was waited for."""
     with EpochDisplay("Epoch 2 of 9", total=40, done=10, terminal=False) as display:

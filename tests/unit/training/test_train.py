@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,8 @@ print(code, *(name for name in ("tensorflow", "keras") if name in sys.modules))
         ("--model ResNet19", "did you mean 'ResNet18'?"),
         ("--model ResNet18 --recipe finetnue", "did you mean 'finetune'?"),
         ("--model ResNet18 --weights absent.h5", "no such file"),
+        ("--model ResNet18 --weights imagnet", "did you mean 'imagenet'?"),
+        ("--model MobileNetV2 --weights imagenet", "place mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"),
         ("--model Xception --output-width 64 --output-height 64", "too small"),
         ("--model ResNet18 --transfer-learning --model-to-load absent", "--model-to-load absent"),
         ("--model ResNet18", "--train-tfr-path"),
@@ -35,6 +38,10 @@ def test_refusal_needs_no_tensorflow(tmp_path: Path, flags: str, said: str) -> N
     shards.mkdir()
     places = f"--train-tfr-path {shards} --val-tfr-path {shards} --run-outputs-dir {tmp_path / 'run'}"
     command = f"train {places} --model-save-dir {tmp_path / 'save'} --labels species --n-gpus 0 {flags}"
-    done = subprocess.run([sys.executable, "-c", CALL, *command.split()], capture_output=True, text=True, timeout=120)
+    # Nobody listens at the proxy, and the cache is empty: ImageNet weights are out of reach.
+    offline = {**os.environ, "https_proxy": "http://127.0.0.1:9", "no_proxy": "", "KERAS_HOME": str(tmp_path / "keras")}
+    call = [sys.executable, "-c", CALL, *command.split()]
+    done = subprocess.run(call, capture_output=True, text=True, timeout=120, env=offline, check=False)
     assert done.stdout.splitlines()[-1] == "2"
     assert said in done.stderr + done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["shards"]
