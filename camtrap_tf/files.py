@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from camtrap_tf.errors import CamtrapError, RunLockedError, SettingError, SourceError
+
+_HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
 
 PARTIAL = ".partial"
 """Name of the folder, inside an output folder, in which unfinished pieces live."""
@@ -84,14 +87,30 @@ def read_json(path: Path, *, what: str = "JSON file", object_hook: Callable[[dic
     Raises:
         SourceError: it is absent, not UTF-8, or not JSON.
     """
+    text = ""
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"), object_hook=object_hook)
+        text = path.read_text(encoding="utf-8-sig")
+        value = json.loads(text, object_hook=object_hook)
+        return printable(value) if _HALF_PAIR.search(text) else value
     except FileNotFoundError as err:
         raise SourceError(f"{path}: no such {what}; check the path") from err
     except json.JSONDecodeError as err:
-        raise SourceError(f"{path}: not a {what}: {err.msg} in line {err.lineno}, column {err.colno}") from err
+        cut_off = err.msg.startswith("Unterminated string") or err.pos >= len(text.rstrip()) - 1
+        cut = "; the file seems to be cut off" if cut_off else ""
+        raise SourceError(f"{path}: not a {what}: {err.msg} in line {err.lineno}, column {err.colno}{cut}") from err
     except (OSError, ValueError, RecursionError) as err:
         raise SourceError(f"{path}: cannot be read as a {what}: {err}") from err
+
+
+def printable(value: Any) -> Any:
+    """Returns parsed JSON with halves of surrogate pairs, which are no characters and cannot be written, replaced by `?`."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, list):
+        return [printable(one) for one in value]
+    if isinstance(value, dict):
+        return {printable(key): printable(one) for key, one in value.items()}
+    return value
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

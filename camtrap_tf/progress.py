@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 PLAIN_INTERVAL_S = 10.0
@@ -53,3 +53,72 @@ def _plain(items: Iterable[Item], total: int | None, description: str, unit: str
             if total and done >= KNOWN_FROM_ITEMS and now - started >= KNOWN_FROM_S:
                 left = f", about {(now - started) / done * (total - done):.0f} s left"
             print(f"{description}: {done}{f' of {total}' if total else ''} {unit}{left}", file=sys.stderr, flush=True)
+
+
+class TransferProgress:
+    """Shows how far a transfer is: files, bytes, rate, time left. A context manager.
+
+    Args:
+        total: files there will be, if known.
+        description: what is being done, e.g. `Fetching`.
+    """
+
+    def __init__(self, *, total: int | None, description: str) -> None:
+        self._total = total
+        self._description = description
+        self._files = self._skipped = self._bytes = 0
+        self._began = self._shown = time.monotonic()
+        self._bar: Any = None
+        self._interval_s = PLAIN_INTERVAL_S
+
+    def __enter__(self) -> TransferProgress:
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
+            self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._bar.start()
+            self._bar.add_task(self._description, total=self._total, rate="files")
+            self._interval_s = 0.2
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def advance(self, *, files: int = 0, skipped: int = 0, count: int = 0) -> None:
+        """Counts what has come.
+
+        Args:
+            files: files that are done with.
+            skipped: of these, how many took no time.
+            count: bytes.
+        """
+        self._files += files
+        self._skipped += skipped
+        self._bytes += count
+        now = time.monotonic()
+        if now - self._shown >= self._interval_s:
+            self._shown = now
+            self._show(now - self._began)
+
+    def _show(self, passed_s: float) -> None:
+        text = f"files, {amount(self._bytes)}, {amount(self._bytes / passed_s)}/s"
+        fetched = self._files - self._skipped
+        if self._total and fetched:
+            text += f", about {passed_s / fetched * (self._total - self._files):.0f} s left"
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], completed=self._files, rate=text)
+            return
+        of = f" of {self._total}" if self._total else ""
+        print(f"{self._description}: {self._files}{of} {text}", file=sys.stderr, flush=True)
+
+
+def amount(count: float) -> str:
+    """Returns a number of bytes for a person, e.g. `2.4 MB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"

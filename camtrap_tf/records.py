@@ -60,24 +60,30 @@ class Observation:
         labels: label type → class; a missing label is absent or `"-1"`.
         media_id: the picture it was seen in, where the source says so.
         box: where in that picture, where known.
+        confidence: how sure the detector that drew the box was, in [0, 1]; None where nobody says.
     """
 
     labels: Mapping[str, str]
     media_id: str | None = None
     box: BoundingBox | None = None
+    confidence: float | None = None
 
     def __post_init__(self) -> None:
         for label, value in self.labels.items():
             if not isinstance(label, str) or not isinstance(value, str) or not label or not value:
                 raise ValueError(f"label {label!r}: {value!r} is not a pair of texts")
+        if self.confidence is not None and not 0.0 <= self.confidence <= 1.0:
+            raise ValueError(f"confidence {self.confidence!r} is not in [0, 1]")
         object.__setattr__(self, "labels", MappingProxyType(dict(self.labels)))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (_observation, (dict(self.labels), self.media_id, self.box))
+        return (_observation, (dict(self.labels), self.media_id, self.box, self.confidence))
 
 
-def _observation(labels: dict[str, str], media_id: str | None, box: BoundingBox | None) -> Observation:
-    return Observation(labels=labels, media_id=media_id, box=box)
+def _observation(
+    labels: dict[str, str], media_id: str | None, box: BoundingBox | None, confidence: float | None
+) -> Observation:
+    return Observation(labels=labels, media_id=media_id, box=box, confidence=confidence)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +133,7 @@ class Reject:
     Attributes:
         id: record it belongs to (empty where it never became one).
         item: the row, picture path or file.
-        unit: `record` or `picture`.
+        unit: `record`, `picture` or `observation`.
         reason: short code, e.g. `no_picture`, `truncated`.
         detail: one sentence for a person.
     """

@@ -20,7 +20,7 @@ def overview() -> str:
     for verb in verbs():
         lines += [_line(member) for member in group(verb)]
     lines += [
-        f"  {'legacy':<20} Run a camera-trap-classifier command as it was written: legacy train -batch_size 8 …",
+        f"  {'legacy':<30} Run a command of camera-trap-classifier or Animl as it was written: legacy train -batch_size 8 …",
         "",
         "A group without its second word means the first of the group: `camtrap dataset` is `camtrap dataset create`.",
         "`camtrap <command> --help` shows the flags of a command, `camtrap --version` the version.",
@@ -29,7 +29,7 @@ def overview() -> str:
 
 
 def _line(command: Command) -> str:
-    return f"  {command.name:<20} {command.summary()}"
+    return f"  {command.name:<30} {command.summary()}"
 
 
 def group_overview(verb: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from camtrap_tf.cli.flags import Option, Value, is_flag, parse_switch
+from camtrap_tf.cli.legacy_scripts import SCRIPTS
 from camtrap_tf.errors import SettingError, suggestion
 
 
@@ -147,7 +148,10 @@ def command_line(tokens: Sequence[str]) -> list[str]:
     program = program_of(tokens[0]) if tokens else None
     if program is None:
         named = tokens[0] if tokens else ""
-        raise SettingError(f"legacy: no camera-trap-classifier program {named!r}{suggestion(named, PROGRAMS)}")
+        known = [*PROGRAMS, *SCRIPTS]
+        raise SettingError(
+            f"legacy: no camera-trap-classifier program {named!r}, and no script of Animl's{suggestion(named, known)}"
+        )
     return [*program.words, *tokens[1:]]
 
 
@@ -262,7 +266,7 @@ def _run(program: str, argv: Sequence[str] | None) -> int:
 
     from camtrap_tf.cli.main import main
 
-    return main(["legacy", program, *(sys.argv[1:] if argv is None else argv)], is_process=argv is None)
+    return main(["legacy", f"ctc.{program}", *(sys.argv[1:] if argv is None else argv)], is_process=argv is None)
 
 
 def create_dataset_inventory(argv: Sequence[str] | None = None) -> int:

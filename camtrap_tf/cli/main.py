@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from camtrap_tf import __version__
-from camtrap_tf.cli import legacy
+from camtrap_tf.cli import legacy, legacy_animl, variants
 from camtrap_tf.cli.commands import Command, find, group
 from camtrap_tf.cli.flags import CONFIG_FLAG, flags_of, is_flag, options_of, values_of
-from camtrap_tf.cli.settings import make_config, read_yaml
+from camtrap_tf.cli.legacy_scripts import SCRIPTS
+from camtrap_tf.cli.settings import make_config
 from camtrap_tf.config.base import StageConfig
 from camtrap_tf.errors import CamtrapError, SettingError
 from camtrap_tf.files import check_writable
@@ -116,6 +117,10 @@ def _help(argv: list[str]) -> int:
 
     if argv[0] == "legacy" and argv[1] in _HELP:
         print(f"usage: camtrap legacy <program> <its flags>\n\nprograms: {', '.join(legacy.PROGRAMS)}")
+        print(f"scripts of Animl and MegaDetector's classification tools: {', '.join(SCRIPTS)}")
+        return 0
+    if argv[0] == "legacy" and (script := legacy_animl.script_of(argv[1:])) is not None:
+        print(legacy_animl.help_text(*script))
         return 0
     words = legacy.command_line(argv[1:]) if argv[0] == "legacy" else argv
     following = words[1] if len(words) > 1 else None
@@ -133,30 +138,36 @@ def parse(argv: Sequence[str]) -> Call:
         SettingError: something about it cannot be.
     """
     words, older = list(argv), False
-    if words[0] == "legacy":
+    notices: list[str] = []
+    theirs = legacy_animl.translated(words[1:]) if words[0] == "legacy" else None
+    if theirs is not None:
+        words, notices = theirs.words, theirs.notices
+    elif words[0] == "legacy":
         words, older = legacy.command_line(words[1:]), True
     if words[0] == "inventory":
         words[1:] = legacy.sub_command_first(words[1:])
     command, used = find(words[0], words[1] if len(words) > 1 else None)
-    name = command.name
-    model = command.model()
-    flags = flags_of(model)
     tokens = words[used:]
     if command.first is not None and tokens and not is_flag(tokens[0]):
         tokens.insert(0, "--" + command.first.replace("_", "-"))
-    options = options_of(tokens, command=name)
-    notices: list[str] = []
+    options = options_of(tokens, command=command.name)
+    command = variants.chosen(command, options)
+    options = variants.with_values(command, options)
+    name = command.name
+    model = command.model()
+    flags = flags_of(model)
     values = {}
     if older or legacy.is_older(options):
         rewritten = legacy.rewrite(options, command.words, flags, every_flag=older)
-        options, notices = rewritten.options, rewritten.notices
+        options, notices = rewritten.options, [*notices, *rewritten.notices]
         values = {key: value for key, value in rewritten.defaults.items() if key in flags}
         notices.insert(0, f"these are camera-trap-classifier's spellings; this command is now `camtrap {name}`")
     given = values_of(options, flags, command=name)
     yaml_path = given.pop(CONFIG_FLAG, None)
     written: dict[str, Any] = {}
     if yaml_path is not None:
-        written = read_yaml(Path(str(yaml_path)), flags)
+        written, said = variants.read_settings(command, Path(str(yaml_path)), flags, given)
+        notices += said
     if notice := legacy.leave_recipe(values, {**written, **given}):
         notices.append(notice)
     values |= written

@@ -31,6 +31,35 @@ def read_yaml(path: Path, flags: Mapping[str, Flag]) -> dict[str, Value]:
     Raises:
         SettingError: absent, too large, not YAML, an unknown key, a key given twice, or a nested value.
     """
+    node = _composed(path)
+    if node is None:
+        return {}
+    values: dict[str, Value] = {}
+    for key_node, value_node in node.value:
+        where = f"--config {path}, line {key_node.start_mark.line + 1}"
+        written = key_node.value if isinstance(key_node, yaml.ScalarNode) else ""
+        key = written.replace("-", "_")
+        if key not in flags:
+            raise SettingError(f"{where}: no setting {str(written)!r}{suggestion(key, flags)}")
+        if key in values:
+            raise SettingError(f"{where}: {written!r} is given twice; keep one")
+        values[key] = _yaml_value(value_node, flags[key], f"{where}: {written}")
+    return values
+
+
+def yaml_keys(path: Path) -> tuple[str, ...]:
+    """Returns the keys of a YAML file in our spelling, whether they are settings or not; raises as `read_yaml` does."""
+    node = _composed(path)
+    keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)] if node is not None else []
+    return tuple(key.replace("-", "_") for key in keys)
+
+
+def _composed(path: Path) -> yaml.MappingNode | None:
+    """Returns the nodes of a YAML file with settings, None where it is empty.
+
+    Raises:
+        SettingError: absent, too large, not YAML, or no list of keys.
+    """
     try:
         if path.stat().st_size > MAX_YAML_BYTES:
             raise SettingError(f"--config {path}: larger than {MAX_YAML_BYTES} bytes; this is not a file of settings")
@@ -45,20 +74,10 @@ def read_yaml(path: Path, flags: Mapping[str, Flag]) -> dict[str, Value]:
             f"--config {path}: not YAML{f', line {mark.line + 1}' if mark else ''}; write `key: value` lines"
         ) from err
     if node is None:
-        return {}
+        return None
     if not isinstance(node, yaml.MappingNode):
         raise SettingError(f"--config {path}: not a list of `key: value` lines")
-    values: dict[str, Value] = {}
-    for key_node, value_node in node.value:
-        where = f"--config {path}, line {key_node.start_mark.line + 1}"
-        written = key_node.value if isinstance(key_node, yaml.ScalarNode) else ""
-        key = written.replace("-", "_")
-        if key not in flags:
-            raise SettingError(f"{where}: no setting {str(written)!r}{suggestion(key, flags)}")
-        if key in values:
-            raise SettingError(f"{where}: {written!r} is given twice; keep one")
-        values[key] = _yaml_value(value_node, flags[key], f"{where}: {written}")
-    return values
+    return node
 
 
 def _yaml_value(node: yaml.Node, flag: Flag, where: str) -> Value:

@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Self
 
 from pydantic import Field, model_validator
 
-from camtrap_tf.config.base import LoggedConfig, Seed, StageConfig
-from camtrap_tf.config.names import TruncatedPolicy
+from camtrap_tf.config.base import Seed, StageConfig
+from camtrap_tf.config.names import CropStrategy, TruncatedPolicy
+from camtrap_tf.config.splits import SplitSettings
 
 DEFAULT_SIDE_SMALLEST_PX = 500
 
 
-class DatasetConfig(LoggedConfig):
+class DatasetConfig(SplitSettings):
     """Turn an inventory into sharded TFRecords, split into train, val and test."""
 
-    inventory: Path = Field(description="inventory (.json or .parquet)")
     output_dir: Path = Field(description="folder for the shards, dataset.json and label_mapping.json")
-    image_root_path: Path | None = Field(None, description="folder that picture paths are relative to")
-
-    split_names: tuple[str, ...] = Field(("train", "val", "test"), min_length=1, description="names of the splits")
-    split_percent: tuple[float, ...] = Field((0.9, 0.05, 0.05), min_length=1, description="share of each split; together 1")
-    split_by_meta: str | None = Field(None, description="meta data field whose value is the split")
-    split_group: str = Field(
-        "auto",
-        description="meta data field whose groups stay in one split; 'auto': location, else sequence or event, "
-        "where known; 'none': every record by itself",
-    )
 
     balanced_sampling_min: bool = Field(False, description="undersample every class to the rarest one, split by split")
     balanced_sampling_label: str | None = Field(None, description="label type to balance")
@@ -37,6 +26,16 @@ class DatasetConfig(LoggedConfig):
     keep_label_name: tuple[str, ...] = Field((), description="with --keep-label-value: keep only records where this label …")
     keep_label_value: tuple[str, ...] = Field((), description="… has this class (one pair is enough)")
     keep_multi_observation: bool = Field(False, description="keep records with several observations")
+
+    crop: CropStrategy | None = Field(
+        None,
+        description="a record per box of the inventory instead of per record, the box cut out while shards are built: square, "
+        "pad or tight, as camtrap crop does",
+    )
+    crop_legacy_geometry: bool = Field(
+        False, description="with --crop: windows pixel for pixel as the classic programs cut them"
+    )
+    crop_threshold: float = Field(0.0, ge=0, le=1, description="with --crop: leave out boxes that are less sure than this")
 
     image_save_side_smallest: int | None = Field(
         None, ge=16, le=8192, description="shrink so that the smaller side is at most this, in px (default 500); never enlarges"
@@ -72,21 +71,10 @@ class DatasetConfig(LoggedConfig):
                 )
         if self.balanced_sampling_min and not self.balanced_sampling_label:
             raise ValueError("--balanced-sampling-min needs --balanced-sampling-label: the label type to balance")
+        if self.crop is None and (self.crop_legacy_geometry or self.crop_threshold):
+            raise ValueError("--crop-legacy-geometry and --crop-threshold go with --crop: square, pad or tight")
         if self.balanced_sampling_label and not self.balanced_sampling_min:
             raise ValueError("--balanced-sampling-label does nothing without --balanced-sampling-min; add it")
-        if self.split_by_meta is None:
-            if len(self.split_names) != len(self.split_percent):
-                raise ValueError(
-                    f"--split-names has {len(self.split_names)} entries and --split-percent {len(self.split_percent)}; "
-                    "give one share per split"
-                )
-            for name in self.split_names:
-                if not name or name.startswith(".") or any(character in name for character in "/\\\0\n\r"):
-                    raise ValueError(f"--split-names: {name!r} cannot begin the name of a shard")
-            if len(set(self.split_names)) != len(self.split_names):
-                raise ValueError("--split-names has a name twice")
-            if min(self.split_percent) < 0 or not math.isclose(sum(self.split_percent), 1.0, abs_tol=1e-6):
-                raise ValueError(f"--split-percent {' '.join(map(str, self.split_percent))} does not add up to 1")
         return self
 
 

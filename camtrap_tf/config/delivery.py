@@ -8,11 +8,12 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from camtrap_tf.config.base import LoggedConfig, StageConfig
-from camtrap_tf.config.names import Aggregation
+from camtrap_tf.config.names import Aggregation, CropStrategy
+from camtrap_tf.config.predictions_out import ExportFormsConfig
 
 
-class PredictConfig(LoggedConfig):
-    """Classify the pictures of a folder or a CSV with a bundle."""
+class PicturesConfig(LoggedConfig):
+    """Which pictures are classified, with which bundle, and where the table goes."""
 
     model_path: Path = Field(description="bundle folder (or a model file with its two JSON files)")
     results_file: Path = Field(description="table to write")
@@ -24,6 +25,27 @@ class PredictConfig(LoggedConfig):
     csv_images_root_path: Path | None = Field(None, description="folder that picture paths of the CSV are relative to")
     csv_id_col: str | None = Field(None, description="column with the id of the record")
     csv_images_cols: tuple[str, ...] = Field((), description="columns with picture paths")
+    detections: Path | None = Field(
+        None,
+        description="MegaDetector results (or a COCO Camera Traps file): every box of the pictures below --image-dir is "
+        "classified, instead of whole pictures",
+    )
+    threshold: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="with --detections: boxes less sure than this are left out; default: what the file "
+        "recommends, else 0.2; 0 for COCO Camera Traps",
+    )
+    detection_categories: tuple[str, ...] = Field(
+        (), description="with --detections: only boxes of these categories; default: animal where that is one, else all"
+    )
+    crop_strategy: CropStrategy | None = Field(
+        None, description="with --detections: square (default), pad or tight; as the training crops were cut"
+    )
+    crop_legacy_geometry: bool = Field(
+        False, description="with --detections: windows pixel for pixel as the classic programs cut them"
+    )
     class_mapping_json: Path | None = Field(None, description="label mapping; default: the bundle's")
     pre_processing_json: Path | None = Field(None, description="image processing; default: the bundle's")
     batch_size: int = Field(128, gt=0, description="pictures at once")
@@ -40,6 +62,17 @@ class PredictConfig(LoggedConfig):
             raise ValueError("give one of --image-dir and --csv-path")
         if self.csv_path is not None and (not self.csv_id_col or not self.csv_images_cols):
             raise ValueError("--csv-path needs --csv-id-col and --csv-images-cols")
+        if self.detections is not None and self.image_dir is None:
+            raise ValueError("--detections goes with --image-dir: the folder that its picture paths are relative to")
+        of_boxes = {
+            "--threshold": self.threshold is not None,
+            "--detection-categories": bool(self.detection_categories),
+            "--crop-strategy": self.crop_strategy is not None,
+            "--crop-legacy-geometry": self.crop_legacy_geometry,
+        }
+        for flag, wanted in of_boxes.items():
+            if wanted and self.detections is None:
+                raise ValueError(f"{flag} goes with --detections: the boxes to classify")
         of_csv = {
             "--csv-id-col": self.csv_id_col,
             "--csv-images-cols": self.csv_images_cols,
@@ -49,6 +82,10 @@ class PredictConfig(LoggedConfig):
             if self.image_dir is not None and given:
                 raise ValueError(f"{flag} goes with --csv-path, not with --image-dir; leave it out")
         return self
+
+
+class PredictConfig(ExportFormsConfig, PicturesConfig):
+    """Classify the pictures of a folder or a CSV with a bundle."""
 
 
 class EvaluateConfig(LoggedConfig):

@@ -70,6 +70,7 @@ Normalisation = Literal["dataset", "backbone"]
 HeadType = Literal["softmax", "sigmoid", "ordinal"]
 Sampling = Literal["all", "square_root", "balanced"]
 ClassWeights = Literal["none", "inverse_log"]
+CropStrategy = Literal["square", "pad", "tight"]
 TruncatedPolicy = Literal["reject", "recover"]
 RowsAre = Literal["observations", "images"]
 

@@ -16,8 +16,8 @@ from camtrap_tf.config.variation import VariationConfig
 from camtrap_tf.config.watching import WatchConfig
 
 
-class InputConfig(VariationConfig):
-    """Which examples the model sees, and how."""
+class ShardsConfig(StageConfig):
+    """Where the examples are."""
 
     train_tfr_path: tuple[Path, ...] = Field(min_length=1, description="folders with training shards, searched through")
     val_tfr_path: tuple[Path, ...] = Field(min_length=1, description="folders with validation shards")
@@ -29,6 +29,11 @@ class InputConfig(VariationConfig):
         False, description="patterns are parts of file names, all of which must occur, instead of split names"
     )
     class_mapping_json: Path | None = Field(None, description="label mapping; default: label_mapping.json beside the shards")
+
+
+class InputConfig(VariationConfig):
+    """Which examples the model sees, and how."""
+
     labels: tuple[str, ...] = Field(min_length=1, description="label types to learn, e.g. species count")
     labels_loss_weights: tuple[float, ...] = Field((), description="weight of each label in the loss, in the same order")
 
@@ -53,8 +58,10 @@ class ModelConfig(StageConfig):
     freeze_backbone: bool = Field(False, description="train the heads only")
 
 
-class TrainConfig(InputConfig, ModelConfig, HeadConfig, RatesConfig, DevicesConfig, RunningConfig, WatchConfig, LoggedConfig):
-    """Train a model with one head per label; writes a run folder and the finished bundle."""
+class TrainingConfig(
+    InputConfig, ModelConfig, HeadConfig, RatesConfig, DevicesConfig, RunningConfig, WatchConfig, LoggedConfig
+):
+    """What every training takes, wherever its examples come from."""
 
     run_outputs_dir: Path = Field(description="run folder: checkpoints, logs, metrics")
     model_save_dir: Path = Field(description="folder of the finished bundle")
@@ -107,3 +114,7 @@ class TrainConfig(InputConfig, ModelConfig, HeadConfig, RatesConfig, DevicesConf
         if isinstance(self.n_gpus, int) and self.n_gpus < 0:
             raise ValueError("--n-gpus is 'auto' or a number from 0")
         return self
+
+
+class TrainConfig(TrainingConfig, ShardsConfig):
+    """Train a model with one head per label; writes a run folder and the finished bundle."""

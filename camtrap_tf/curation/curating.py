@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +9,21 @@ import numpy.typing as npt
 
 from camtrap_tf.config.dataset import DatasetConfig
 from camtrap_tf.curation.balancing import balanced_rows
-from camtrap_tf.curation.groups import AUTO, NONE, choose_group_field, leakage_warnings, refuse_torn_groups
+from camtrap_tf.curation.box_records import record_per_box, source_records
+from camtrap_tf.curation.dealing import (
+    BY_META,
+    Means,
+    Splitting,
+    asked_for,
+    leave_out_new_in_test,
+    leave_out_rare,
+    split_inventory,
+)
+from camtrap_tf.curation.groups import AUTO, NONE, leakage_warnings, refuse_torn_groups
+from camtrap_tf.curation.leakage import empty_split_warnings, warnings_of
 from camtrap_tf.curation.selection import any_of, check_pairs, single_observation
-from camtrap_tf.curation.splitting import split_by_group, split_by_hash, split_by_values
+from camtrap_tf.curation.split_tables import not_evaluable
+from camtrap_tf.curation.splitting import split_by_hash, split_by_values
 from camtrap_tf.errors import LabelError, SettingError, suggestion
 from camtrap_tf.inventory.table import Inventory
 from camtrap_tf.labels import LabelMapping
@@ -41,6 +52,7 @@ class Curated:
         steps: the steps in the order in which they were done.
         group_field: meta data field whose groups were kept whole, if any.
         warnings: what a user should know, e.g. that a location is in two splits.
+        splitting: how the splits came about, before balancing; None where groups did not matter.
     """
 
     inventory: Inventory
@@ -49,24 +61,49 @@ class Curated:
     steps: tuple[Step, ...]
     group_field: str | None
     warnings: tuple[str, ...]
+    splitting: Splitting | None = None
 
 
-def curate(inventory: Inventory, config: DatasetConfig) -> Curated:
+def curate(inventory: Inventory, config: DatasetConfig, *, read_files: bool = True) -> Curated:
     """Chooses the records of a data set and their splits.
+
+    Args:
+        inventory: the records to choose from.
+        config: filters, splits, balancing.
+        read_files: whether pictures are read, to find those that are in two groups; without, only hashes that the
+            inventory has are compared.
 
     Raises:
         SettingError: a meta data field does not exist, or nothing is left after a step.
         LabelError: a label type or class to filter or balance by does not exist.
     """
     steps: list[Step] = []
+    if config.crop is not None:
+        inventory = _boxes(inventory, config.crop_threshold, steps)
     selected = _filter(inventory, config, steps)
-    splits, group_field = _split(selected, config)
+    splitting = None
+    if asked_for(config):
+        splitting = split_inventory(selected, config, Means(config.seed, config.workers, config.max_pixels, read_files))
+        splits, group_field = list(splitting.splits), _group_field(splitting, config)
+        warnings = warnings_of(splitting, not_evaluable(splitting))
+    else:
+        splits, group_field = _split_records(selected, config), None
+        warnings = leakage_warnings(selected, splits, group_field=None, split_field=config.split_by_meta)
     mapping = LabelMapping.from_classes(selected.label_counts())
-    warnings = leakage_warnings(selected, splits, group_field=group_field, split_field=config.split_by_meta)
     if config.balanced_sampling_min:
         selected, splits = _balance(selected, splits, config, steps)
-    warnings += _empty_splits(splits, config) + _absent_classes(selected, splits, mapping)
-    return Curated(selected, tuple(splits), mapping, tuple(steps), group_field, tuple(warnings))
+    if config.split_by_meta is None:
+        warnings += empty_split_warnings(splits, config.split_shares)
+    warnings += _absent_classes(selected, splits, mapping)
+    return Curated(selected, tuple(splits), mapping, tuple(steps), group_field, tuple(warnings), splitting)
+
+
+def _boxes(inventory: Inventory, threshold: float, steps: list[Step]) -> Inventory:
+    """Returns a record per box."""
+    found = record_per_box(inventory, threshold=threshold)
+    steps.append(Step("records with boxes", len(inventory), found.with_boxes))
+    steps.append(Step("a record per box", found.with_boxes, len(found.inventory)))
+    return found.inventory
 
 
 def _filter(inventory: Inventory, config: DatasetConfig, steps: list[Step]) -> Inventory:
@@ -84,6 +121,10 @@ def _filter(inventory: Inventory, config: DatasetConfig, steps: list[Step]) -> I
         inventory = _step("remove classes", inventory, ~any_of(inventory, remove), steps)
     if keep:
         inventory = _step("keep classes", inventory, any_of(inventory, keep), steps)
+    for leave_out in (leave_out_rare, leave_out_new_in_test):
+        left_out = leave_out(inventory, config)
+        if left_out is not None:
+            inventory = _step(left_out.step, inventory, left_out.stay, steps)
     return inventory
 
 
@@ -96,21 +137,25 @@ def _step(name: str, inventory: Inventory, stay: npt.NDArray[np.bool_], steps: l
     return inventory if len(rows) == len(inventory) else inventory.take(rows)
 
 
-def _split(inventory: Inventory, config: DatasetConfig) -> tuple[list[str], str | None]:
-    """Returns the split of each record, and the field whose groups were kept whole."""
-    ids = inventory.ids
+def _group_field(splitting: Splitting, config: DatasetConfig) -> str | None:
+    """Returns the field whose groups were kept whole; makes sure of it where the splits were given.
+
+    Raises:
+        SettingError: the splits given tear groups that were to be kept whole.
+    """
+    if splitting.method != BY_META:
+        return splitting.group_field
+    if config.split_group in (AUTO, NONE):
+        return None
+    refuse_torn_groups(splitting.inventory, splitting.splits, group=config.split_group, meta=config.split_by_meta or "")
+    return config.split_group
+
+
+def _split_records(inventory: Inventory, config: DatasetConfig) -> list[str]:
+    """Returns the split of each record where groups do not matter: as its meta data say, else by the hash of its id."""
     if config.split_by_meta is not None:
-        splits = split_by_values(ids, inventory.meta(config.split_by_meta), config.split_by_meta)
-        if config.split_group not in (AUTO, NONE):
-            refuse_torn_groups(inventory, splits, group=config.split_group, meta=config.split_by_meta)
-            return splits, config.split_group
-        return splits, None
-    shares = list(zip(config.split_names, config.split_percent, strict=True))
-    field = choose_group_field(inventory, config.split_group, least=sum(share > 0 for _, share in shares))
-    if field is None:
-        return split_by_hash(ids, shares), None
-    labels = {label: inventory.first_labels(label) for label in inventory.label_types}
-    return split_by_group(ids, inventory.meta(field), labels, shares), field
+        return split_by_values(inventory.ids, inventory.meta(config.split_by_meta), config.split_by_meta)
+    return split_by_hash(source_records(inventory), list(zip(config.split_names, config.split_percent, strict=True)))
 
 
 def _balance(inventory: Inventory, splits: list[str], config: DatasetConfig, steps: list[Step]) -> tuple[Inventory, list[str]]:
@@ -120,16 +165,6 @@ def _balance(inventory: Inventory, splits: list[str], config: DatasetConfig, ste
     stay[rows] = True
     balanced = _step(f"balance {label}", inventory, stay, steps)
     return balanced, [splits[row] for row in rows]
-
-
-def _empty_splits(splits: list[str], config: DatasetConfig) -> list[str]:
-    if config.split_by_meta is not None:
-        return []
-    counts = collections.Counter(splits)
-    empty = [
-        name for name, share in zip(config.split_names, config.split_percent, strict=True) if share > 0 and not counts[name]
-    ]
-    return [f"split {name!r} has no record; there are too few records or groups for its share" for name in empty]
 
 
 def _absent_classes(inventory: Inventory, splits: list[str], mapping: LabelMapping) -> list[str]:

@@ -72,8 +72,8 @@ def leakage_warnings(
         group_field: meta data field whose groups were kept whole, if any.
         split_field: meta data field that says the split, if one does.
     """
-    fields = [find_field(inventory.meta_fields, known) for known in (LOCATION_FIELDS, EVENT_FIELDS)]
-    known_fields = [field for field in fields if field is not None]
+    location, event = (find_field(inventory.meta_fields, known) for known in (LOCATION_FIELDS, EVENT_FIELDS))
+    known_fields = [field for field in (location, event) if field is not None]
     if not known_fields and group_field is None:
         return [
             "leakage: the inventory knows neither location nor sequence, so pictures of one place or burst may be in several "
@@ -82,7 +82,11 @@ def leakage_warnings(
     advice = f"mend {split_field!r}, or without --split-by-meta" if split_field else "the setting"
     warnings = []
     for field in known_fields:
-        torn, count = straddling(inventory.meta(field), splits)
+        values = inventory.meta(field)
+        if field == event and location is not None:
+            # Events are often counted from 1 at each location.
+            values = [one and f"{place or ''}\0{one}" for place, one in zip(inventory.meta(location), values, strict=True)]
+        torn, count = straddling(values, splits)
         if torn:
             warnings.append(
                 f"leakage: {torn} of {count} groups by {field!r} have records in more than one split, which makes scores look "

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow.compute as pc
 
 from camtrap_tf.errors import LabelError, suggestion
 from camtrap_tf.inventory.table import Inventory
@@ -16,8 +17,16 @@ Pair = tuple[str, str]
 
 
 def single_observation(inventory: Inventory) -> npt.NDArray[np.bool_]:
-    """Returns which records have exactly one observation, `[records]`."""
-    return np.asarray(inventory.observation_counts() == 1, bool)
+    """Returns which records have one observation, or several that all say the same (boxes of one species), `[records]`."""
+    counts = inventory.observation_counts()
+    single = np.ones(len(inventory), bool)
+    records = np.repeat(np.arange(len(inventory)), counts)
+    firsts = np.repeat(np.cumsum(counts) - counts, counts)
+    for label in inventory.label_types:
+        codes = pc.list_flatten(inventory.label_column(label)).combine_chunks().dictionary_encode().indices
+        numbers = np.asarray(codes, np.int64)
+        single[records[numbers != numbers[firsts]]] = False
+    return single
 
 
 def any_of(inventory: Inventory, pairs: Sequence[Pair]) -> npt.NDArray[np.bool_]:

@@ -174,6 +174,7 @@ class DatasetManifest:
         pictures: the same of pictures.
         splits: split → what it holds.
         shards: the shards, in the order of splits and numbers.
+        crop: how boxes were cut out of their pictures; None: records are of whole pictures.
     """
 
     inventory: str
@@ -188,6 +189,7 @@ class DatasetManifest:
     pictures: Flow
     splits: Mapping[str, SplitCounts]
     shards: tuple[ShardInfo, ...]
+    crop: Mapping[str, Any] | None = None
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -226,6 +228,7 @@ class DatasetManifest:
             pictures=Flow.from_json(value["pictures"]),
             splits={name: SplitCounts.from_json(counts) for name, counts in value["splits"].items()},
             shards=tuple(ShardInfo.from_json(shard) for shard in value["shards"]),
+            crop=value.get("crop"),
         )
 
     def as_json(self, *, shards: Sequence[ShardInfo] | None = None) -> dict[str, Any]:
@@ -237,6 +240,7 @@ class DatasetManifest:
             "plan": self.plan,
             "label_mapping": self.label_mapping,
             "stored_form": self.stored_form.as_json(),
+            **({} if self.crop is None else {"crop": dict(self.crop)}),
             "label_types": list(self.label_types),
             "group_field": self.group_field,
             "selection": [dict(step) for step in self.selection],

@@ -10,6 +10,7 @@ from typing import Any
 
 from camtrap_tf.config.dataset import DatasetConfig
 from camtrap_tf.curation.curating import Curated
+from camtrap_tf.curation.split_files import SPLITS_FOLDER
 from camtrap_tf.dataset.discovery import MANIFEST_NAME
 from camtrap_tf.dataset.manifest import LABEL_MAPPING_NAME, REJECTS_NAME, DatasetManifest, SplitCounts
 from camtrap_tf.dataset.plan import PlannedShard
@@ -63,12 +64,18 @@ class WrittenDataset:
             + (": complete already, made by the same plan; kept (--overwrite makes it again)" if self.kept else "")
         ]
         lines += split_lines(manifest.splits, collections.Counter(shard.split for shard in manifest.shards))
-        lines += selection_lines(manifest.selection, manifest.group_field)
+        if manifest.crop is not None:
+            lines.append(f"crops: a record per box, {manifest.crop['crop_strategy']} ({manifest.crop['geometry']} geometry)")
+        lines += selection_lines(manifest.selection, manifest.group_field, boxes=manifest.crop is not None)
         lines += [manifest.records.text("records"), manifest.pictures.text("pictures")]
         lines += [f"warning: {warning}" for warning in manifest.warnings]
         rejected = sum(manifest.records.rejected.values()) + sum(manifest.pictures.rejected.values())
-        lines.append(f"files: {MANIFEST_NAME}, {LABEL_MAPPING_NAME}, {REJECTS_NAME} ({counted(rejected, 'row')})")
+        splits = f", {SPLITS_FOLDER}/ (who is where, what leaks, table of classes)" if self._tells_of_splits() else ""
+        lines.append(f"files: {MANIFEST_NAME}, {LABEL_MAPPING_NAME}, {REJECTS_NAME} ({counted(rejected, 'row')}){splits}")
         return "\n".join(lines)
+
+    def _tells_of_splits(self) -> bool:
+        return (self.folder / SPLITS_FOLDER).is_dir()
 
 
 def split_lines(splits: Mapping[str, SplitCounts], shards: Mapping[str, int]) -> list[str]:
@@ -91,10 +98,11 @@ def class_text(classes: Mapping[str, int], missing: int) -> str:
     return text + (f", missing ({missing})" if missing else "")
 
 
-def selection_lines(steps: Iterable[Mapping[str, Any]], group_field: str | None) -> list[str]:
-    """Returns lines on how the records were chosen and split."""
+def selection_lines(steps: Iterable[Mapping[str, Any]], group_field: str | None, *, boxes: bool = False) -> list[str]:
+    """Returns lines on how the records were chosen and split; `boxes`: each is a box of a record of the inventory."""
+    alone = "the boxes of each record of the inventory" if boxes else "nothing (record by record)"
     chosen = "; ".join(f"{step['name']}: {step['records_before']} → {step['records_after']} records" for step in steps)
-    return [f"selection: {chosen or 'all records'}", f"splits keep whole: {group_field or 'nothing (record by record)'}"]
+    return [f"selection: {chosen or 'all records'}", f"splits keep whole: {group_field or alone}"]
 
 
 def plan_text(
@@ -123,14 +131,24 @@ def plan_text(
     else:
         counts: dict[str, int] = collections.Counter(curated.splits)
         steps = [{"name": s.name, "records_before": s.records_before, "records_after": s.records_after} for s in curated.steps]
-        lines += [f"filters: {_filter_text(config)}", *selection_lines(steps, curated.group_field)]
+        lines += [
+            f"filters: {_filter_text(config)}",
+            *selection_lines(steps, curated.group_field, boxes=config.crop is not None),
+        ]
         per_split = collections.Counter(shard.split for shard in shards)
         lines += [f"{name}: {counted(counts[name], 'record')}, {counted(n, 'shard')}" for name, n in per_split.items()]
         lines.append(
             f"together: {counted(len(curated.inventory), 'record')}, {counted(curated.inventory.picture_count(), 'picture')}"
         )
         lines += [f"{label}: {counted(len(names), 'class', 'es')}" for label, names in curated.mapping.classes.items()]
+        if curated.splitting is not None and config.split_by_meta is None and config.duplicates != "off":
+            lines.append(
+                "no picture was read: locations or records that share one are found, and tied together, when it is built"
+            )
         lines += [f"warning: {warning}" for warning in curated.warnings]
+    if config.crop is not None:
+        legacy = ", legacy geometry" if config.crop_legacy_geometry else ""
+        lines.append(f"crops: a record per box, {config.crop}{legacy}; cut out while shards are built")
     lines.append(f"stored form: {form_text(form)}")
     lines.append(
         f"at most {counted(config.max_records_per_file, 'record')} a shard, {counted(workers, 'worker process', 'es')}"

@@ -15,13 +15,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
 from camtrap_tf.config.dataset import DatasetConfig
+from camtrap_tf.curation.box_records import CROP_OF
 from camtrap_tf.curation.curating import Curated, curate
+from camtrap_tf.curation.split_files import SPLITS_FOLDER, remove_split_files, write_split_files
+from camtrap_tf.curation.split_stage import duplicate_lines, how_text
 from camtrap_tf.dataset.conversion import Chunk, Converted, chunk_of, convert_chunk, read_picture
 from camtrap_tf.dataset.framing import HEADER_BYTES
 from camtrap_tf.dataset.manifest import (
@@ -38,6 +42,7 @@ from camtrap_tf.dataset.workplace import FinishedShard, Workplace, workplace
 from camtrap_tf.errors import PictureError, TooManyRejectsError
 from camtrap_tf.executors import available_cores, map_in_processes
 from camtrap_tf.files import atomic_file, check_writable, digest_of, require_folder, sha256_file, write_csv
+from camtrap_tf.images.crop import CropGeometry
 from camtrap_tf.images.stored_form import StoredForm
 from camtrap_tf.inventory.table import Inventory
 from camtrap_tf.logs import keep_logs, logger
@@ -82,7 +87,7 @@ def plan_dataset(config: DatasetConfig) -> DatasetPlan:
     absent = [f"--inventory {config.inventory}"] if not config.inventory.is_file() else []
     if config.image_root_path is not None and not config.image_root_path.is_dir():
         absent.append(f"--image-root-path {config.image_root_path}")
-    curated = curate(Inventory.read(config.inventory), config) if config.inventory.is_file() else None
+    curated = curate(Inventory.read(config.inventory), config, read_files=False) if config.inventory.is_file() else None
     shards = _plan(curated, config) if curated is not None else ()
     workers = config.workers or available_cores()
     return DatasetPlan(plan_text(config, StoredForm.from_config(config), curated, shards, absent, workers), bool(absent))
@@ -139,10 +144,27 @@ def _plan_digest(curated: Curated, config: DatasetConfig, shards: Sequence[Plann
             "group_field": curated.group_field,
             "warnings": list(curated.warnings),
             "form": StoredForm.from_config(config).as_json(),
+            **({} if config.crop is None else {"crop": crop_json(config)}),
             "seed": config.seed,
             "rejects": [reject.row() for reject in parent.rejects],
         }
     )
+
+
+def crop_geometry(config: DatasetConfig) -> CropGeometry | None:
+    """Returns how boxes are cut out of their pictures; None where records are whole pictures."""
+    return None if config.crop is None else CropGeometry(config.crop, config.crop_legacy_geometry)
+
+
+def crop_json(config: DatasetConfig) -> dict[str, Any] | None:
+    """Returns what the manifest says of crops; None where records are whole pictures."""
+    if config.crop is None:
+        return None
+    return {
+        "crop_strategy": config.crop,
+        "geometry": "legacy" if config.crop_legacy_geometry else "camtrap",
+        "threshold": config.crop_threshold,
+    }
 
 
 def _selection(curated: Curated) -> list[dict[str, str | int]]:
@@ -316,6 +338,9 @@ def _chunks(shard: PlannedShard, rows: npt.NDArray[np.int64], curated: Curated, 
     """Yields the records of a shard in the order in which they are written, some at a time."""
     own = rows[shard.start : shard.stop]
     ids = curated.inventory.table["id"].take(own).to_pylist()
+    if config.crop is not None:
+        # Boxes of one record stay together, so that their picture is decoded once; any order is as good to train from.
+        ids = curated.inventory.take(own).meta(CROP_OF)
     own = own[shuffled(ids, seed=config.seed, shard=shard.name)]
     form = StoredForm.from_config(config)
     for start in range(0, len(own), RECORDS_PER_CHUNK):
@@ -326,6 +351,7 @@ def _chunks(shard: PlannedShard, rows: npt.NDArray[np.int64], curated: Curated, 
             form=form,
             mapping=curated.mapping,
             label_types=curated.inventory.label_types,
+            crop=crop_geometry(config),
         )
 
 
@@ -340,6 +366,14 @@ def _finish(
     _write_rejects(rejects, place)
     curated.mapping.write(place.partial / LABEL_MAPPING_NAME)
     place.place(LABEL_MAPPING_NAME)
+    if curated.splitting is not None:
+        for line in (*how_text(curated.splitting), *duplicate_lines(curated.splitting)):
+            _log.info(line)
+        written = write_split_files(curated.splitting, place.folder / SPLITS_FOLDER)
+        if written.moved:
+            _log.warning(written.moved)
+    else:
+        remove_split_files(place.folder / SPLITS_FOLDER)
     manifest = _manifest(finished, rejects, curated, config, place, parent)
     manifest.write(place.partial)
     place.finish_dataset()
@@ -365,6 +399,7 @@ def _manifest(
         plan=place.plan,
         label_mapping=sha256_file(place.folder / LABEL_MAPPING_NAME),
         stored_form=StoredForm.from_config(config),
+        crop=crop_json(config),
         label_types=curated.inventory.label_types,
         group_field=curated.group_field,
         selection=tuple(_selection(curated)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -21,24 +22,38 @@ NONE = "–"
 """Shown where a measure has no value."""
 
 
-def write_report(report: Mapping[str, Any], folder: Path) -> tuple[Path, Path]:
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A sheet of pictures beside the page.
+
+    Attributes:
+        title: what it shows.
+        file: its address, relative to the page.
+    """
+
+    title: str
+    file: str
+
+
+def write_report(report: Mapping[str, Any], folder: Path, sheets: Sequence[Sheet] = ()) -> tuple[Path, Path]:
     """Writes `report.json` and `report.html`.
 
     Args:
         report: what `evaluate_bundle` returns.
         folder: where to.
+        sheets: sheets of pictures in the folder, to be shown on the page.
 
     Returns:
         Paths of both.
     """
     as_json, as_html = folder / "report.json", folder / "report.html"
     write_json(as_json, report)
-    write_text(as_html, render_html(report))
+    write_text(as_html, render_html(report, sheets))
     return as_json, as_html
 
 
-def render_html(report: Mapping[str, Any]) -> str:
-    """Returns the report as one HTML page: styles and drawings inside, no script, nothing fetched."""
+def render_html(report: Mapping[str, Any], sheets: Sequence[Sheet] = ()) -> str:
+    """Returns the report as one HTML page: styles and drawings inside, no script, nothing fetched but sheets beside it."""
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
@@ -50,7 +65,7 @@ def render_html(report: Mapping[str, Any]) -> str:
         for label, head in report["heads"].items()
         if "confusion" in head
     }
-    return environment.from_string(template).render(report=report, matrices=matrices, orders=orders)
+    return environment.from_string(template).render(report=report, matrices=matrices, orders=orders, sheets=sheets)
 
 
 def ordered_classes(head: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -64,7 +64,12 @@ _KEPT_BYTES = 64 * 2**20
 
 
 def decode_picture(
-    data: bytes, *, wanted: Callable[[int, int], Size], truncated: Literal["reject", "recover"], max_pixels: int
+    data: bytes,
+    *,
+    wanted: Callable[[int, int], Size],
+    truncated: Literal["reject", "recover"],
+    max_pixels: int,
+    borrowed: bool = False,
 ) -> Image.Image:
     """Returns a picture upright, in RGB, first frame, in the size wanted.
 
@@ -76,6 +81,7 @@ def decode_picture(
         wanted: gives width and height to return for those stored, in px; not larger, and indifferent to their order.
         truncated: whether a picture that is cut off is refused, or what is there of it returned.
         max_pixels: more than that is refused, before anything is decoded.
+        borrowed: the picture may live in memory that the next decoding of this thread uses again; spares copying it.
 
     Raises:
         PictureError: `empty_file`, `not_a_picture`, `truncated`, `too_many_pixels` or `unreadable`.
@@ -88,7 +94,7 @@ def decode_picture(
     size = wanted(picture.width, picture.height)
     if data.startswith(JPEG_START) and picture.mode in ("RGB", "L"):
         upright = _UPRIGHT.get(_orientation(picture))
-        decoded = _decode_jpeg(data, (picture.width, picture.height), size, truncated)
+        decoded = _decode_jpeg(data, (picture.width, picture.height), size, truncated, borrowed=borrowed)
         if decoded is not None:
             return decoded.transpose(upright) if upright is not None else decoded
     return _decode_any(picture, wanted, truncated)
@@ -114,6 +120,15 @@ def _formats() -> tuple[str, ...]:
     return tuple(name for name in Image.ID if name not in _NOT_PICTURES)
 
 
+def orientation_of(data: bytes) -> int:
+    """Returns the EXIF orientation that the bytes of a picture name, 1 to 8; 1 where there is none.
+
+    Raises:
+        PictureError: `not_a_picture` or `unreadable`.
+    """
+    return _orientation(_open(data, 1))
+
+
 def _orientation(picture: Image.Image) -> int:
     """Returns the EXIF orientation, 1 to 8; 1 where it is absent or damaged."""
     try:
@@ -123,7 +138,7 @@ def _orientation(picture: Image.Image) -> int:
     return value if isinstance(value, int) else 1
 
 
-def _decode_jpeg(data: bytes, full: Size, size: Size, truncated: str) -> Image.Image | None:
+def _decode_jpeg(data: bytes, full: Size, size: Size, truncated: str, *, borrowed: bool) -> Image.Image | None:
     """Decodes a JPEG in colour or grey with libjpeg-turbo and shrinks it; None where Pillow has to try."""
     eighths = reduction(full, size)
     decoded = (math.ceil(full[0] * eighths / 8), math.ceil(full[1] * eighths / 8))
@@ -142,7 +157,7 @@ def _decode_jpeg(data: bytes, full: Size, size: Size, truncated: str) -> Image.I
     flat = pa.FixedSizeListArray.from_arrays(pa.array(pixels.reshape(-1)), 4)
     picture = Image.fromarrow(flat, "RGB", decoded)
     if size == decoded:
-        return picture.copy()
+        return picture if borrowed else picture.copy()
     return _shrink(picture, size, covers=(full[0] * eighths / 8, full[1] * eighths / 8))
 
 

@@ -7,16 +7,21 @@ asked about what it was taught.
 from __future__ import annotations
 
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+import pyarrow as pa
 import simplejpeg
+from PIL import Image
 
 from camtrap_tf.config.names import TruncatedPolicy
 from camtrap_tf.errors import PictureError
-from camtrap_tf.images.decoding import decode_picture
+from camtrap_tf.images.decoding import SHRINK_FILTER, decode_picture
 
 if TYPE_CHECKING:
     # Worker processes start faster without the settings models.
@@ -94,8 +99,33 @@ def to_stored_form(data: bytes, form: StoredForm) -> bytes:
         PictureError: `empty_file`, `not_a_picture`, `truncated`, `too_many_pixels` or `unreadable`.
     """
     picture = decode_picture(data, wanted=form.size, truncated=form.truncated, max_pixels=form.max_pixels)
+    return encode_jpeg(picture, form.quality)
+
+
+def encode_stored(picture: Image.Image, form: StoredForm) -> bytes:
+    """Returns an upright RGB picture in stored form.
+
+    Raises:
+        PictureError: `unreadable`: it is larger than a JPEG can be.
+    """
+    size = form.size(picture.width, picture.height)
+    return encode_jpeg(picture if picture.size == size else picture.resize(size, SHRINK_FILTER), form.quality)
+
+
+def encode_jpeg(picture: Image.Image, quality: int) -> bytes:
+    """Returns an RGB picture as JPEG, without any meta data.
+
+    Raises:
+        PictureError: `unreadable`: it is larger than a JPEG can be.
+    """
     try:
-        jpeg: bytes = simplejpeg.encode_jpeg(np.asarray(picture), form.quality, "RGB", SUBSAMPLING, fastdct=False)
+        # Pillow lends its memory, four bytes a pixel, where the picture is in one piece; else it is copied.
+        lent: pa.FixedSizeListArray = pa.array(picture)
+        pixels = lent.values.to_numpy().reshape(picture.height, picture.width, 4)
+    except ValueError:
+        pixels = np.asarray(picture)
+    try:
+        jpeg: bytes = simplejpeg.encode_jpeg(pixels, quality, "RGBX"[: pixels.shape[2]], SUBSAMPLING, fastdct=False)
     except ValueError as err:
         raise PictureError("unreadable", f"{picture.width} x {picture.height} px do not fit into a JPEG ({err})") from err
     return jpeg
@@ -107,13 +137,25 @@ def read_stored(path: Path, form: StoredForm) -> bytes:
     Raises:
         PictureError: as `to_stored_form`, and `missing_file` or `unreadable` where the file cannot be opened.
     """
+    with open_picture(path) as file:
+        data = file.read()
+    return to_stored_form(data, form)
+
+
+@contextmanager
+def open_picture(path: Path) -> Iterator[BufferedReader]:
+    """Opens a picture file for reading.
+
+    Raises:
+        PictureError: `missing_file`, or `unreadable` where it cannot be opened or read, or is no file.
+    """
     try:
         # A pipe or device under a picture's name would block or never end.
         if not stat.S_ISREG(path.stat().st_mode):
             raise PictureError("unreadable", "not a file")
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            yield file
     except (FileNotFoundError, NotADirectoryError) as err:
         raise PictureError("missing_file", "no such file") from err
     except OSError as err:
         raise PictureError("unreadable", err.strerror or type(err).__name__) from err
-    return to_stored_form(data, form)

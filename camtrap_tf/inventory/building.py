@@ -86,7 +86,7 @@ def build_from_csv(config: CsvInventoryConfig) -> BuiltInventory:
         SettingError: a column does not exist, or the inventory cannot be written there.
         SourceError: the table cannot be read, or has no usable record.
     """
-    _check_target(config.export_path)
+    check_target(config.export_path)
     columns = CsvColumns(
         id=config.capture_id_field,
         images=config.image_fields,
@@ -96,27 +96,27 @@ def build_from_csv(config: CsvInventoryConfig) -> BuiltInventory:
         missing_tokens=config.missing_tokens,
         rows_are=config.rows_are,
     )
-    return _build(CsvSource(config.path, columns), config)
+    return build(CsvSource(config.path, columns), config)
 
 
 def build_from_folders(config: FolderInventoryConfig) -> BuiltInventory:
     """Reads a folder that has one sub-folder per class and writes its inventory; raises as `build_from_csv` does."""
-    _check_target(config.export_path)
-    return _build(FolderSource(config.path, nested=config.nested), config)
+    check_target(config.export_path)
+    return build(FolderSource(config.path, nested=config.nested), config)
 
 
 def build_from_panthera(config: PantheraInventoryConfig) -> BuiltInventory:
     """Reads a Panthera table and writes its inventory; raises as `build_from_csv` does."""
-    _check_target(config.export_path)
-    return _build(panthera_source(config, config.path), config)
+    check_target(config.export_path)
+    return build(panthera_source(config, config.path), config)
 
 
 def build_from_json(config: JsonInventoryConfig) -> BuiltInventory:
     """Checks an inventory (JSON or Parquet) and writes it again; raises as `build_from_csv` does."""
-    _check_target(config.export_path)
+    check_target(config.export_path)
     check_suffix(config.path, "--path")
     if config.path.suffix.lower() == ".json":
-        return _build(JsonSource(config.path), config)
+        return build(JsonSource(config.path), config)
     inventory = Inventory.read(config.path)
     read = len(inventory) + len(inventory.rejects)
     return _finish(inventory, config, read, "records", list(inventory.rejects), [])
@@ -128,10 +128,10 @@ def merge_inventories(config: InventoryMergeConfig) -> MergedInventory:
     Raises:
         SourceError: one cannot be read, or two have different records of one id.
     """
-    _check_target(config.export_path)
+    check_target(config.export_path)
     parts = [Inventory.read(path) for path in config.inventories]
     merged = merge(parts, [str(path) for path in config.inventories])
-    _write_rejects(config.export_path, [reject for part in parts for reject in part.rejects])
+    write_rejects(config.export_path, [reject for part in parts for reject in part.rejects])
     merged.write(config.export_path, plain=config.plain)
     sizes = [(path, len(part), len(part.rejects)) for path, part in zip(config.inventories, parts, strict=True)]
     return MergedInventory(config.export_path, merged, tuple(sizes))
@@ -208,14 +208,20 @@ def rejects_path(inventory: Path) -> Path:
     return inventory.with_name(f"{inventory.stem}.rejects.csv")
 
 
-def _check_target(path: Path) -> None:
+def check_target(path: Path) -> None:
+    """Makes sure that an inventory can be written there.
+
+    Raises:
+        SettingError: it cannot.
+    """
     check_suffix(path, "--export-path")
     if path.is_dir():
         raise SettingError(f"--export-path {path}: is a folder; name a file in it")
     check_writable(path.parent, "--export-path")
 
 
-def _build(source: Source, config: InventoryConfig) -> BuiltInventory:
+def build(source: Source, config: InventoryConfig) -> BuiltInventory:
+    """Reads a source and writes its inventory and what is not in it; raises as `build_from_csv` does."""
     rejects: list[Reject] = []
 
     def records() -> Iterator[CaptureEvent]:
@@ -228,7 +234,7 @@ def _build(source: Source, config: InventoryConfig) -> BuiltInventory:
 
     table = table_of(records())
     if not len(table):
-        _write_rejects(config.export_path, rejects)
+        write_rejects(config.export_path, rejects)
         raise SourceError(
             f"{config.path}: no usable record in {source.read} {source.unit}; {len(rejects)} rejected{reasons_text(rejects)}"
         )
@@ -242,7 +248,7 @@ def _finish(
     dropped: list[Reject] = []
     if config.discard_missing:
         inventory, dropped = discard_missing(inventory)
-    _write_rejects(config.export_path, [*rejects, *dropped])
+    write_rejects(config.export_path, [*rejects, *dropped])
     if not len(inventory):
         raise SourceError(f"{config.path}: every one of {len(dropped)} records misses a label; --discard-missing leaves none")
     inventory.write(config.export_path, plain=config.plain)
@@ -264,7 +270,7 @@ def discard_missing(inventory: Inventory) -> tuple[Inventory, list[Reject]]:
     return inventory.take(np.flatnonzero(~gone)), rejects
 
 
-def _write_rejects(inventory: Path, rejects: Sequence[Reject]) -> None:
+def write_rejects(inventory: Path, rejects: Sequence[Reject]) -> None:
     """Writes the rejects beside an inventory, before anything else; removes those of an earlier one where there are none."""
     writable_folder(inventory.parent, "--export-path")
     keep_logs()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +146,8 @@ class _Reader:
         if path in capture.problems:
             return capture, path, None, capture.problems[path]
         try:
-            return capture, path, read_stored(Path(path), self._form), None
+            read = capture.read or partial(read_stored, Path(path))
+            return capture, path, read(self._form), None
         except PictureError as err:
             return capture, path, None, (err.reason, err.detail)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,8 @@ from camtrap_tf.logs import keep_logs
 from camtrap_tf.models.devices import choose_gpus
 from camtrap_tf.models.locating import check_companions, locate_model
 from camtrap_tf.prediction.aggregation import Combining, best_answer, present
-from camtrap_tf.prediction.results import RecordPrediction
+from camtrap_tf.prediction.exporting import Pack, exports_of
+from camtrap_tf.prediction.results import NO_DETECTION, RecordPrediction
 from camtrap_tf.prediction.sources import PictureFolder, open_source, rejects_path
 from camtrap_tf.prediction.writers import NO_BLANKS, open_table
 from camtrap_tf.progress import track
@@ -48,6 +49,7 @@ class PredictSummary:
         top: label type → class → records that were given it; of a sigmoid head one may be given several.
         passed_over: file name ending → files of the folder that are no pictures.
         unreadable_folders: folders that could not be looked into.
+        exports: what was written in further forms, a line each.
     """
 
     results: Path
@@ -60,11 +62,12 @@ class PredictSummary:
     top: dict[str, Counter[str]] = field(default_factory=dict)
     passed_over: Mapping[str, int] = field(default_factory=dict)
     unreadable_folders: tuple[str, ...] = ()
+    exports: Sequence[str] = ()
 
     @property
     def exit_code(self) -> int:
         """3 where not one record could be predicted, else 0."""
-        return 0 if self.records["ok"] + self.records["partial"] else 3
+        return 3 if self.records.total() == self.records["failed"] else 0
 
     def add(
         self, record: RecordPrediction, class_names: Mapping[str, tuple[str, ...]], blanks: Mapping[str, str] = NO_BLANKS
@@ -84,7 +87,7 @@ class PredictSummary:
 
     def text(self) -> str:
         """Returns what happened, for a person: what came in and went out, top classes, where the files are."""
-        failed, partial = self.records["failed"], self.records["partial"]
+        failed, partial, bare = (self.records[status] for status in ("failed", "partial", NO_DETECTION))
         total = self.records.total()
         used = self.pictures - self.unusable_pictures
         lines = []
@@ -93,8 +96,9 @@ class PredictSummary:
             told = f"{others} passed over ({_counted(self.passed_over)})"
             lines.append(f"files:    {total + others} in = {total} pictures + {told}")
         lines += [
-            f"records:  {total} in = {total - failed} predicted + {failed} failed"
+            f"records:  {total} in = {total - failed - bare} predicted + {failed} failed"
             + (f" ({_counted(self.at_fault)})" if self.at_fault else "")
+            + (f" + {bare} pictures without a detection" if bare else "")
             + (f"; {partial} of the predicted ones from some of their pictures" if partial else ""),
             f"pictures: {self.pictures} in = {used} used + {self.unusable_pictures} not usable"
             + (f" ({_counted(self.unusable)})" if self.unusable else ""),
@@ -104,14 +108,18 @@ class PredictSummary:
         lines.append(f"results:  {self.results}")
         if self.rejects:
             lines.append(f"rejects:  {self.rejects}")
-        return "\n".join(lines)
+        return "\n".join([*lines, *self.exports])
 
 
-def predict(config: PredictConfig) -> PredictSummary:
+def predict(config: PredictConfig, pack: Pack | None = None) -> PredictSummary:
     """Writes the table of predictions, and `<stem>.rejects.csv` beside it where something could not be used.
 
     The table appears when it is complete. Every record of the source is in it, those that failed with the reason; of a
     folder every file, unless in the older format.
+
+    Args:
+        config: the settings.
+        pack: packs a plug-in for AddaxAI, where the settings ask for one.
 
     Raises:
         SettingError: a folder, file, column or device is not there, or the table cannot be written.
@@ -122,8 +130,12 @@ def predict(config: PredictConfig) -> PredictSummary:
     _check_paths(config)
     source = open_source(config)
     check_writable(config.results_file.parent, "--results-file")
+    exports = exports_of(config, source, pack)
 
     bundle, combining, model = _load(config)
+    class_names = {label: bundle.mapping.names(label) for label in bundle.labels}
+    blanks = bundle.blanks
+    facts = exports.model(class_names, blanks, config.model_path, bundle.info)
     writable_folder(config.results_file.parent, "--results-file")
     keep_logs()
     from camtrap_tf.prediction.inference import predict_captures
@@ -137,8 +149,6 @@ def predict(config: PredictConfig) -> PredictSummary:
         threads=config.n_cpus,
     )
     shown = track(predictions, total=len(source), description="Predicting", unit="records")
-    class_names = {label: bundle.mapping.names(label) for label in bundle.labels}
-    blanks = bundle.blanks
     summary = PredictSummary(config.results_file)
     with (
         open_table(
@@ -150,13 +160,16 @@ def predict(config: PredictConfig) -> PredictSummary:
             blanks=blanks,
         ) as write,
         _reject_table(config.results_file) as reject,
+        exports.opened(facts) as export,
     ):
         for record in shown:
             write(record)
+            export(record)
             summary.add(record, class_names, blanks)
             summary.rejects = reject(record.rejects()) or summary.rejects
     if isinstance(source, PictureFolder):
         summary.passed_over, summary.unreadable_folders = source.skipped, tuple(source.unreadable)
+    summary.exports = exports.finished(config.model_path, pack)
     return summary
 
 

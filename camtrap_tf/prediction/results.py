@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 
+from camtrap_tf.images.stored_form import StoredForm
 from camtrap_tf.prediction.aggregation import MEAN, Combining, combine_frames
 from camtrap_tf.records import Reject
 
-Status = Literal["ok", "partial", "failed", "passed_over"]
+Status = Literal["ok", "partial", "failed", "no_detection", "passed_over"]
+
+NO_DETECTION: Final = "no_detection"
+"""Reason and status of a picture in which a detector found nothing that is to be classified: no failure."""
 
 ERRORS_SHOWN = 3
 """Pictures of one record whose errors are spelt out in its row; the others are counted there."""
@@ -26,6 +30,8 @@ class Capture:
         paths: pictures in order, as they can be opened.
         problems: path → (reason, detail) for paths that are known to be unusable without opening them.
         meta_data: further columns of the table.
+        read: gives the picture in stored form, where it is not the file as it lies there but, e.g., a crop of it.
+        empty: why there is no picture to look at, where that is no fault.
         passed_over: (reason, detail) where it is a file of a folder that is no picture by its name; it has no paths.
     """
 
@@ -33,6 +39,8 @@ class Capture:
     paths: tuple[str, ...]
     problems: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     meta_data: Mapping[str, str] = field(default_factory=dict)
+    read: Callable[[StoredForm], bytes] | None = None
+    empty: str | None = None
     passed_over: tuple[str, str] | None = None
 
 
@@ -77,9 +85,11 @@ class RecordPrediction:
 
     @property
     def status(self) -> Status:
-        """`ok`; `partial` where some pictures could not be used; `failed` where there is no prediction; `passed_over`."""
+        """`ok`; `partial` where some pictures could not be used; `failed` without any answer; `no_detection`; `passed_over`."""
         if self.passed_over:
             return "passed_over"
+        if self.problem is not None and self.problem[0] == NO_DETECTION:
+            return NO_DETECTION
         if not self.aggregated:
             return "failed"
         return "partial" if any(picture.problem for picture in self.pictures) else "ok"
@@ -97,8 +107,8 @@ class RecordPrediction:
         return "; ".join(said)
 
     def rejects(self) -> tuple[Reject, ...]:
-        """Returns a row of the rejects table for everything in this record that could not be used; none if passed over."""
-        if self.passed_over:
+        """Returns a row of the rejects table for everything in this record that is at fault; none of what is passed over."""
+        if self.status in (NO_DETECTION, "passed_over"):
             return ()
         if self.problem:
             return (Reject(self.id, self.id, "record", *self.problem),)
@@ -135,6 +145,8 @@ def _passed_over(capture: Capture) -> RecordPrediction:
 
 
 def _without_picture(capture: Capture) -> tuple[str, str] | None:
+    if capture.empty is not None:
+        return NO_DETECTION, capture.empty
     return None if capture.paths else ("no_picture", "the record names no picture")
 
 

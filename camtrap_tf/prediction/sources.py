@@ -14,6 +14,7 @@ from camtrap_tf.config.names import PICTURE_SUFFIXES
 from camtrap_tf.errors import SettingError, SourceError, suggestion
 from camtrap_tf.files import join_inside, require_folder
 from camtrap_tf.logs import logger
+from camtrap_tf.prediction.box_source import BoxSource
 from camtrap_tf.prediction.results import Capture
 
 NO_PICTURE_NAME = ("not_a_picture", f"its name does not end in one of {' '.join(PICTURE_SUFFIXES)}")
@@ -202,15 +203,17 @@ def rejects_path(results: Path) -> Path:
     return results.with_name(f"{results.stem}.rejects.csv")
 
 
-def open_source(config: PredictConfig) -> PictureFolder | PictureTable:
+def open_source(config: PredictConfig) -> PictureFolder | PictureTable | BoxSource:
     """Returns the checked source that the settings name.
 
     Raises:
         SettingError: a folder, column or picture that is asked for is not there.
         SourceError: the table cannot be read.
     """
-    source: PictureFolder | PictureTable
-    if config.image_dir is not None:
+    source: PictureFolder | PictureTable | BoxSource
+    if config.detections is not None:
+        source = BoxSource(config)
+    elif config.image_dir is not None:
         own = (config.results_file, rejects_path(config.results_file))
         source = PictureFolder(config.image_dir, pictures_only=config.legacy_format, own=own)
     else:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pyarrow as pa
+
 NOT_A_COUNT = "NA"
 BINS = ("11-50", "51+")
 _WHOLE = re.compile(r"\+?(\d{1,9})(\.0+)?")
@@ -27,3 +29,10 @@ def bin_count(text: str) -> str:
     if count <= 10:
         return str(count)
     return BINS[0] if count <= 50 else BINS[1]
+
+
+def binned(column: pa.Array) -> pa.Array:
+    """Returns a column of counts as classes, see `bin_count`; nulls stay."""
+    encoded = column.dictionary_encode()
+    classes = [bin_count(text) for text in encoded.dictionary.to_pylist()]
+    return pa.array(classes, pa.string()).take(encoded.indices)

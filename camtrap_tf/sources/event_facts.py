@@ -1,8 +1,8 @@
 """The optional key `event` of a record: what is known of its pictures and observations beyond paths and labels.
 
-Form: `{"media": [{"media_id", "timestamp", "licence"}, …], "observations": [{"media_id", "box": [x, y, width, height]}, …]}`,
-one entry per picture and per observation, in the order of `images` and `labels`. Keys without a value are left
-out, so a record about which nothing more is known has no `event` at all.
+Form: `{"media": [{"media_id", "timestamp", "licence"}, …], "observations": [{"media_id", "box": [x, y, width, height],
+"confidence"}, …]}`, one entry per picture and per observation, in the order of `images` and `labels`. Keys without a value are
+left out, so a record about which nothing more is known has no `event` at all.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ def _observation_facts(observation: Observation) -> dict[str, Any]:
     if observation.box is not None:
         box = observation.box
         facts["box"] = [float(number) for number in (box.x, box.y, box.width, box.height)]
+    if observation.confidence is not None:
+        facts["confidence"] = float(observation.confidence)
     return facts
 
 
@@ -72,7 +74,7 @@ def observations_with_facts(labels: Sequence[dict[str, str]], facts: Any) -> tup
     Raises:
         ValueError: the facts do not fit the observations, or a label is not a pair of texts.
     """
-    entries = _entries(facts, "observations", len(labels), ("media_id", "box"))
+    entries = _entries(facts, "observations", len(labels), ("media_id", "box", "confidence"))
     return tuple(_observation(one, entry) for one, entry in zip(labels, entries, strict=True))
 
 
@@ -85,7 +87,10 @@ def _observation(labels: dict[str, str], entry: dict[str, Any]) -> Observation:
         if not isinstance(numbers, list) or len(numbers) != 4 or not all(_is_number(number) for number in numbers):
             raise ValueError(f"event: observations: box {numbers!r} is not [x, y, width, height]")
         box = BoundingBox(*map(float, numbers))
-    return Observation(labels=labels, media_id=media_id, box=box)
+    confidence = entry.get("confidence")
+    if confidence is not None and not _is_number(confidence):
+        raise ValueError(f"event: observations: confidence {confidence!r} is not a number")
+    return Observation(labels=labels, media_id=media_id, box=box, confidence=None if confidence is None else float(confidence))
 
 
 def _is_number(value: Any) -> bool:

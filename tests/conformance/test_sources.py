@@ -9,14 +9,28 @@ from pathlib import Path
 import pytest
 
 from camtrap_tf.config.inventory import PantheraInventoryConfig
+from camtrap_tf.config.picture_sources import (
+    CamtrapDpInventoryConfig,
+    CocoInventoryConfig,
+    MegadetectorInventoryConfig,
+    TimelapseInventoryConfig,
+    WildlifeInsightsInventoryConfig,
+)
 from camtrap_tf.errors import CamtrapError
 from camtrap_tf.inventory.table import Inventory
 from camtrap_tf.records import CaptureEvent, Reject
 from camtrap_tf.sources import Source
+from camtrap_tf.sources.camtrap_dp import CamtrapDpSource
+from camtrap_tf.sources.classification_csv import ClassificationCsvSource
+from camtrap_tf.sources.coco import CocoSource
 from camtrap_tf.sources.csv_table import CsvColumns, CsvSource
 from camtrap_tf.sources.folders import FolderSource
 from camtrap_tf.sources.json_records import JsonSource
+from camtrap_tf.sources.megadetector import MegadetectorSource
 from camtrap_tf.sources.panthera import panthera_source
+from camtrap_tf.sources.queried_images import QueriedImagesSource
+from camtrap_tf.sources.timelapse import TimelapseSource
+from camtrap_tf.sources.wildlife_insights import WildlifeInsightsSource
 
 TABLE = """image,dir,species,count,location
 1,a.jpg,zebra,2,höhle
@@ -57,6 +71,76 @@ def json_file(folder: Path) -> Source:
     return JsonSource(folder / "i.json")
 
 
+def classification_csv(folder: Path) -> ClassificationCsvSource:
+    """Returns the source of a table of crops with good and bad rows."""
+    rows = ["a.jpg,d,hö,c,1,ü", '"b,c.jpg",d,2,c,0.5,"x,ü"', "../c.jpg,d,2,c,1,x", "a.jpg,d,1,c,1,x", "e.jpg,d,1,c,1,", "f.jpg"]
+    (folder / "c.csv").write_text("\n".join(["path,dataset,location,dataset_class,confidence,label", *rows]), encoding="utf-8")
+    return ClassificationCsvSource(folder / "c.csv", splits={"train": [("d", "hö")]})
+
+
+def queried_images(folder: Path) -> QueriedImagesSource:
+    """Returns the source of queried images with good and bad entries."""
+    box = {"category": "animal", "bbox": [0.1, 0.1, 0.2, 0.2]}
+    entries = {
+        "d/a.jpg": {"label": ["ü"], "bbox": [box, box]},
+        "d/b.jpg": {"label": ["x", "ü"]},
+        "c.jpg": {"label": ["x"]},
+        "d/e": 3,
+    }
+    (folder / "q.json").write_text(json.dumps(entries), encoding="utf-8")
+    return QueriedImagesSource(folder / "q.json")
+
+
+NOTES = [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 5, 5]}, {"id": 2, "image_id": 9, "category_id": 1}]
+BOX = {"category": "1", "conf": 0.9, "bbox": [0.1, 0.1, 0.2, 0.2]}
+
+
+def coco(folder: Path, *, records: str) -> Source:
+    """Returns the source of a COCO Camera Traps file with good and bad entries."""
+    images = [{"id": n, "file_name": f"{n}.jpg", "width": 9, "height": 9, "seq_id": "s", "location": "ü"} for n in (1, 2, 2)]
+    document = {"images": images, "annotations": NOTES, "categories": [{"id": 1, "name": "fox"}]}
+    (folder / "cct.json").write_text(json.dumps(document), encoding="utf-8")
+    return CocoSource(CocoInventoryConfig(path=folder / "cct.json", export_path=folder / "i.json", records=records))  # type: ignore[arg-type]
+
+
+def megadetector(folder: Path) -> Source:
+    """Returns the source of MegaDetector results with good and bad entries."""
+    images = [{"file": "ü.jpg", "detections": [BOX, 5]}, {"file": "b.jpg", "failure": "x"}, {"file": "c.jpg", "detections": []}]
+    document = {"detection_categories": {"1": "animal"}, "images": images}
+    (folder / "md.json").write_text(json.dumps(document), encoding="utf-8")
+    return MegadetectorSource(MegadetectorInventoryConfig(path=folder / "md.json", export_path=folder / "i.json"))
+
+
+def camtrap_dp(folder: Path) -> Source:
+    """Returns the source of a Camtrap DP package with good and bad lines."""
+    tables = {
+        "deployments": "deploymentID,locationID\nd,ü\n",
+        "media": "mediaID,deploymentID,timestamp,filePath,fileMediatype\nm,d,2020-01-01T00:00:00Z,a.jpg,image/jpeg\nbad\n",
+        "observations": "mediaID,eventID,observationType,scientificName\nm,e,animal,Vulpes\nx,e,,\n",
+    }
+    for name, text in tables.items():
+        (folder / f"{name}.csv").write_text(text, encoding="utf-8")
+    (folder / "a.jpg").write_bytes(b"x" * 300)
+    resources = [{"name": name, "path": f"{name}.csv"} for name in tables]
+    (folder / "datapackage.json").write_text(json.dumps({"resources": resources}), encoding="utf-8")
+    return CamtrapDpSource(CamtrapDpInventoryConfig(path=folder / "datapackage.json", export_path=folder / "i.json"))
+
+
+def wildlife_insights(folder: Path) -> Source:
+    """Returns the source of a Wildlife Insights table with good and bad lines."""
+    rows = "deployment_id,image_id,filename,genus,species\nd,1,a.jpg,Vulpes,vulpes\nd,2,b.jpg,,\nd,,c.jpg,,\nbad\n"
+    (folder / "images.csv").write_text(rows, encoding="utf-8")
+    config = WildlifeInsightsInventoryConfig(path=folder / "images.csv", export_path=folder / "i.json")
+    return WildlifeInsightsSource(config)
+
+
+def timelapse(folder: Path) -> Source:
+    """Returns the source of a Timelapse table with good and bad lines."""
+    rows = "File,RelativePath,DateTime,Species\n1.jpg,ü,2020-01-01 00:00:00,fox\n2.jpg,ü,,\n,ü,,\nbad\n"
+    (folder / "tl.csv").write_text(rows, encoding="utf-8")
+    return TimelapseSource(TimelapseInventoryConfig(path=folder / "tl.csv", export_path=folder / "i.json"))
+
+
 SOURCES: dict[str, Callable[[Path], Source]] = {
     "csv, rows are observations": lambda folder: csv_table(folder, rows_are="observations"),
     "csv, rows are images": lambda folder: csv_table(folder, rows_are="images"),
@@ -64,6 +148,8 @@ SOURCES: dict[str, Callable[[Path], Source]] = {
     "folders": lambda folder: folders(folder, nested=False),
     "nested folders": lambda folder: folders(folder, nested=True),
     "json": json_file,
+    "classification csv": classification_csv,
+    "queried images": queried_images,
 }
 
 
@@ -102,7 +188,7 @@ def test_rejects_say_why(make_source: Callable[[], Source]) -> None:
     assert rejects
     for reject in rejects:
         assert reject.item or reject.id
-        assert reject.unit in ("record", "picture")
+        assert reject.unit in ("record", "picture", "observation")
         assert reject.reason.replace("_", "").isalnum()
         assert reject.reason == reject.reason.lower()
         assert " " in reject.detail
@@ -131,6 +217,11 @@ def test_records_make_an_inventory(make_source: Callable[[], Source], tmp_path: 
         lambda path: panthera_source(PantheraInventoryConfig(path=path, export_path="i.json"), path),
         FolderSource,
         JsonSource,
+        lambda path: CocoSource(CocoInventoryConfig(path=path, export_path="i.json")),
+        lambda path: MegadetectorSource(MegadetectorInventoryConfig(path=path, export_path="i.json")),
+        lambda path: CamtrapDpSource(CamtrapDpInventoryConfig(path=path, export_path="i.json")),
+        lambda path: WildlifeInsightsSource(WildlifeInsightsInventoryConfig(path=path, export_path="i.json")),
+        lambda path: TimelapseSource(TimelapseInventoryConfig(path=path, export_path="i.json")),
     ],
 )
 def test_absent_paths_are_told(make: Callable[[Path], Source], tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from camtrap_tf import progress
-from camtrap_tf.progress import track
+from camtrap_tf.progress import TransferProgress, amount, track
 
 
 def test_items_pass_through(capsys: pytest.CaptureFixture[str]) -> None:
@@ -37,3 +37,26 @@ def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     assert list(track("ab", total=2, description="Reading")) == ["a", "b"]
     assert list(track("ab", total=None, description="Reading")) == ["a", "b"]
     assert capsys.readouterr().out == ""
+
+
+def test_transfers_show_files_bytes_rate_and_time_left(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After 10 s with 5 of 20 files and 20 MB, 2 of them skipped: 2 MB/s, and 15 files at 10/3 s each are left."""
+    clock = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    with TransferProgress(total=20, description="Fetching") as transfer:
+        transfer.advance(files=2, skipped=2)
+        transfer.advance(count=20_000_000)
+        assert capsys.readouterr().err == ""
+        clock[0] = 10.0
+        transfer.advance(files=3)
+    assert capsys.readouterr().err == "Fetching: 5 of 20 files, 20.0 MB, 2.0 MB/s, about 50 s left\n"
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (123_456, "123 kB"), (5e13, "50.0 TB")]
+)
+def test_amounts_are_short(count: float, text: str) -> None:
+    """Bytes are told in the unit that fits."""
+    assert amount(count) == text

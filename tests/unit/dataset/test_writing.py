@@ -119,6 +119,36 @@ def test_label_mapping_is_written(tmp_path: Path) -> None:
     assert mapping.as_json() == {"count": {"0": 0, "1": 1, "2": 2}, "species": {"lion": 0, "zebra": 1}}
 
 
+def test_splits_are_told_beside_the_shards(tmp_path: Path) -> None:
+    """Who is where agrees with the shards; a picture that two locations share keeps them together; a rebuild says it again."""
+    events = make_events(40)
+    config = make_config(tmp_path, events, max_group_share=0.5)
+    (tmp_path / "pictures" / "001_0.jpg").write_bytes((tmp_path / "pictures" / "002_0.jpg").read_bytes())
+    build(config)
+    with (tmp_path / "out" / "splits" / "splits.csv").open(newline="") as file:
+        rows = {row["id"]: row["split"] for row in csv.DictReader(file)}
+    for split in ("train", "val", "test"):
+        held = [one.id for one in examples(tmp_path / "out", split)]
+        assert held
+        assert {rows[one] for one in held} == {split}
+    assert len(rows) == 40
+    assert rows["e001"] == rows["e002"]
+    leakage = json.loads((tmp_path / "out" / "splits" / "leakage.json").read_text())
+    assert leakage["groups"]["joined_by_duplicates"] == [["L1", "L2"]]
+    before = contents(tmp_path / "out")
+    build(config.model_copy(update={"overwrite": True}))
+    assert contents(tmp_path / "out") == before
+
+
+def test_without_groups_nothing_is_told_of_splits(tmp_path: Path) -> None:
+    """As camera-trap-classifier has it: by the hash of the id, and no further files."""
+    config = make_config(tmp_path, make_events(20))
+    build(config)
+    assert (tmp_path / "out" / "splits").exists()
+    build(config.model_copy(update={"split_group": "none", "overwrite": True}))
+    assert not (tmp_path / "out" / "splits").exists()
+
+
 def test_the_number_of_workers_does_not_show(tmp_path: Path) -> None:
     """One process and two give the same bytes, and so does another order of the inventory's keys."""
     config = make_config(tmp_path, make_events(40))

@@ -18,7 +18,7 @@ FACTS = CaptureEvent(
     event_id="f",
     media=(Media(path="a.jpg", timestamp="2020-01-01T00:00:00"), Media(path="b.jpg", media_id="m2", licence="CC0")),
     observations=(
-        Observation(labels={"species": "fox"}, media_id="m2", box=BoundingBox(0.1, 0.2, 1 / 3, 0.4)),
+        Observation(labels={"species": "fox"}, media_id="m2", box=BoundingBox(0.1, 0.2, 1 / 3, 0.4), confidence=1 / 7),
         Observation(labels={"species": "-1"}),
     ),
     meta_data={"location": "hill"},
@@ -68,7 +68,7 @@ def test_json_has_the_keys_of_camera_trap_classifier(tmp_path: Path) -> None:
     }
     assert value["f"]["event"] == {
         "media": [{"timestamp": "2020-01-01T00:00:00"}, {"media_id": "m2", "licence": "CC0"}],
-        "observations": [{"media_id": "m2", "box": [0.1, 0.2, 1 / 3, 0.4]}, {}],
+        "observations": [{"media_id": "m2", "box": [0.1, 0.2, 1 / 3, 0.4], "confidence": 1 / 7}, {}],
     }
 
 

@@ -1,0 +1,1 @@
+"""Downloads: lists of URLs or objects in, verified files in a folder out."""

@@ -1,0 +1,243 @@
+"""What the tools share: how they name locations and data sets, how entries go, and what they say when they are done."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from camtrap_tf.config.cct import CctChangeConfig
+from camtrap_tf.errors import SettingError, TooManyRejectsError, suggestion
+from camtrap_tf.files import writable_folder, write_csv
+from camtrap_tf.records import REJECT_COLUMNS, Reject
+from camtrap_tf.sources.cct_document import CctDocument, Entry, text_of
+from camtrap_tf.sources.split_files import UNKNOWN_LOCATION
+
+EMPTY = "empty"
+EMPTY_NAMES = frozenset(("empty", "blank"))
+"""Names, in lower case, of the category of pictures with nothing in them."""
+
+
+@dataclass(frozen=True, slots=True)
+class CctChange:
+    """A document that a tool made of another, and what it left out.
+
+    Attributes:
+        document: the new one.
+        rejects: images, annotations and categories of the old one that are not in it.
+        notes: sentences on what was changed.
+    """
+
+    document: CctDocument
+    rejects: tuple[Reject, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CctWritten:
+    """What a command on one file did.
+
+    Attributes:
+        source: name of what was read.
+        output: what was written.
+        read: how many entries were read, per unit.
+        change: the new document and what is not in it.
+        dry_run: nothing was written.
+    """
+
+    source: str
+    output: Path
+    read: dict[str, int]
+    change: CctChange
+    dry_run: bool = False
+
+    def text(self) -> str:
+        """Returns the summary for a person: per unit, in = out + rejected."""
+        document, rejects = self.change.document, self.change.rejects
+        kept = {"image": document.images, "annotation": document.annotations}
+        lines = []
+        for unit, entries in kept.items():
+            gone = [reject for reject in rejects if reject.unit == unit]
+            lines.append(
+                f"{self.source}: {self.read[unit]} {unit}s read = {len(entries)} kept + {len(gone)} left out{reasons(gone)}"
+            )
+        lines += [*document.notes, *self.change.notes]
+        lines.append(("would write " if self.dry_run else "") + f"{self.output}: {summary(document)}")
+        if rejects and not self.dry_run:
+            lines.append(f"{rejects_path(self.output)}: what is not in it, and why")
+        return "\n".join(lines)
+
+
+def run_change(
+    config: CctChangeConfig, change: Callable[[CctDocument], CctChange], *, max_rejected_share: float = 1.0
+) -> CctWritten:
+    """Reads a file, changes it, writes the result and what it left out; nothing of both with `--dry-run`.
+
+    Raises:
+        SettingError: the result cannot be written there.
+        SourceError: the file cannot be read.
+        TooManyRejectsError: more annotations are left out than allowed.
+    """
+    check_output(config.output, (config.path,))
+    document = CctDocument.read(config.path)
+    done = change(document)
+    done = replace(done, rejects=(*document.rejects, *done.rejects))
+    if not config.dry_run:
+        check_share(done.rejects, sizes([document])["annotation"], max_rejected_share, "annotation", str(config.path))
+    return finish(done, config.output, read=sizes([document]), source=str(config.path), dry_run=config.dry_run)
+
+
+def finish(change: CctChange, output: Path, *, read: dict[str, int], source: str, dry_run: bool) -> CctWritten:
+    """Writes a document and the list of what is not in it."""
+    if not dry_run:
+        writable_folder(output.parent, "--output")
+        write_rejects(rejects_path(output), change.rejects)
+        change.document.write(output)
+    return CctWritten(source, output, read, change, dry_run)
+
+
+def check_share(rejects: Iterable[Reject], whole: int, allowed: float, unit: str, source: str) -> None:
+    """Makes sure that no larger share of what was read is left out than allowed.
+
+    Raises:
+        TooManyRejectsError: it is; says the reasons.
+    """
+    gone = [reject for reject in rejects if reject.unit == unit]
+    if whole and len(gone) / whole > allowed:
+        raise TooManyRejectsError(
+            f"{source}: {len(gone)} of {whole} {unit}s are left out{reasons(gone)}, more than --max-rejected-share {allowed} "
+            "allows; nothing is written; mend the file or raise the share (--dry-run shows the counts)"
+        )
+
+
+def sizes(documents: Iterable[CctDocument]) -> dict[str, int]:
+    """Returns how many images and annotations were read, those that were no objects included."""
+    counts = {"image": 0, "annotation": 0}
+    for document in documents:
+        counts["image"] += len(document.images)
+        counts["annotation"] += len(document.annotations)
+        for reject in document.rejects:
+            if reject.unit in counts:
+                counts[reject.unit] += 1
+    return counts
+
+
+def check_output(output: Path, sources: Sequence[Path], *, flag: str = "--output") -> None:
+    """Makes sure that a command can write its result and does not write over what it reads.
+
+    Raises:
+        SettingError: it cannot, or would.
+    """
+    if output.is_dir():
+        raise SettingError(f"{flag} {output}: is a folder; name a file in it")
+    for source in sources:
+        if output.resolve() == source.resolve():
+            raise SettingError(f"{flag} {output}: is the file that is read; choose another name")
+
+
+def rejects_path(output: Path) -> Path:
+    """Returns where the list of what is not in a file goes: `<stem>.rejects.csv` beside it."""
+    return output.with_name(f"{output.stem}.rejects.csv")
+
+
+def write_rejects(path: Path, rejects: Sequence[Reject]) -> None:
+    """Writes the list of what was left out; removes that of an earlier run where nothing was."""
+    if rejects:
+        write_csv(path, REJECT_COLUMNS, (reject.row() for reject in rejects))
+    else:
+        path.unlink(missing_ok=True)
+
+
+def reasons(rejects: Iterable[Reject]) -> str:
+    """Returns ` (3 × no_bbox, 1 × unknown_image)`, or nothing where there are no rejects."""
+    counts = collections.Counter(reject.reason for reject in rejects)
+    return " (" + ", ".join(f"{n} × {reason}" for reason, n in counts.most_common()) + ")" if counts else ""
+
+
+def summary(document: CctDocument) -> str:
+    """Returns how many images, annotations, categories and locations a document has, as a phrase."""
+    places = {place_of(image) for image in document.images}
+    return (
+        f"{len(document.images)} images, {len(document.annotations)} annotations, "
+        f"{len(document.categories)} categories, {len(places)} locations"
+    )
+
+
+def location_of(image: Entry) -> str:
+    """Returns the location of an image as text; `unknown_location` where it names none."""
+    return text_of(image.get("location")) or UNKNOWN_LOCATION
+
+
+def dataset_of(image: Entry, default: str = "") -> str:
+    """Returns the data set that an image names, else the default."""
+    return text_of(image.get("dataset")) or default
+
+
+def place_of(image: Entry, default: str = "") -> tuple[str, str]:
+    """Returns data set and location of an image: what splits keep whole."""
+    return dataset_of(image, default), location_of(image)
+
+
+def is_empty_name(name: str | None) -> bool:
+    """Tells whether this is the category of pictures with nothing in them."""
+    return name is not None and name.strip().lower() in EMPTY_NAMES
+
+
+def normal_location(location: str) -> str:
+    """Returns a location in lower case with `_` for spaces."""
+    return location.replace(" ", "_").lower()
+
+
+def location_in_path(file_name: str, parts: int) -> str | None:
+    """Returns the first parts of a path as a location, joined by `/`; None where there are no folders."""
+    folders = PurePosixPath(file_name.replace("\\", "/")).parts[:-1]
+    return "/".join(folders[:parts]) or None
+
+
+def with_location_from_path(images: Iterable[Entry], parts: int) -> list[Entry]:
+    """Returns images whose location is the first parts of their path; those without folders keep theirs."""
+    changed = []
+    for image in images:
+        location = location_in_path(text_of(image.get("file_name")) or "", parts)
+        changed.append(image if location is None else {**image, "location": location})
+    return changed
+
+
+def reject_annotation(annotation: Entry, reason: str, detail: str) -> Reject:
+    """Returns why an annotation is left out; its image is the record."""
+    return Reject(text_of(annotation.get("image_id")) or "", text_of(annotation.get("id")) or "", "annotation", reason, detail)
+
+
+def reject_image(image: Entry, reason: str, detail: str) -> Reject:
+    """Returns why an image is left out."""
+    return Reject(text_of(image.get("id")) or "", text_of(image.get("file_name")) or "", "image", reason, detail)
+
+
+def without_images_left_bare(document: CctDocument, kept: list[Entry]) -> CctChange:
+    """Returns the document with these annotations, and without the images that had some and keep none.
+
+    An image whose annotations were all left out would otherwise look like one that nobody annotated.
+    """
+    had = {text_of(annotation.get("image_id")) for annotation in document.annotations}
+    has = {text_of(annotation.get("image_id")) for annotation in kept}
+    images, rejects = [], []
+    for image in document.images:
+        name = text_of(image.get("id"))
+        if name in had and name not in has:
+            rejects.append(reject_image(image, "no_annotation_left", "every annotation of it was left out"))
+        else:
+            images.append(image)
+    return CctChange(document.with_parts(images=images, annotations=kept), tuple(rejects))
+
+
+def check_known(names: Iterable[str], known: Iterable[str], flag: str, what: str) -> None:
+    """Makes sure that what a flag names is there.
+
+    Raises:
+        SettingError: a name is not among the known ones; says the nearest.
+    """
+    there = sorted(known)
+    for name in names:
+        if name not in there:
+            raise SettingError(f"{flag} {name}: no such {what}{suggestion(name, there)}")

@@ -1,0 +1,77 @@
+"""`camtrap legacy <script of Animl or MegaDetector's classification tools> <its flags>`: what it is in our words."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from camtrap_tf.cli.commands import COMMANDS
+from camtrap_tf.cli.flags import CONFIG_FLAG, Option, flags_of, is_flag
+from camtrap_tf.cli.legacy import PROGRAMS
+from camtrap_tf.cli.legacy_arguments import make_parser, read_call
+from camtrap_tf.cli.legacy_scripts import REFUSED, SCRIPTS, Script
+from camtrap_tf.errors import SettingError
+
+_OWN_FLAGS = {"train": ("--config", "--resume", "--no-resume"), "predict": ("--config", "--checkpoint", "--split")}
+"""Flags that tell Animl's `train.py` and `predict.py` from programs of the same name of camera-trap-classifier."""
+
+
+@dataclass(frozen=True, slots=True)
+class Translated:
+    """A call of a script, in our words.
+
+    Attributes:
+        words: of our command and its flags.
+        notices: what became of it, and what the user should know.
+    """
+
+    words: list[str]
+    notices: list[str]
+
+
+def script_of(tokens: Sequence[str]) -> tuple[str, Script] | None:
+    """Returns the script that a call is of; None where it is none of these.
+
+    Raises:
+        SettingError: it is one that there is no command for; says what to do instead.
+    """
+    if not tokens:
+        return None
+    name = tokens[0].rpartition("/")[2].removesuffix(".py").removesuffix(".ipynb")
+    if name in REFUSED:
+        raise SettingError(f"legacy {name}: {REFUSED[name]}")
+    if name in PROGRAMS and not _is_animls(name, tokens[1:]):
+        return None
+    return (name, SCRIPTS[name]) if name in SCRIPTS else None
+
+
+def _is_animls(name: str, tokens: Sequence[str]) -> bool:
+    """Tells a call of Animl's `train.py` or `predict.py`: it has one of its flags, and no long flag with one dash."""
+    flags = [Option.from_token(token) for token in tokens if is_flag(token)]
+    own = any(flag.written in _OWN_FLAGS.get(name, ()) for flag in flags)
+    return own and not any(flag.single_dash for flag in flags)
+
+
+def translated(tokens: Sequence[str]) -> Translated | None:
+    """Returns what a call of a script is in our words; None where it is no script of these.
+
+    Raises:
+        SettingError: it cannot be understood, or there is no command for it.
+    """
+    found = script_of(tokens)
+    if found is None:
+        return None
+    name, script = found
+    command = next(one for one in COMMANDS if one.words == script.words)
+    ours = [flag.name for flag in flags_of(command.model()).values()] + [f"--{CONFIG_FLAG}"]
+    given = read_call(name, script.arguments, tokens[1:], ours)
+    words, notices = script.become(given)
+    whole = [*script.words, *words, *given.rest]
+    return Translated(whole, [f"this is now: camtrap {shlex.join(whole)}", *notices])
+
+
+def help_text(name: str, script: Script) -> str:
+    """Returns what a script takes, and what becomes of it."""
+    head = f"camtrap legacy {name}: is `camtrap {' '.join(script.words)}`; to the right what each argument becomes\n\n"
+    return head + make_parser(f"camtrap legacy {name}", script.arguments).format_help()

@@ -1,0 +1,214 @@
+"""`camtrap train` on COCO Camera Traps files or a table of crops: files → inventories → shards in `run/cache` → training.
+
+The command composes the stages; the training itself sees shards alone. Shards are kept under a digest of the files, of size
+and time of every picture and of how pictures are stored, so that the same command again uses them as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from camtrap_tf.config.dataset import DatasetConfig
+from camtrap_tf.config.names import BACKBONES
+from camtrap_tf.config.splits import RECORD_BY_RECORD
+from camtrap_tf.config.training import TrainConfig
+from camtrap_tf.config.training_files import TrainFilesConfig
+from camtrap_tf.dataset.manifest import DatasetManifest
+from camtrap_tf.dataset.summary import WrittenDataset
+from camtrap_tf.dataset.writing import create_dataset
+from camtrap_tf.errors import CamtrapError
+from camtrap_tf.files import check_writable, digest_of, read_json, writable_folder, write_json
+from camtrap_tf.inventory.of_splits import (
+    INVENTORY,
+    SplitFiles,
+    class_mapping,
+    inventory_of_split,
+    picture_state,
+    shared_places,
+)
+from camtrap_tf.inventory.table import Inventory, reasons_text
+from camtrap_tf.labels import LabelMapping
+from camtrap_tf.logs import logger
+from camtrap_tf.models.choice import check_backbone
+from camtrap_tf.training.earlier import read_earlier
+from camtrap_tf.training.loggers import check_services
+from camtrap_tf.training.plan import Plan
+from camtrap_tf.training.recipes import with_recipe
+from camtrap_tf.training.results import Stopped, TrainResult
+from camtrap_tf.training.start_rule import start_rule
+from camtrap_tf.training.train import train
+
+CACHE = "cache"
+MAPPING = "label_mapping.json"
+KEY = "made_from.json"
+_LOG = logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedFromFiles:
+    """What came of a training that began at files.
+
+    Attributes:
+        lines: about its shards.
+        result: of the training itself.
+    """
+
+    lines: tuple[str, ...]
+    result: TrainResult | Stopped | Plan
+
+    @property
+    def exit_code(self) -> int:
+        """That of the training."""
+        return int(getattr(self.result, "exit_code", 0))
+
+    def text(self) -> str:
+        """Returns the summary for people."""
+        return "\n".join([*self.lines, self.result.text()])
+
+
+def train_from_files(config: TrainFilesConfig) -> TrainedFromFiles:
+    """Makes the shards that are not there yet, then trains on them; with `dry_run` says what it would do.
+
+    Raises:
+        CamtrapError: something cannot be used; what can be known before shards are made is found before that.
+    """
+    files = SplitFiles.from_config(config, config.labels[0])
+    splits = [split for split in ("train", "val", "test") if split in files.split_names()]
+    cache = (config.run_outputs_dir / CACHE).resolve()
+    settings = shard_settings(config, cache, splits)
+    _check_before(settings)
+    mapping = class_mapping(files, splits, num_classes=config.num_classes)
+    if config.dry_run:
+        return _planned(config, settings, files, splits, cache, mapping)
+    check_writable(config.run_outputs_dir, "--run-outputs-dir")
+    check_writable(config.model_save_dir, "--model-save-dir")
+    lines = fill_cache(config, files, splits, cache)
+    mapping.write(cache / MAPPING)
+    files.write(cache)
+    return TrainedFromFiles(tuple(lines), train(settings))
+
+
+def shard_settings(config: TrainFilesConfig, cache: Path, splits: Sequence[str]) -> TrainConfig:
+    """Returns the settings of the training itself: as given, on the shards of the cache."""
+    given = {key: getattr(config, key) for key in config.model_fields_set if key in TrainConfig.model_fields}
+    shards: dict[str, Any] = {
+        "labels": config.labels,
+        "train_tfr_path": (cache / "train",),
+        "val_tfr_path": (cache / "val",),
+        "class_mapping_json": cache / MAPPING,
+    }
+    if "test" in splits:
+        shards["test_tfr_path"] = (cache / "test",)
+    return TrainConfig(**{**given, **shards})
+
+
+def _check_before(settings: TrainConfig) -> None:
+    """Makes sure of what can be known before shards are made; raises a CamtrapError."""
+    whole = with_recipe(settings)
+    check_services(whole.log_to)
+    start = start_rule(whole, read_earlier(whole.run_outputs_dir))
+    check_backbone(whole.model, "none" if start.copies or start.resumes else whole.weights)
+
+
+def fill_cache(config: TrainFilesConfig, files: SplitFiles, splits: Sequence[str], cache: Path) -> list[str]:
+    """Makes the shards of every split that are not there as they should be.
+
+    Args:
+        config: how pictures are stored.
+        files: what is in the splits.
+        splits: those to make.
+        cache: folder of the shards.
+
+    Returns:
+        A line per split, and one of locations that stand in two.
+    """
+    writable_folder(cache, "--run-outputs-dir")
+    inventories = {split: inventory_of_split(files, split, cache / "inventories" / split) for split in splits}
+    lines = [_split_shards(config, files, split, inventories[split], cache) for split in splits]
+    shared = shared_places(inventories)
+    if shared:
+        place, (one, other) = next(iter(shared.items()))
+        lines.append(
+            f"warning: {len(shared)} locations stand in two splits, e.g. {place} in {one} and {other}; scores on pictures of a "
+            "place that was trained on are too good (`camtrap classification create` keeps places together)"
+        )
+        _LOG.warning("%s", lines[-1].removeprefix("warning: "))
+    return lines
+
+
+def _split_shards(config: TrainFilesConfig, files: SplitFiles, split: str, inventory: Inventory, cache: Path) -> str:
+    """Makes the shards of a split where they are not there; returns a line about them."""
+    folder = cache / split
+    settings = DatasetConfig(
+        inventory=cache / "inventories" / split / INVENTORY,
+        output_dir=folder,
+        image_root_path=files.crops_dir,
+        split_names=(split,),
+        split_percent=(1.0,),
+        split_group=RECORD_BY_RECORD,
+        duplicates="off",
+        keep_multi_observation=True,
+        image_save_side_smallest=max(config.image_save_side_smallest, _side_px(config)),
+        image_save_quality=config.image_save_quality,
+        max_rejected_share=config.max_rejected_share,
+        workers=config.workers,
+    )
+    form = [settings.image_save_side_smallest, settings.image_save_quality]
+    key = {"digest": digest_of([files.digest(split), picture_state(inventory, files.crops_dir), form])}
+    if _is_made_from(folder, key):
+        manifest = DatasetManifest.read(folder)
+        return f"{split}: {manifest.records.out} records in {folder}, as they were"
+    (folder / KEY).unlink(missing_ok=True)
+    made = create_dataset(settings.model_copy(update={"overwrite": True}))
+    assert isinstance(made, WrittenDataset)  # it was no dry run
+    write_json(folder / KEY, key)
+    before = f"; {len(inventory.rejects)} left out before{reasons_text(inventory.rejects)}" if inventory.rejects else ""
+    return f"{split}: {made.manifest.records.text('records')}{before}; {folder}"
+
+
+def _side_px(config: TrainFilesConfig) -> int:
+    """Returns the longer side of the model's input, as far as it is known before the model is."""
+    side = BACKBONES.get(config.model, 0)
+    return max(config.output_height or side, config.output_width or side)
+
+
+def _is_made_from(folder: Path, key: dict[str, str]) -> bool:
+    """Tells whether a folder holds whole shards of this very content."""
+    if not (folder / KEY).is_file() or read_json(folder / KEY, what="digest of a cache") != key:
+        return False
+    try:
+        DatasetManifest.read(folder).require_shards(folder)
+    except CamtrapError as err:
+        _LOG.info("%s: made again (%s)", folder, err)
+        return False
+    return True
+
+
+def _planned(
+    config: TrainFilesConfig,
+    settings: TrainConfig,
+    files: SplitFiles,
+    splits: Sequence[str],
+    cache: Path,
+    mapping: LabelMapping,
+) -> TrainedFromFiles:
+    """Returns what a training would do: in full where its shards are there, else as far as the files say."""
+    if all((cache / split / KEY).is_file() for split in splits) and (cache / MAPPING).is_file():
+        return TrainedFromFiles((f"shards: those in {cache}, if their files are as they were",), train(settings))
+    names = mapping.names(files.label)
+    sources = [f"  {split}: {files.document(split) if files.kind == 'cct' else files.table}" for split in splits]
+    lines = (
+        "training plan (nothing is written)",
+        "files, of which shards are made first:",
+        *sources,
+        f"pictures: {files.crops_dir}",
+        f"shards: {cache}",
+        f"classes of {files.label}, by index: {', '.join(names)}",
+        f"model: {config.model}, weights {config.weights}, recipe {with_recipe(settings).recipe}",
+        f"run folder: {config.run_outputs_dir}",
+        f"bundle: {config.model_save_dir}",
+    )
+    return TrainedFromFiles((), Plan((*lines, "ready to make shards, and to train on them"), ()))

@@ -1,0 +1,92 @@
+"""Running a program of the user's: no shell, its output passed on as it comes, stopped with all its children."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+
+from camtrap_tf.errors import CamtrapError, SettingError
+
+KEPT_CHARACTERS = 2000
+LINES_SHOWN = 5
+GRACE_S = 10.0
+"""How long a program that is stopped may take before it is killed."""
+LOOK_S = 0.5
+OF_THIS_PYTHON = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
+"""Variables that would lead another Python to the libraries of this one."""
+
+
+def run_program(command: Sequence[str], *, what: str, timeout_s: float | None, advice: str) -> None:
+    """Runs a program to its end; what it says goes to stderr.
+
+    Args:
+        command: program and arguments.
+        what: names it in messages, e.g. `the detector`.
+        timeout_s: stop it after this time; None: never.
+        advice: what to do after a stop, for the message.
+
+    Raises:
+        SettingError: there is no such program.
+        CamtrapError: it ended with an error, or took too long.
+    """
+    environment = {key: value for key, value in os.environ.items() if key not in OF_THIS_PYTHON}
+    try:
+        process = subprocess.Popen(
+            list(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            env=environment, start_new_session=True,
+        )  # fmt: skip
+    except OSError as err:
+        raise SettingError(
+            f"{command[0]}: {what} cannot be started ({err.strerror}); install the package megadetector in an environment of "
+            "its own and name its Python with --megadetector-python"
+        ) from err
+    try:
+        end = _pass_on(process, None if timeout_s is None else time.monotonic() + timeout_s)
+        if end is None:
+            raise CamtrapError(f"{what} took longer than --timeout-hours allows and was stopped; {advice}")
+        if (code := process.wait()) != 0:
+            raise CamtrapError(f"{what} ended with exit code {code}: {_last_lines(end)}; mend that, then {advice}")
+    finally:
+        _stop(process)
+
+
+def _pass_on(process: subprocess.Popen[bytes], deadline: float | None) -> str | None:
+    """Passes the output on until it ends; returns the end of it, or None where time is up."""
+    assert process.stdout is not None  # asked for above
+    said = ""
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while deadline is None or time.monotonic() < deadline:
+            if not selector.select(LOOK_S):
+                continue
+            piece = os.read(process.stdout.fileno(), 65536)
+            if not piece:
+                return said
+            text = piece.decode("utf-8", "replace")
+            sys.stderr.write(text)
+            sys.stderr.flush()
+            said = (said + text)[-KEPT_CHARACTERS:]
+    return None
+
+
+def _last_lines(said: str) -> str:
+    lines = [line.strip() for line in said.replace("\r", "\n").splitlines() if line.strip()]
+    return " | ".join(lines[-LINES_SHOWN:]) or "it said nothing"
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Stops a program and its children, if it still runs; kills them where they do not listen."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if process.poll() is None:
+            os.killpg(process.pid, number)
+            try:
+                process.wait(GRACE_S)
+            except subprocess.TimeoutExpired:
+                continue
+    if process.stdout is not None:
+        process.stdout.close()

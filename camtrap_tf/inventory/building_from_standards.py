@@ -1,0 +1,170 @@
+"""The inventory commands for the standards of the camera-trap world: COCO Camera Traps, MegaDetector, Camtrap DP and others."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from camtrap_tf.config.picture_sources import (
+    CamtrapDpInventoryConfig,
+    CocoInventoryConfig,
+    MegadetectorInventoryConfig,
+    PictureSourceConfig,
+    TimelapseInventoryConfig,
+    WildlifeInsightsInventoryConfig,
+)
+from camtrap_tf.errors import SourceError, TooManyRejectsError
+from camtrap_tf.files import write_csv
+from camtrap_tf.inventory.building import check_target, discard_missing, label_lines, rejects_path, write_rejects
+from camtrap_tf.inventory.picture_columns import table_of_grouped
+from camtrap_tf.inventory.table import Inventory, reasons_text
+from camtrap_tf.logs import logger
+from camtrap_tf.records import Reject
+from camtrap_tf.sources.camtrap_dp import CamtrapDpSource
+from camtrap_tf.sources.coco import CocoSource
+from camtrap_tf.sources.megadetector import MegadetectorSource
+from camtrap_tf.sources.picture_checks import REMOTE, too_many
+from camtrap_tf.sources.picture_records import PictureSource
+from camtrap_tf.sources.picture_tables import Tally
+from camtrap_tf.sources.timelapse import TimelapseSource
+from camtrap_tf.sources.wildlife_insights import WildlifeInsightsSource
+
+log = logger(__name__)
+
+REMOTE_COLUMNS = ("id", "item", "url")
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltFromStandard:
+    """An inventory that was written, and what became of everything that was read.
+
+    Attributes:
+        path: the inventory.
+        inventory: its records.
+        source: what was read.
+        tallies: of pictures and of observations: read = used + rejected + elsewhere.
+        rejects: entries that are in no record.
+        dropped: records left out for a missing label.
+        remote: how many pictures are only a URL.
+        notes: further sentences.
+    """
+
+    path: Path
+    inventory: Inventory
+    source: Path
+    tallies: tuple[Tally, ...]
+    rejects: tuple[Reject, ...]
+    dropped: tuple[Reject, ...]
+    remote: int
+    notes: tuple[str, ...]
+
+    def text(self) -> str:
+        """Returns the summary for a person."""
+        lines = [f"{self.source}: {tally.text()}{self._reasons(tally)}" for tally in self.tallies if tally.read]
+        lines.extend(self.notes)
+        if self.dropped:
+            records = len(self.inventory) + len(self.dropped)
+            lines.append(f"{records} records = {len(self.inventory)} kept + {len(self.dropped)} dropped for a missing label")
+        pictures, labels = self.inventory.picture_count(), ", ".join(self.inventory.label_types)
+        lines.append(f"{self.path}: {len(self.inventory)} records, {pictures} pictures, labels: {labels}")
+        if self.rejects or self.dropped:
+            lines.append(f"{rejects_path(self.path)}: what is not in it, and why")
+        if self.remote:
+            lines.append(f"{remote_path(self.path)}: {self.remote} pictures that are only a URL ({REMOTE})")
+        return "\n".join(lines)
+
+    def _reasons(self, tally: Tally) -> str:
+        """Returns the reasons of the rejects that a tally counts."""
+        pictures = tally.unit == "pictures"
+        return reasons_text([one for one in self.rejects if (one.unit == "picture") == pictures])
+
+
+def build_from_coco(config: CocoInventoryConfig) -> BuiltFromStandard:
+    """Reads a COCO Camera Traps file and writes its inventory.
+
+    Raises:
+        SettingError: the inventory cannot be written there, or the image root cannot be used.
+        SourceError: the file cannot be read, or has no usable record.
+        TooManyRejectsError: more was rejected than `max_rejected_share` allows.
+    """
+    check_target(config.export_path)
+    return _build(CocoSource(config), config)
+
+
+def build_from_megadetector(config: MegadetectorInventoryConfig) -> BuiltFromStandard:
+    """Reads MegaDetector results and writes their inventory; raises as `build_from_coco` does."""
+    check_target(config.export_path)
+    return _build(MegadetectorSource(config), config)
+
+
+def build_from_camtrap_dp(config: CamtrapDpInventoryConfig) -> BuiltFromStandard:
+    """Reads a Camtrap DP package and writes its inventory; raises as `build_from_coco` does."""
+    check_target(config.export_path)
+    return _build(CamtrapDpSource(config), config)
+
+
+def build_from_wildlife_insights(config: WildlifeInsightsInventoryConfig) -> BuiltFromStandard:
+    """Reads a Wildlife Insights download and writes its inventory; raises as `build_from_coco` does."""
+    check_target(config.export_path)
+    return _build(WildlifeInsightsSource(config), config)
+
+
+def build_from_timelapse(config: TimelapseInventoryConfig) -> BuiltFromStandard:
+    """Reads a CSV export of Timelapse and writes its inventory; raises as `build_from_coco` does."""
+    check_target(config.export_path)
+    return _build(TimelapseSource(config), config)
+
+
+def remote_path(inventory: Path) -> Path:
+    """Returns where the pictures that are only a URL are listed: `<stem>.remote.csv` beside the inventory."""
+    return inventory.with_name(f"{inventory.stem}.remote.csv")
+
+
+def _build(source: PictureSource, config: PictureSourceConfig) -> BuiltFromStandard:
+    """Makes the records of a source, judges the rejects, writes inventory, rejects and remote pictures."""
+    grouped = source.grouped
+    checked = grouped.checked
+    rejects, tallies = checked.rejects, (checked.picture_tally, checked.seen_tally)
+    remote = () if config.keep_remote else checked.remote
+    write_rejects(config.export_path, rejects)
+    _write_remote(config.export_path, remote)
+    if not len(grouped.ids):
+        far = f"; {len(remote)} {REMOTE}, listed in {remote_path(config.export_path)}" if remote else ""
+        where = f", e.g. {rejects[0].item}: {rejects[0].detail}; see {rejects_path(config.export_path)}" if rejects else ""
+        said = tallies[0]
+        raise SourceError(
+            f"{config.path}: no usable picture in {said.read}; {said.rejected} rejected"
+            f"{reasons_text([one for one in rejects if one.unit == 'picture'])}{where}{far}"
+        )
+    problem = too_many(tallies, config.max_rejected_share)
+    if problem:
+        raise TooManyRejectsError(
+            f"{config.path}: {problem}{reasons_text(rejects)}; see {rejects_path(config.export_path)}, "
+            "mend the source or the image root, or raise --max-rejected-share"
+        )
+    inventory = Inventory.from_table(table_of_grouped(grouped))
+    dropped: list[Reject] = []
+    if config.discard_missing:
+        inventory, dropped = discard_missing(inventory)
+        write_rejects(config.export_path, [*rejects, *dropped])
+        if not len(inventory):
+            raise SourceError(
+                f"{config.path}: every one of {len(dropped)} records misses a label; --discard-missing leaves none"
+            )
+    inventory.write(config.export_path, plain=config.plain)
+    if log.isEnabledFor(logging.INFO):
+        for line in label_lines(inventory):
+            log.info(line)
+    return BuiltFromStandard(
+        config.export_path, inventory, config.path, tallies, rejects, tuple(dropped), len(remote), tuple(source.notes)
+    )
+
+
+def _write_remote(inventory: Path, remote: tuple[tuple[str, str, str], ...]) -> None:
+    """Lists remote pictures beside an inventory; removes the list of an earlier one where there are none."""
+    path = remote_path(inventory)
+    if remote:
+        write_csv(path, REMOTE_COLUMNS, ((picture, item, url) for item, picture, url in remote))
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,238 @@
+"""The stage `predict split`: whole splits of a training's files in, results files, tables and metrics out.
+
+What is in a split is read anew from the files that the training began at, so a split named test is the test split.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from camtrap_tf.config.training_files import PredictSplitConfig
+from camtrap_tf.errors import LabelError, ModelError, SettingError, suggestion
+from camtrap_tf.files import check_writable, join_inside, require_folder, sha256_file, writable_folder, write_csv
+from camtrap_tf.inventory.of_splits import SplitFiles, inventory_of_split
+from camtrap_tf.inventory.table import Inventory, reasons_text
+from camtrap_tf.labels import UNKNOWN
+from camtrap_tf.models.devices import choose_gpus
+from camtrap_tf.models.locating import BEST_FILE, epoch_of, locate_model
+from camtrap_tf.prediction.aggregation import Combining
+from camtrap_tf.prediction.results import Capture
+from camtrap_tf.prediction.split_tables import SplitAnswers, metrics_lines, write_answers, write_measures
+from camtrap_tf.prediction.targets import read_targets
+from camtrap_tf.progress import track
+from camtrap_tf.records import REJECT_COLUMNS, Reject
+
+if TYPE_CHECKING:
+    from camtrap_tf.models.bundle import Bundle
+
+CACHE = "cache"
+_EPOCH = re.compile(r"(?:ckpt_)?0*(\d+)(?:\.(?:pt|keras))?")
+
+
+@dataclass(frozen=True, slots=True)
+class SplitResults:
+    """What was predicted and measured.
+
+    Attributes:
+        folder: of the files.
+        model: the model file.
+        answers: per split.
+        rejects: split → what could not be used.
+        files: that were written.
+    """
+
+    folder: Path
+    model: Path
+    answers: tuple[SplitAnswers, ...]
+    rejects: dict[str, tuple[Reject, ...]]
+    files: tuple[Path, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """3 where nothing of a split could be predicted."""
+        return 0 if all(len(one.ids) for one in self.answers) else 3
+
+    def text(self) -> str:
+        """Returns the summary for people."""
+        lines = [f"model: {self.model}"]
+        for one in self.answers:
+            gone = self.rejects[one.split]
+            lines.append(
+                f"{one.split}: {len(one.ids) + len(gone)} in = {len(one.ids)} predicted + {len(gone)} rejected"
+                f"{reasons_text(gone)}; {int((one.targets < 0).sum())} without a known class"
+            )
+        return "\n".join([*lines, *metrics_lines(self.answers), *(f"  {path}" for path in self.files)])
+
+
+def predict_split(config: PredictSplitConfig) -> SplitResults:
+    """Classifies splits; writes `<split>_results.json`, `outputs_<split>.csv.gz` and the metrics of all of them.
+
+    Raises:
+        SettingError: a folder, split or checkpoint is not there.
+        SourceError: a file of a split cannot be read.
+        LabelError: the model answers another label, or several classes a picture.
+        ModelError: the model cannot be used.
+    """
+    require_folder(config.run, "--run")
+    files = _files(config)
+    model = find_checkpoint(config.run, config.checkpoint)
+    folder = config.output_dir or config.run.parent / "predictions"
+    check_writable(folder, "--output-dir")
+    with tempfile.TemporaryDirectory(prefix="camtrap-") as scratch:
+        inventories = {split: inventory_of_split(files, split, Path(scratch) / split) for split in config.split}
+    targets = read_targets(config.target_mapping, config.target_index) if config.target_mapping is not None else None
+    choose_gpus(config.n_gpus)
+    from camtrap_tf.models.bundle import Bundle
+
+    bundle = Bundle.read(model, flag="--checkpoint")
+    label = _label(bundle, files.label)
+    writable_folder(folder, "--output-dir")
+    done: list[SplitAnswers] = []
+    rejects: dict[str, tuple[Reject, ...]] = {}
+    for split, inventory in inventories.items():
+        answers, gone = answers_of(bundle, label, split, inventory, files, config)
+        done.append(answers if targets is None else targets.applied(answers))
+        rejects[split] = (*inventory.rejects, *gone)
+    about = {"checkpoint": model.name, "model_sha256": sha256_file(model), "label": label}
+    written = [path for one in done for path in write_answers(one, folder, about)]
+    written += write_measures(done, folder)
+    written += [path for split, gone in rejects.items() if (path := _write_rejects(folder, split, gone)) is not None]
+    return SplitResults(folder, model, tuple(done), rejects, tuple(written))
+
+
+def _write_rejects(folder: Path, split: str, rejects: Sequence[Reject]) -> Path | None:
+    path = folder / f"{split}.rejects.csv"
+    if not rejects:
+        path.unlink(missing_ok=True)
+        return None
+    write_csv(path, REJECT_COLUMNS, (reject.row() for reject in rejects))
+    return path
+
+
+def _files(config: PredictSplitConfig) -> SplitFiles:
+    """Returns the files of the splits: as in training, but for what the settings say."""
+    cache = config.run / CACHE
+    if not cache.is_dir():
+        raise SettingError(
+            f"--run {config.run}: was not trained from COCO Camera Traps files or a table, so it has no splits of them; "
+            "`camtrap predict --image-dir` or `--csv-path` classify pictures, `camtrap evaluate` measures on shards"
+        )
+    files = SplitFiles.read(cache)
+    if config.crops_dir is not None:
+        files = replace(files, crops_dir=require_folder(config.crops_dir, "--crops-dir").resolve())
+    given = config.cct or config.classification_csv
+    if given is not None and not given.is_file():
+        flag = "--cct" if config.cct is not None else "--classification-csv"
+        raise SettingError(f"{flag} {given}: no such file; check the path")
+    if config.cct is not None:
+        return replace(files, kind="cct", documents={**files.documents, config.split[0]: config.cct}, table=None)
+    if config.classification_csv is not None:
+        table = config.classification_csv
+        return replace(files, kind="table", documents={}, table=table, splits=table.with_name("splits.json"))
+    return files
+
+
+def find_checkpoint(run: Path, name: str) -> Path:
+    """Returns the model file that a name means in a run folder.
+
+    Args:
+        run: the run folder.
+        name: `best`, `last`, an epoch (`200`, also `200.pt`, `ckpt_200.pt`), a file name in the folder, or a path.
+
+    Raises:
+        ModelError: there is none.
+    """
+    if name == "best":
+        return locate_model(run / BEST_FILE, flag="--checkpoint").file
+    for path in (run / name, Path(name)):
+        if path.exists():
+            return locate_model(path, flag="--checkpoint").file
+    epochs = {epoch: path for path in sorted(run.glob("*.keras")) if (epoch := epoch_of(path.name)) is not None}
+    if name == "last" and epochs:
+        return epochs[max(epochs)]
+    found = _EPOCH.fullmatch(name)
+    if found is None:
+        there = sorted(path.name for path in run.glob("*.keras"))
+        raise ModelError(f"--checkpoint {name}: no such file in {run}{suggestion(name, ['best', 'last', *there])}")
+    if int(found[1]) not in epochs:
+        kept = ", ".join(map(str, sorted(epochs))) or "none"
+        raise ModelError(
+            f"--checkpoint {name}: {run} has no model of epoch {found[1]} (there: {kept}); take one of them, best or last "
+            "(--keep-epochs all keeps every epoch in training)"
+        )
+    return epochs[int(found[1])]
+
+
+def _label(bundle: Bundle, label: str) -> str:
+    if label not in bundle.labels:
+        raise LabelError(f"the model does not answer {label!r}{suggestion(label, bundle.labels)}")
+    if bundle.specs[label].kind == "sigmoid":
+        raise LabelError(
+            f"the model gives any number of classes of {label!r}; these files have one a picture; "
+            "`camtrap evaluate` measures such heads on shards"
+        )
+    return label
+
+
+def answers_of(
+    bundle: Bundle, label: str, split: str, inventory: Inventory, files: SplitFiles, config: PredictSplitConfig
+) -> tuple[SplitAnswers, list[Reject]]:
+    """Returns what the model says about the records of a split, and what could not be used."""
+    from camtrap_tf.prediction.inference import predict_captures
+
+    names = bundle.classes(label)
+    truth = [bundle.mapping.index(label, name) if name else UNKNOWN for name in inventory.first_labels(files.label)]
+    stated = [name or "" for name in inventory.first_labels(files.label)]
+    records = predict_captures(
+        bundle.logits,
+        bundle.preprocessing,
+        _captures(inventory, files.crops_dir),
+        batch_size=config.batch_size,
+        combining=Combining.of("mean_logits", bundle.specs),
+        threads=config.n_cpus,
+    )
+    rows: list[int] = []
+    logits: list[np.ndarray] = []
+    rejects: list[Reject] = []
+    for row, record in enumerate(track(records, total=len(inventory), description=f"Predicting {split}", unit="records")):
+        answer = next((one.logits[label] for one in record.pictures if one.logits), None)
+        if answer is None and record.aggregated:  # frames in one input: the logarithm differs from logits by a constant
+            answer = np.log(np.maximum(record.aggregated[label], np.finfo(np.float32).tiny))
+        if answer is None:
+            rejects += record.rejects()
+            continue
+        rows.append(row)
+        logits.append(np.asarray(answer, np.float64))
+    paths = [record.media[0].path for record in inventory]
+    ids = inventory.ids
+    answers = SplitAnswers(
+        split=split,
+        names=tuple(names),
+        ids=tuple(ids[row] for row in rows),
+        paths=tuple(paths[row] for row in rows),
+        files=tuple(str(join_inside(files.crops_dir, paths[row])) for row in rows),
+        stated=tuple(stated[row] for row in rows),
+        targets=np.array([truth[row] for row in rows], np.int64),
+        logits=np.array(logits).reshape(len(rows), len(names)),
+    )
+    return answers, rejects
+
+
+def _captures(inventory: Inventory, root: Path) -> Iterator[Capture]:
+    """Yields a capture per record; a path that leads out of the folder is a problem of its own."""
+    for record in inventory:
+        paths, problems = [], {}
+        for media in record.media[:1]:
+            try:
+                paths.append(str(join_inside(root, media.path)))
+            except ValueError as err:
+                paths.append(media.path)
+                problems[media.path] = ("path_leads_out", str(err))
+        yield Capture(record.event_id, tuple(paths), problems)

@@ -1,0 +1,74 @@
+"""Counts of categories, and the locations that have one."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from camtrap_tf.cct.counting import category_counts, count_file, find_locations, locations_with
+from camtrap_tf.config.cct import CctCountsConfig, CctLocationsConfig
+from camtrap_tf.errors import SettingError
+from camtrap_tf.sources.cct_document import CctDocument
+from tests.shared_data import shared
+from tests.unit.cct.documents import make_annotation, make_document, make_image
+
+IMAGES = [make_image("1", "a"), make_image("2", "a", dataset="x"), make_image("3", "b")]
+ANNOTATIONS = [
+    make_annotation("1", "1", 7),
+    make_annotation("2", "1", 7),
+    make_annotation("3", "2", 7),
+    make_annotation("4", "3", 3),
+    make_annotation("5", "1", 3),
+]
+
+
+def test_counts_of_every_category() -> None:
+    """Two rats on one image count twice; a location name in two data sets is two locations; zeros are listed."""
+    counts = category_counts(make_document(IMAGES, ANNOTATIONS))
+    assert [(one.name, one.annotations, one.images, one.locations) for one in counts] == [
+        ("empty", 0, 0, 0),
+        ("fox", 2, 2, 2),
+        ("rat", 3, 2, 2),
+    ]
+
+
+def test_counts_of_a_real_file(tmp_path: Path) -> None:
+    """The published CCT-20 validation set: 10 locations, 3582 annotations, as counted from the JSON itself."""
+    path = shared("data/cct20_cis_val_json/cis_val_annotations.json")
+    done = count_file(CctCountsConfig(path=path, output=tmp_path / "c.csv"))
+    value = json.loads(path.read_text(encoding="utf-8"))
+    for one in done.counts:
+        assert one.annotations == sum(entry["category_id"] == int(one.id) for entry in value["annotations"])
+    with (tmp_path / "c.csv").open(encoding="utf-8", newline="") as file:
+        assert sum(int(row["annotations"]) for row in csv.DictReader(file)) == 3582
+
+
+def test_locations_with_a_category() -> None:
+    """Most annotations first; case does not matter; an unknown name is an error."""
+    document = make_document(IMAGES, ANNOTATIONS)
+    assert locations_with(document, ["Rat"]) == (("", "a", 2, 1), ("x", "a", 1, 1))
+    with pytest.raises(SettingError, match="did you mean 'rat'"):
+        locations_with(document, ["rats"])
+
+
+def test_contrast_and_files(tmp_path: Path) -> None:
+    """Everything else at those locations is counted and can be written: as CSV, as JSON, as a document."""
+    make_document(IMAGES, ANNOTATIONS).write(tmp_path / "in.json")
+    for name in ("l.csv", "l.json"):
+        found = find_locations(
+            CctLocationsConfig(
+                path=tmp_path / "in.json",
+                category=("rat",),
+                contrast=True,
+                output=tmp_path / name,
+                cct_output=tmp_path / "o.json",
+            )
+        )
+    assert found.contrast == (("7", "rat", 3, 2), ("3", "fox", 1, 1))
+    assert (tmp_path / "l_contrast.csv").read_text(encoding="utf-8").splitlines()[1:] == ["7,rat,3,2", "3,fox,1,1"]
+    assert json.loads((tmp_path / "l.json").read_text(encoding="utf-8"))["locations"][0]["location"] == "a"
+    assert len(CctDocument.read(tmp_path / "o.json").annotations) == 4
+    assert "everything at these locations" in found.text()

@@ -1,0 +1,130 @@
+"""COCO Camera Traps ⇄ MegaDetector results."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from camtrap_tf.cct.megadetector import from_megadetector_file, to_megadetector, to_megadetector_file
+from camtrap_tf.config.cct import CctFromMegadetectorConfig, CctToMegadetectorConfig
+from camtrap_tf.errors import SourceError
+from camtrap_tf.sources.cct_document import CctDocument
+from tests.shared_data import shared
+from tests.unit.cct.documents import make_annotation, make_document, make_image, reasons
+
+
+def test_boxes_become_relative_and_species_categories() -> None:
+    """10, 12, 20, 30 px of 100 x 60 are .1, .2, .2, .5; a picture without a box keeps its place with an empty list."""
+    document = make_document(
+        [make_image("i", "hill"), make_image("bare")],
+        [make_annotation("1", "i", bbox=[10, 12, 20, 30]), make_annotation("2", "bare", 0, bbox=None)],
+    )
+    done = to_megadetector(document)
+    first, bare = done.document.images
+    assert first["detections"][0]["bbox"] == pytest.approx([0.1, 0.2, 0.2, 0.5])
+    assert (first["file"], first["location"], first["id"], first["max_detection_conf"]) == ("i.jpg", "hill", "i", 1.0)
+    assert (bare["detections"], bare["max_detection_conf"], bare["is_ground_truth"]) == ([], 0, True)
+    assert done.document.detection_categories == {"0": "empty", "3": "fox", "7": "rat"}
+    assert done.unboxed == 1
+
+
+def test_animals_with_their_species_as_classification() -> None:
+    """On request every detection is an `animal`, for programs that look for those, and the species its classification."""
+    done = to_megadetector(make_document([make_image("i")], [make_annotation("1", "i", confidence=0.5)]), animals=True)
+    assert done.document.detection_categories["1"] == "animal"
+    (picture,) = done.document.pictures()
+    assert picture.detections[0].classifications == (("fox", 0.5),)  # type: ignore[union-attr]  # no reject
+
+
+def test_what_cannot_be_a_detection_is_listed() -> None:
+    """Boxes in px without a size, annotations of unknown images and categories are rejected by row; the rest stays."""
+    images = [make_image("i"), make_image("sizeless", width=None)]
+    annotations = [
+        make_annotation("1", "i"),
+        make_annotation("2", "sizeless"),
+        make_annotation("3", "nowhere"),
+        make_annotation("4", "i", 99),
+        make_annotation("5", "sizeless", bbox=None, bbox_relative=[0.1, 0.1, 0.2, 0.2]),
+    ]
+    done = to_megadetector(make_document(images, annotations))
+    assert sorted(reasons(done.rejects)) == [("2", "box_without_size"), ("3", "unknown_image"), ("4", "unknown_category")]
+    assert [len(image["detections"]) for image in done.document.images] == [1, 1]
+
+
+def test_file_gets_its_default_name(tmp_path: Path) -> None:
+    """Without --output the results lie beside the input as `<name>_md-format.json`."""
+    make_document([make_image("i")], [make_annotation("1", "i")]).write(tmp_path / "ds_cct.json")
+    done = to_megadetector_file(CctToMegadetectorConfig(path=tmp_path / "ds_cct.json"))
+    assert done.output == tmp_path / "ds_cct_md-format.json"
+    assert json.loads(done.output.read_text(encoding="utf-8"))["info"]["detector"] == "cct_to_md"
+    assert "1 annotations read = 1 detections + 0 without a box + 0 left out" in done.text()
+
+
+def back(path: Path, **options: Any) -> tuple[CctDocument, str]:
+    """Returns the document made of MegaDetector results, and what the command said."""
+    done = from_megadetector_file(CctFromMegadetectorConfig(path=path, output=path.with_name("back.json"), **options))
+    return CctDocument.read(done.output), done.text()
+
+
+def test_there_and_back_gives_the_same_boxes(tmp_path: Path) -> None:
+    """A real file survives the way to MegaDetector results and back: boxes to 0.01 px, categories by name, locations."""
+    source = shared("data/cct20_cis_val_json/cis_val_annotations.json")
+    to_megadetector_file(CctToMegadetectorConfig(path=source, output=tmp_path / "md.json"))
+    document, _ = back(tmp_path / "md.json")
+    original = CctDocument.read(source)
+    expected = []
+    images, names = original.images_by_id(), original.category_names()
+    for one in (one for one in original.annotations if "bbox" in one):
+        image = images[one["image_id"]]
+        x, y, width, height = one["bbox"]
+        box = (x, y, min(width, image["width"] - x), min(height, image["height"] - y))
+        expected.append((image["file_name"], names[str(one["category_id"])], *box))
+    images, names = document.images_by_id(), document.category_names()
+    found = [
+        (images[one["image_id"]]["file_name"], names[str(one["category_id"])], *one["bbox"]) for one in document.annotations
+    ]
+    assert len(found) == len(expected) == 1763
+    for one, want in zip(sorted(found), sorted(expected), strict=True):
+        assert one[:2] == want[:2]
+        assert one[2:] == pytest.approx(want[2:], abs=0.01)
+    assert {image["location"] for image in document.images} == {image["location"] for image in original.images}
+    assert {one["id"] for one in document.annotations} == {one["id"] for one in original.annotations if "bbox" in one}
+
+
+def test_results_become_annotations(tmp_path: Path) -> None:
+    """Sure detections become annotations, failures, videos and unsure ones are listed; sizes make px of relative boxes."""
+    images = [
+        {"file": "a/1.jpg", "width": 200, "height": 100, "detections": [
+            {"category": "1", "conf": 0.9, "bbox": [0.1, 0.2, 0.3, 0.4], "classifications": [["0", 0.8]]},
+            {"category": "1", "conf": 0.1, "bbox": [0.1, 0.2, 0.3, 0.4]}]},
+        {"file": "a/2.jpg", "detections": [{"category": "2", "conf": 0.5, "bbox": [0, 0, 0.5, 0.5]}]},
+        {"file": "a/3.jpg", "failure": "broken", "detections": None},
+        {"file": "a/4.mp4", "detections": []},
+    ]  # fmt: skip
+    value = {
+        "info": {"format_version": "1.4", "detector": "md_v5a"},
+        "detection_categories": {"1": "animal", "2": "person"},
+        "classification_categories": {"0": "fox"},
+        "images": images,
+    }
+    (tmp_path / "md.json").write_text(json.dumps(value), encoding="utf-8")
+    document, text = back(tmp_path / "md.json", threshold=0.2, categories_are="classifications", location_from_path=1)
+    assert document.category_names() == {"0": "empty", "1": "fox", "2": "animal", "3": "person"}
+    first, second = document.annotations
+    assert (first["bbox"], first["category_id"], first["confidence"]) == ([20, 20, 60, 40], 1, 0.8)
+    assert second["bbox_relative"] == [0, 0, 0.5, 0.5]
+    assert "/" not in first["id"]
+    assert [image["location"] for image in document.images] == ["a", "a"]
+    assert "4 images read = 2 kept + 2 left out (1 × failure, 1 × video)" in text
+    assert "3 annotations read = 2 kept + 1 left out (1 × below_threshold)" in text
+
+
+def test_results_without_any_detection_are_refused(tmp_path: Path) -> None:
+    """A file in which nothing was found makes no annotations."""
+    value = {"info": {}, "detection_categories": {}, "images": [{"file": "a.jpg", "detections": []}]}
+    (tmp_path / "md.json").write_text(json.dumps(value), encoding="utf-8")
+    with pytest.raises(SourceError, match="no image has a detection"):
+        back(tmp_path / "md.json")

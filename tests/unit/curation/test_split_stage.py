@@ -1,0 +1,114 @@
+"""The command `camtrap split`."""
+
+from __future__ import annotations
+
+import csv
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from camtrap_tf.config.splits import SplitConfig
+from camtrap_tf.curation import picture_hashes
+from camtrap_tf.curation.split_stage import split
+from camtrap_tf.errors import SettingError
+from camtrap_tf.files import sha256_file
+from camtrap_tf.inventory.table import Inventory
+from camtrap_tf.records import CaptureEvent
+from tests.factories import make_event, write_pictures
+
+
+def records(locations: int = 9, each: int = 6) -> list[CaptureEvent]:
+    """Returns records of three species at some locations, and one of a rare species."""
+    draw = random.Random(0)
+    made = [
+        make_event(
+            f"l{place}-{i}", pictures=[f"l{place}-{i}.jpg"], labels={"species": draw.choice("abc")}, location=f"l{place}"
+        )
+        for place in range(locations)
+        for i in range(each)
+    ]
+    return [*made, make_event("rare", pictures=["rare.jpg"], labels={"species": "okapi"}, location="l4")]
+
+
+def make_config(folder: Path, *, suffix: str = ".json", pictures: bool = True, **options: Any) -> SplitConfig:
+    """Writes inventory and pictures, and returns settings."""
+    inventory = Inventory.from_records(records())
+    inventory.write(folder / f"in{suffix}")
+    if pictures:
+        write_pictures(folder / "images", [f"{one.event_id}.jpg" for one in inventory], width=24, height=18)
+    return SplitConfig(
+        inventory=folder / f"in{suffix}", output_dir=folder / "out", image_root_path=folder / "images" if pictures else None,
+        split_percent=(0.5, 0.25, 0.25), workers=1, **options,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", [".json", ".parquet"])
+def test_inventory_comes_back_with_splits_and_hashes(tmp_path: Path, suffix: str) -> None:
+    """All records, unchanged but for the new fields; the field, the CSV table and the text agree."""
+    result = split(make_config(tmp_path, suffix=suffix, split_field="part"))
+    out = Inventory.read(tmp_path / "out" / f"inventory{suffix}")
+    given = Inventory.read(tmp_path / f"in{suffix}")
+    assert out.ids == given.ids
+    assert out.meta_fields == ("location", "part", "sha256")
+    assert [one.media for one in out] == [one.media for one in given]
+    assert out.meta("sha256")[0] == sha256_file(tmp_path / "images" / "l0-0.jpg")
+    with (tmp_path / "out" / "splits.csv").open(newline="") as file:
+        rows = {row["id"]: row["split"] for row in csv.DictReader(file)}
+    assert rows == dict(zip(out.ids, out.meta("part"), strict=True))
+    text = result.text()
+    assert "55 records read = 55 split + 0 left out" in text
+    assert "warning: cannot be evaluated: okapi (in one group only)" in text
+    counts = [int(line.split()[1]) for line in text.splitlines() if line.split(":")[0] in ("train", "val", "test")]
+    assert sum(counts) == 55
+
+
+def test_hashes_are_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The new inventory, split again, gives the same splits without reading a picture."""
+    config = make_config(tmp_path, duplicates="perceptual")
+    first = split(config)
+    again = config.model_copy(update={"inventory": first.path, "output_dir": tmp_path / "again"})
+    monkeypatch.setattr(picture_hashes, "fingerprints", None)
+    second = split(again)
+    assert second.splitting.splits == first.splitting.splits
+    assert Inventory.read(second.path).digest() == Inventory.read(first.path).digest()
+
+
+def test_what_is_left_out_is_listed(tmp_path: Path) -> None:
+    """Rare classes are in the rejects table, counts add up, and an earlier table of rejects goes when there are none."""
+    result = split(make_config(tmp_path, min_locs=2))
+    assert "55 records read = 54 split + 1 left out (1 × too_few_locations)" in result.text()
+    rejects = tmp_path / "out" / "inventory.rejects.csv"
+    with rejects.open(newline="") as file:
+        assert [(row["id"], row["reason"]) for row in csv.DictReader(file)] == [("rare", "too_few_locations")]
+    split(make_config(tmp_path))
+    assert not rejects.exists()
+
+
+def test_dry_run_reads_no_picture_and_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says what would be split."""
+    monkeypatch.setattr(picture_hashes, "fingerprints", None)
+    text = split(make_config(tmp_path, dry_run=True)).text()
+    assert not (tmp_path / "out").exists()
+    assert text.startswith("Dry run")
+    assert "9 groups by 'location'; method scored" in text
+
+
+def test_the_inventory_read_is_not_written_over(tmp_path: Path) -> None:
+    """Where it lies under the name of the new one."""
+    config = make_config(tmp_path)
+    (tmp_path / "in.json").rename(tmp_path / "inventory.json")
+    with pytest.raises(SettingError, match="under the name of the new one"):
+        split(config.model_copy(update={"inventory": tmp_path / "inventory.json", "output_dir": tmp_path}))
+
+
+def test_earlier_splits_that_move_are_told(tmp_path: Path) -> None:
+    """Another seed over the same folder moves groups; with --keep-splits none moves."""
+    config = make_config(tmp_path, pictures=False)
+    split(config)
+    other = config.model_copy(update={"seed": 5})
+    kept = split(other.model_copy(update={"keep_splits": tmp_path / "out" / "splits.json"}))
+    assert "9 groups stay where" in kept.text()
+    assert "another split now" not in kept.text()
+    assert "another split now" in split(config.model_copy(update={"split_method": "dealt"})).text()

@@ -1,0 +1,173 @@
+"""The inventory commands for the standards of the camera-trap world."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from camtrap_tf.config.picture_sources import CamtrapDpInventoryConfig, CocoInventoryConfig, MegadetectorInventoryConfig
+from camtrap_tf.config.sample import SampleConfig
+from camtrap_tf.errors import SettingError, SourceError, TooManyRejectsError
+from camtrap_tf.inventory.building_from_standards import build_from_camtrap_dp, build_from_coco, build_from_megadetector
+from camtrap_tf.inventory.table import Inventory
+from camtrap_tf.sample.drawing import draw_sample
+from camtrap_tf.sample.formats import UNIDENTIFIED
+from camtrap_tf.sample.species import BLANK, SPECIES
+
+Facts = dict[str, tuple[str, ...]]
+
+
+def document(folder: Path, images: list[dict[str, Any]], notes: list[dict[str, Any]]) -> Path:
+    """Writes a COCO Camera Traps file."""
+    path = folder / "cct.json"
+    categories = [{"id": 0, "name": "empty"}, {"id": 1, "name": "fox"}]
+    path.write_text(json.dumps({"images": images, "annotations": notes, "categories": categories}))
+    return path
+
+
+def images(count: int) -> list[dict[str, Any]]:
+    """Returns images without pictures."""
+    return [{"id": n, "file_name": f"cam/{n}.jpg", "width": 100, "height": 50} for n in range(count)]
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    """Returns the rows of a CSV table."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_ten_thousand_missing_files(tmp_path: Path) -> None:
+    """Each is rejected by name, quickly, and the rest is used where the user allows that many."""
+    (tmp_path / "cam").mkdir()
+    (tmp_path / "cam/0.jpg").write_bytes(b"x" * 300)
+    path = document(tmp_path, images(10_001), [{"id": n, "image_id": n, "category_id": 1} for n in range(10_001)])
+    settings: dict[str, Any] = {"path": path, "export_path": tmp_path / "out.parquet", "image_root": tmp_path}
+    with pytest.raises(TooManyRejectsError, match=r"10000 of 10001 pictures rejected.*max-rejected-share"):
+        build_from_coco(CocoInventoryConfig(**settings))
+    assert not (tmp_path / "out.parquet").exists()
+    built = build_from_coco(CocoInventoryConfig(**settings, max_rejected_share=1))
+    assert len(Inventory.read(tmp_path / "out.parquet")) == 1
+    assert {row["reason"] for row in rows(tmp_path / "out.rejects.csv")} == {"missing_file"}
+    assert len(rows(tmp_path / "out.rejects.csv")) == 10_000
+    assert "10001 pictures read = 1 used + 10000 rejected (10000 × missing_file)" in built.text()
+    assert "10001 annotations read = 1 used + 0 rejected + 10000 of rejected pictures" in built.text()
+
+
+def test_both_forms_hold_the_same(tmp_path: Path) -> None:
+    """JSON and Parquet are read back alike."""
+    path = document(tmp_path, images(5), [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [0, 0, 100, 1]}])
+    for suffix in ("json", "parquet"):
+        build_from_coco(CocoInventoryConfig(path=path, export_path=tmp_path / f"out.{suffix}"))
+    assert list(Inventory.read(tmp_path / "out.json")) == list(Inventory.read(tmp_path / "out.parquet"))
+
+
+def test_remote_pictures_are_listed(tmp_path: Path) -> None:
+    """They are in a table of their own, which goes when there are none any more."""
+    remote = {"id": "r", "file_name": "https://x.org/a.jpg"}
+    settings: dict[str, Any] = {"path": document(tmp_path, [*images(1), remote], []), "export_path": tmp_path / "out.json"}
+    assert "1 remote, not fetched" in build_from_coco(CocoInventoryConfig(**settings)).text()
+    assert rows(tmp_path / "out.remote.csv") == [{"id": "r", "item": "image 2", "url": "https://x.org/a.jpg"}]
+    build_from_coco(CocoInventoryConfig(**settings, keep_remote=True))
+    assert not (tmp_path / "out.remote.csv").exists()
+    assert len(Inventory.read(tmp_path / "out.json")) == 2
+
+
+def test_unlabelled_pictures_can_be_dropped(tmp_path: Path) -> None:
+    """`--discard-missing` leaves those with labels, and lists the others."""
+    path = document(tmp_path, images(3), [{"id": 1, "image_id": 1, "category_id": 1}])
+    built = build_from_coco(CocoInventoryConfig(path=path, export_path=tmp_path / "out.json", discard_missing=True))
+    assert "3 records = 1 kept + 2 dropped" in built.text()
+    assert [row["id"] for row in rows(tmp_path / "out.rejects.csv")] == ["0", "2"]
+
+
+def test_nothing_usable_is_an_error(tmp_path: Path) -> None:
+    """It names the first reject and where the others are."""
+    path = document(tmp_path, [{"id": 1, "file_name": "../a.jpg"}], [])
+    with pytest.raises(
+        SourceError, match=r"no usable picture in 1; 1 rejected \(1 × bad_path\), e\.g\. image 1: .*rejects\.csv"
+    ):
+        build_from_coco(CocoInventoryConfig(path=path, export_path=tmp_path / "out.json"))
+
+
+def test_bad_settings_stop_the_work_first(tmp_path: Path) -> None:
+    """The suffix of the inventory and the image root are looked at."""
+    path = document(tmp_path, images(1), [])
+    with pytest.raises(SettingError, match="--export-path"):
+        build_from_coco(CocoInventoryConfig(path=path, export_path=tmp_path / "out.csv"))
+    with pytest.raises(SettingError, match="--image-root"):
+        build_from_coco(CocoInventoryConfig(path=path, export_path=tmp_path / "out.json", image_root=tmp_path / "absent"))
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns the folder of a small sample."""
+    folder = tmp_path_factory.mktemp("sample")
+    draw_sample(SampleConfig(output_dir=folder, events=24, seed=5, workers=1))
+    return folder
+
+
+def truth(sample: Path) -> dict[str, dict[str, str]]:
+    """Returns event → row of sample.csv."""
+    return {row["event_id"]: row for row in rows(sample / "sample.csv")}
+
+
+def test_coco_of_the_sample_says_what_its_table_says(sample: Path, tmp_path: Path) -> None:
+    """Pictures, species, count, behaviour, posture, location and time of every event are the same."""
+    config = CocoInventoryConfig(
+        path=sample / "coco_camera_traps.json", export_path=tmp_path / "o.json", image_root=sample, records="events"
+    )
+    inventory = build_from_coco(config).inventory
+    expected = truth(sample)
+    assert set(inventory.ids) == set(expected)
+    for record in inventory:
+        row = expected[record.event_id]
+        assert [media.path for media in record.media] == [row[f"image_{number}"] for number in (1, 2, 3)]
+        said = {one.labels["species"].replace("empty", BLANK) for one in record.observations}
+        assert said == {row["species"] or (UNIDENTIFIED if said == {UNIDENTIFIED} else "-1")}
+        for label in ("count", "behaviour", "posture"):
+            if row["species"] not in ("", BLANK):
+                assert {one.labels[label] for one in record.observations} == {row[label] or "-1"}
+        assert record.meta_data["location"] == row["location"]
+        assert record.meta_data["datetime"] == row["datetime"].replace(" ", "T")
+
+
+def test_camtrap_dp_of_the_sample_says_what_its_table_says(sample: Path, tmp_path: Path) -> None:
+    """Pictures, species, count, behaviour, location and time of every event are the same."""
+    inventory = build_from_camtrap_dp(CamtrapDpInventoryConfig(path=sample, export_path=tmp_path / "o.json")).inventory
+    expected = truth(sample)
+    assert set(inventory.ids) == set(expected)
+    for record in inventory:
+        row = expected[record.event_id]
+        assert [media.path for media in record.media] == [row[f"image_{number}"] for number in (1, 2, 3)]
+        (observation,) = record.observations
+        name = SPECIES[row["species"]].scientific_name if row["species"] not in ("", BLANK) else row["species"] or "-1"
+        assert observation.labels["species"] == name
+        if row["species"] != BLANK:
+            assert observation.labels["count"] == (row["count"] or "-1")
+            assert observation.labels["behavior"] == (row["behaviour"] or "-1")
+        assert record.meta_data["location"] == row["location"]
+        assert str(record.media[0].timestamp)[:19] == row["datetime"].replace(" ", "T")
+
+
+def test_megadetector_of_the_sample_says_what_its_table_says(sample: Path, tmp_path: Path) -> None:
+    """Nothing is found in blank events; where something is, its class is the species of the event."""
+    config = MegadetectorInventoryConfig(
+        path=sample / "megadetector.json", export_path=tmp_path / "o.json", image_root=sample, threshold=0
+    )
+    built = build_from_megadetector(config)
+    expected = {row[f"image_{number}"]: row for row in truth(sample).values() for number in (1, 2, 3)}
+    classes: dict[str, set[tuple[str, str]]] = defaultdict(set)
+    for record in built.inventory:
+        classes[record.media[0].path] |= {(one.labels["detection"], one.labels["species"]) for one in record.observations}
+    assert len(classes) + len(built.rejects) == len(expected)
+    for path, seen in classes.items():
+        species = expected[path]["species"]
+        if species == BLANK:
+            assert seen == {("empty", "-1")}
+        else:
+            assert seen <= {("animal", species or "-1"), ("empty", "-1")}

@@ -1,0 +1,177 @@
+"""`predict export`: predictions that are there already in all forms, what is refused, and that nothing loads TensorFlow."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from camtrap_tf.config.predictions_out import PredictExportConfig
+from camtrap_tf.errors import CamtrapError, SettingError
+from camtrap_tf.inventory.table import Inventory
+from camtrap_tf.prediction.exporting import export_predictions
+from camtrap_tf.prediction.writers import open_table
+from camtrap_tf.records import CaptureEvent, Media, Observation
+from tests.unit.prediction.export_support import CLASSES, DEPLOYMENTS, EMPTY, FACTS, record
+
+MAY = "2020-05-03 10:00:00"
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """Writes predictions of three pictures and one that failed, with deployments and facts beside them."""
+    records = [
+        record(["/pictures/lake/1.jpg"], datetime=MAY),
+        record(["/pictures/lake/2.jpg"], EMPTY, datetime=MAY),
+        record(["/pictures/sea/3.jpg"], datetime=MAY),
+        record(["/pictures/lake/4.jpg"], None, datetime=MAY),
+    ]
+    path = tmp_path / "p.json"
+    with open_table(path, file_type="json", legacy=False, class_names=CLASSES, meta_fields=("datetime",)) as write:
+        for one in records:
+            write(one)
+    (tmp_path / "deployments.csv").write_text(DEPLOYMENTS, encoding="utf-8")
+    (tmp_path / "facts.yaml").write_text(json.dumps(FACTS), encoding="utf-8")  # JSON is YAML
+    return path
+
+
+def config(table: Path, /, *forms: str, **options: Any) -> PredictExportConfig:
+    """Returns settings that name everything there is."""
+    given = {
+        "results": table, "export": forms, "export_root": Path("/"), "deployments": table.parent / "deployments.csv",
+        "package_facts": table.parent / "facts.yaml", "classified_by": "fox 1",
+    } | options  # fmt: skip
+    return PredictExportConfig(**given)
+
+
+def test_all_forms_at_once(results: Path) -> None:
+    """Each form is written beside the table and named after it; pictures without a place are counted."""
+    summary = export_predictions(config(results, "camtrap-dp", "megadetector", "timelapse"))
+    folder = results.parent
+    assert summary.records == 4
+    assert len(json.loads((folder / "p.megadetector.json").read_text())["images"]) == 4
+    with (folder / "p.timelapse.csv").open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == 4
+    assert sorted(path.name for path in (folder / "p.camtrap-dp").iterdir()) == [
+        "datapackage.json", "deployments.csv", "media.csv", "observations.csv",
+    ]  # fmt: skip
+    lines = summary.text().splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["records", "camtrap-dp", "megadetector", "timelapse"]
+    assert "4 pictures = 2 in it + 2 left out (no_deployment 1, truncated 1; p.camtrap-dp.rejects.csv)" in lines[1]
+
+
+def test_everything_that_is_missing_is_named_at_once(results: Path) -> None:
+    """Without deployments and facts, one line names all of them and where to give them; nothing is written."""
+    before = sorted(results.parent.iterdir())
+    with pytest.raises(SettingError) as caught:
+        export_predictions(config(results, "camtrap-dp", deployments=None, package_facts=None))
+    said = str(caught.value)
+    assert "\n" not in said
+    for part in (
+        "latitude",
+        "longitude",
+        "deploymentStart",
+        "deploymentEnd",
+        "--deployments",
+        "contributors",
+        "--package-facts",
+    ):
+        assert part in said
+    assert sorted(results.parent.iterdir()) == before
+
+
+def test_classes_without_a_scientific_name(results: Path, tmp_path: Path) -> None:
+    """They are listed; a table of taxa names them."""
+    text = results.read_text(encoding="utf-8").replace("Vulpes vulpes", "fox")
+    results.write_text(text, encoding="utf-8")
+    with pytest.raises(SettingError, match=r"no scientific name is known for fox; give --taxa"):
+        export_predictions(config(results, "camtrap-dp"))
+    (tmp_path / "taxa.csv").write_text("model_class,scientificName\nfox,Vulpes vulpes\n", encoding="utf-8")
+    export_predictions(config(results, "camtrap-dp", taxa=tmp_path / "taxa.csv"))
+    assert "Vulpes vulpes" in (tmp_path / "p.camtrap-dp" / "observations.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"classified_by": None}, "--model-path or --classified-by"),
+        ({"export_root": None}, "--export-root is missing"),
+        ({"export_root": Path("/elsewhere")}, "does not lie below it"),
+        ({"package_facts": Path("nowhere.yaml")}, "no such file"),
+        ({"deployments": Path("nowhere.csv")}, "nowhere.csv"),
+        ({"results": Path("nowhere.json")}, "no such table of predictions"),
+        ({"species_label": "spezies"}, "did you mean 'species'"),
+    ],
+)
+def test_what_is_refused(results: Path, options: dict[str, Any], said: str) -> None:
+    """Each mistake is one line that says what to give."""
+    with pytest.raises(CamtrapError, match=said):
+        export_predictions(config(results, "camtrap-dp", **options))
+    assert not (results.parent / "p.camtrap-dp").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"export": ()}, "without --export"),
+        ({"export": ("megadetector", "megadetector")}, "twice"),
+        ({"export": ("addaxai",)}, "--model-path"),
+        ({"utc_offset": "2 hours"}, "not a time zone"),
+        ({"media_url": "pictures"}, "not an http"),
+        ({"timelapse_columns": ("species",)}, "not a pair"),
+        ({"timelapse_columns": ("species=my art",)}, "letters, digits"),
+        ({"timelapse_columns": ("species=File",)}, "every template has"),
+    ],
+)
+def test_settings_that_cannot_be(results: Path, options: dict[str, Any], said: str) -> None:
+    """Settings are refused before anything is read."""
+    with pytest.raises(ValidationError, match=said):
+        config(results, "megadetector", **options)
+
+
+def test_a_package_that_is_there_is_kept(results: Path) -> None:
+    """What exists is not written over; that is found out at once."""
+    export_predictions(config(results, "camtrap-dp"))
+    with pytest.raises(SettingError, match="is there already"):
+        export_predictions(config(results, "camtrap-dp"))
+
+
+def test_facts_of_an_inventory(results: Path, tmp_path: Path) -> None:
+    """Times, events and deployments of an inventory reach the pictures by their paths."""
+    events = [
+        CaptureEvent(
+            event_id="night",
+            media=tuple(Media(path=f"pictures/{name}", timestamp="2020-05-04T01:02:03", media_id=name) for name in names),
+            observations=(Observation(labels={"species": "-1"}),),
+            meta_data={"deployment": "d3", "sha256": "ab" * 32},
+        )
+        for names in [("lake/1.jpg", "lake/2.jpg")]
+    ]
+    inventory = tmp_path / "inventory.json"
+    Inventory.from_records(events).write(inventory)
+    export_predictions(config(results, "camtrap-dp", inventory=inventory))
+    with (tmp_path / "p.camtrap-dp" / "media.csv").open(newline="") as file:
+        media = list(csv.DictReader(file))
+    assert [(row["mediaID"], row["timestamp"], row["mediaComments"]) for row in media] == [
+        (name, "2020-05-04T01:02:03+02:00", "sha256:" + "ab" * 32) for name in ("lake/1.jpg", "lake/2.jpg")
+    ]
+    with (tmp_path / "p.camtrap-dp" / "observations.csv").open(newline="") as file:
+        assert {row["eventID"] for row in csv.DictReader(file)} == {"night"}
+
+
+def test_no_tensorflow(results: Path) -> None:
+    """The command answers without loading TensorFlow."""
+    code = (
+        "import sys; from camtrap_tf.cli.main import main;"
+        f"code = main(['predict', 'export', {str(results)!r}, '--export', 'megadetector']);"
+        "sys.exit(code or ('tensorflow' in sys.modules and 9))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "megadetector: " in done.stdout
