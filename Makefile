@@ -1,7 +1,7 @@
 # Plain `make` lists what there is. Everything runs in .venv, which the first target that needs it makes.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench bench-training bench-quality docs clean
+.PHONY: help setup demo test check format bench bench-quality bench-open docs clean
 
 # The first interpreter of a version that TensorFlow 2.20 has wheels for.
 PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3; do \
@@ -47,11 +47,11 @@ endef
 bench: .venv/ready ## speed and memory of building and reading data, augmentation, training loop, as ratios against references of the same run
 	$(call run_each,tests/bench/bench_*.py)
 
-bench-training: .venv/ready ## recipes of training against what people would do instead (slow; docs/guides/training.md)
-	$(call run_each,tests/bench/training_*.py)
-
 bench-quality: .venv/ready ## accuracy against baselines on real pictures (slow)
 	$(call run_each,tests/bench/quality_*.py)
+
+bench-open: .venv/ready ## goals that are not met yet, or not shown in full: recipes against references (hours), crops
+	$(call run_each,tests/bench/open_*.py)
 
 clean: ## remove .venv, caches and the demo
 	rm -rf .venv demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
