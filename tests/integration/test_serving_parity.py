@@ -49,7 +49,7 @@ def assert_equal(reply: dict, predicted: dict) -> None:
 
 @pytest.mark.parametrize("folder", ["speciesnet_awkward", "image_edge_cases"])
 def test_files_one_by_one(both: tuple[Path, TestClient], tmp_path: Path, folder: str) -> None:
-    """Every real and odd file: equal probabilities, or refused by both for the same reason."""
+    """Every real and odd picture file: equal probabilities, or refused by both for the same reason."""
     bundle, client = both
     pictures = shared(f"data/{folder}")
     results = tmp_path / "p.json"
@@ -57,6 +57,8 @@ def test_files_one_by_one(both: tuple[Path, TestClient], tmp_path: Path, folder:
     records = json.loads(results.read_text())
     assert any(record["status"] == "ok" for record in records.values())
     for record in records.values():
+        if record["status"] == "passed_over":  # by its name, which the service does not look at
+            continue
         (picture,) = record["images"]
         reply = asked(client, pictures / picture["path"])
         if record["status"] == "ok":

@@ -37,7 +37,7 @@ def test_queried_pictures_are_records(tmp_path: Path) -> None:
     """A record per picture; a file without a usable entry is an error."""
     (tmp_path / "q.json").write_text(json.dumps({"d/a.jpg": {"label": ["fox"]}, "x": {}}), encoding="utf-8")
     config = QueriedImagesInventoryConfig(path=tmp_path / "q.json", export_path=tmp_path / "i.parquet")
-    assert "2 entries read = 1 in 1 records + 1 rejected (1 × bad_key)" in build_from_queried_images(config).text()
+    assert "2 entries read = 1 in 1 record + 1 rejected (1 × bad_key)" in build_from_queried_images(config).text()
     assert Inventory.read(tmp_path / "i.parquet").ids == ["d/a.jpg"]
     (tmp_path / "q.json").write_text("{}", encoding="utf-8")
     with pytest.raises(SourceError, match="no usable record"):
