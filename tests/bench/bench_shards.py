@@ -188,9 +188,10 @@ def bench_speed(folder: Path) -> bool:
 
 def bench_memory(folder: Path) -> bool:
     """Compares the peak memory of few and many records of tiny pictures."""
-    tiny = folder / "tiny.jpg"
-    Image.new("RGB", (32, 24), (90, 120, 60)).save(tiny)
-    few, many = (build(write_inventory(folder, [tiny], copies), folder, workers=1)[2] for copies in MEMORY_RECORDS)
+    tiny = [folder / f"tiny_{number:05d}.jpg" for number in range(MEMORY_RECORDS[1])]
+    for path in tiny:  # no two alike: copies of one picture would be one group, which is refused
+        Image.new("RGB", (32, 24), (90, 120, 60)).save(path, comment=path.name)
+    few, many = (build(write_inventory(folder, tiny[:count], 1), folder, workers=1)[2] for count in MEMORY_RECORDS)
     what = f"peak memory of {MEMORY_RECORDS[1]} records, of {MEMORY_RECORDS[0]} ({few:.0f} MB)"
     return judge(what, many / few, MOST_MEMORY_GROWTH, at_most=True)
 
