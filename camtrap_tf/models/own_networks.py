@@ -34,11 +34,13 @@ class _Builder:
         self._counts: dict[str, int] = {}
 
     def name(self, kind: str) -> str:
+        """Returns the next name of a kind of layer: `conv2d_0`, `conv2d_1` …"""
         number = self._counts.get(kind, 0)
         self._counts[kind] = number + 1
         return f"{kind}_{number}"
 
     def conv(self, x: keras.KerasTensor, filters: int, side: int, stride: int = 1) -> keras.KerasTensor:
+        """Returns a convolution `[N, H / stride, W / stride, filters]` of `side` x `side` px, with bias and L2."""
         return layers.Conv2D(
             filters,
             side,
@@ -50,6 +52,7 @@ class _Builder:
         )(x)
 
     def norm_relu(self, x: keras.KerasTensor) -> keras.KerasTensor:
+        """Returns the input normalised by batch, then rectified; its shape stays."""
         return layers.ReLU(name=self.name("relu"))(layers.BatchNormalization(name=self.name("batch_normalization"))(x))
 
     def block(

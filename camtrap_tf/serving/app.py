@@ -150,6 +150,11 @@ class _Gate:
 
     @contextmanager
     def passed(self) -> Iterator[None]:
+        """Lets one request in for the length of the block.
+
+        Raises:
+            RefusedError: too many are inside already (503), or what the block raised.
+        """
         try:
             if self._inside >= self._limits.max_waiting:
                 raise RefusedError(503, "busy", f"{self._inside} requests are being answered already; try again in a moment")

@@ -100,7 +100,8 @@ def coco(folder: Path, *, records: str) -> Source:
     images = [{"id": n, "file_name": f"{n}.jpg", "width": 9, "height": 9, "seq_id": "s", "location": "ü"} for n in (1, 2, 2)]
     document = {"images": images, "annotations": NOTES, "categories": [{"id": 1, "name": "fox"}]}
     (folder / "cct.json").write_text(json.dumps(document), encoding="utf-8")
-    return CocoSource(CocoInventoryConfig(path=folder / "cct.json", export_path=folder / "i.json", records=records))  # type: ignore[arg-type]
+    config = CocoInventoryConfig(path=folder / "cct.json", export_path=folder / "i.json", records=records)  # type: ignore[arg-type]  # parametrized
+    return CocoSource(config)
 
 
 def megadetector(folder: Path) -> Source:

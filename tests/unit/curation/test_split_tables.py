@@ -40,7 +40,7 @@ def splitting(root: Path | None = None, *, duplicates: str = "exact") -> Splitti
         records.append(make_event(f"r{number}", pictures=names, labels={"species": species, "n": "1"}, **meta))
     settings = SplitConfig(
         inventory="i.json", output_dir="o", image_root_path=root, split_by_meta="split", duplicates=duplicates
-    )  # type: ignore[arg-type]
+    )  # type: ignore[arg-type]  # texts are paths to pydantic
     return split_inventory(Inventory.from_records(records), settings, Means(hash_all=True, workers=1))
 
 
@@ -145,6 +145,6 @@ def test_any_class_name_can_be_drawn(tmp_path: Path, name: str) -> None:
     """Names are text, not mathematics."""
     records = [make_event(str(i), labels={"species": name}, location=f"{i % 5}") for i in range(20)]
     shares = {"split_names": ("train", "_$v", "test"), "split_percent": (0.6, 0.2, 0.2)}
-    settings = SplitConfig(inventory="i.json", output_dir="o", **shares)  # type: ignore[arg-type]
+    settings = SplitConfig(inventory="i.json", output_dir="o", **shares)  # type: ignore[arg-type]  # texts are paths to pydantic
     write_split_files(split_inventory(Inventory.from_records(records), settings, Means()), tmp_path)
     assert Image.open(tmp_path / "split_table.png").size[0] > 500

@@ -26,7 +26,7 @@ from camtrap_tf.records import BoundingBox
 def reason_of(values: object, **options: object) -> str:
     """Returns why a box is refused; empty if it is not."""
     try:
-        checked_box(values, **options)  # type: ignore[arg-type]
+        checked_box(values, **options)  # type: ignore[arg-type]  # options of several types in one dictionary
     except BoxError as err:
         return err.reason
     return ""
