@@ -133,5 +133,5 @@ class DemoConfig(StageConfig):
 
     output_dir: Path = Field(Path("demo"), description="folder for everything that is made")
     events: int = Field(1000, ge=60, description="how many capture events to draw")
-    max_epochs: int = Field(16, ge=1, description="epochs to train for")
+    max_epochs: int = Field(10, ge=1, description="epochs to train for")
     seed: int = Field(7, description="seed of sample and training")
