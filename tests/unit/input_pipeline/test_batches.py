@@ -52,6 +52,16 @@ def test_an_epoch_has_every_record_once(write_shard: WriteShard) -> None:
     assert [len(batch["records"]) for batch in train(shards, drop_remainder=True)] == [4, 4]
 
 
+def test_no_epoch_ends_by_waiting_for_a_tuner(write_shard: WriteShard) -> None:
+    """What reads, decodes and batches has fixed numbers of threads, in training and in evaluation."""
+    shards = ShardSet.open([write_shard(pictures=2)], [])
+    for batches in (
+        training_batches(shards, PREP, MAPPING, batch_size=2, epoch=0, seed=1),
+        evaluation_batches(shards, PREP, MAPPING, batch_size=2),
+    ):
+        assert batches.options().autotune.enabled is False
+
+
 def test_pictures_follow_from_seed_epoch_and_record(write_shard: WriteShard) -> None:
     """Threads and batch size change nothing; another seed or epoch changes the pictures."""
     shards = ShardSet.open([write_shard(pictures=9)], [])
