@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import difflib
 import fcntl
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -93,7 +95,7 @@ def read_json(path: Path, *, what: str = "JSON file", object_hook: Callable[[dic
         value = json.loads(text, object_hook=object_hook)
         return printable(value) if _HALF_PAIR.search(text) else value
     except FileNotFoundError as err:
-        raise SourceError(f"{path}: no such {what}; check the path") from err
+        raise SourceError(f"{path}: no such {what}{path_hint(path)}") from err
     except json.JSONDecodeError as err:
         cut_off = err.msg.startswith("Unterminated string") or err.pos >= len(text.rstrip()) - 1
         cut = "; the file seems to be cut off" if cut_off else ""
@@ -160,6 +162,28 @@ def join_inside(root: Path | None, stored: str) -> Path:
     return root.joinpath(*parts)
 
 
+def path_hint(path: Path) -> str:
+    """Ends an error message about a path that is not there: what is there under nearly the same name, if anything.
+
+    Looks at the first part of the path that is missing, among the first 10 000 names beside it; nothing is opened.
+
+    Returns:
+        `; did you mean data/labels.csv?`, `; there is no folder data`, or `; check the path`.
+    """
+    missing = path
+    while not missing.parent.exists() and missing.parent != missing:
+        missing = missing.parent
+    try:
+        with os.scandir(missing.parent) as entries:
+            names = {entry.name.lower(): entry.name for entry in itertools.islice(entries, 10_000)}
+    except OSError:
+        return "; check the path"
+    close = difflib.get_close_matches(missing.name.lower(), sorted(names), n=1, cutoff=0.7)
+    if close:
+        return f"; did you mean {missing.parent / names[close[0]]}?"
+    return "; check the path" if missing == path else f"; there is no folder {missing}"
+
+
 def require_folder(path: Path, flag: str) -> Path:
     """Returns `path` if it is a folder that can be read.
 
@@ -167,7 +191,7 @@ def require_folder(path: Path, flag: str) -> Path:
         SettingError: it is not.
     """
     if not path.is_dir():
-        raise SettingError(f"{flag} {path}: no such folder; check the path")
+        raise SettingError(f"{flag} {path}: no such folder{path_hint(path)}")
     return path
 
 

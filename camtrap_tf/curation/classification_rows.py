@@ -16,7 +16,7 @@ from camtrap_tf.cct.working import dataset_of, location_of
 from camtrap_tf.detections.crop_names import accepted_names
 from camtrap_tf.detections.megadetector import ANIMAL, DetectedPicture, MegadetectorDocument
 from camtrap_tf.errors import SettingError, SourceError, suggestion
-from camtrap_tf.files import join_inside
+from camtrap_tf.files import join_inside, path_hint
 from camtrap_tf.records import Reject
 from camtrap_tf.sources.cct_document import CctDocument, Entry, text_of
 from camtrap_tf.sources.classification_csv import CropRow
@@ -224,7 +224,7 @@ class DetectionFolder:
 
 def _version_folder(folder: Path, version: str | None) -> Path:
     if not folder.is_dir():
-        raise SettingError(f"--detections-dir {folder}: no such folder; check the path")
+        raise SettingError(f"--detections-dir {folder}: no such folder{path_hint(folder)}")
     versions = sorted(one.name.removeprefix("v") for one in folder.iterdir() if one.is_dir() and one.name.startswith("v"))
     if version is None and len(versions) == 1:
         return folder / f"v{versions[0]}"

@@ -18,6 +18,7 @@ from camtrap_tf.detections.boxes import BoxError, checked_box
 from camtrap_tf.detections.crop_names import crop_name
 from camtrap_tf.detections.megadetector import ANIMAL, DetectedPicture, MegadetectorDocument
 from camtrap_tf.errors import SettingError, SourceError, suggestion
+from camtrap_tf.files import path_hint
 from camtrap_tf.records import Reject
 from camtrap_tf.sources.cct_document import CctDocument, Entry, number_of, text_of
 from camtrap_tf.sources.megadetector import THRESHOLD, picture_problem
@@ -129,7 +130,7 @@ def _kind(path: Path) -> str:
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
                 return "cct" if content.find(b'"detection_categories"') < 0 else "megadetector"
     except FileNotFoundError as err:
-        raise SourceError(f"{path}: no such file; check the path") from err
+        raise SourceError(f"{path}: no such file{path_hint(path)}") from err
     except OSError as err:
         raise SourceError(f"{path}: cannot be read: {err.strerror or err}") from err
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from camtrap_tf.errors import DatasetError, SettingError, suggestion
-from camtrap_tf.files import PARTIAL
+from camtrap_tf.files import PARTIAL, path_hint
 
 SUFFIX = ".tfrecord"
 MANIFEST_NAME = "dataset.json"
@@ -64,7 +64,7 @@ def find_shards(
     """
     for path in paths:
         if not path.exists():
-            raise SettingError(f"{flag} {path}: no such file or folder; check the path")
+            raise SettingError(f"{flag} {path}: no such file or folder{path_hint(path)}")
     every = _unique(shard for path in paths for shard in shards_below(path))
     where = f"{flag} {' '.join(map(str, paths))}"
     if not every:

@@ -434,7 +434,7 @@ def _with_threads(dataset: tf.data.Dataset, workers: int) -> tf.data.Dataset:
     options.deterministic = True
     options.threading.private_threadpool_size = workers
     options.threading.max_intra_op_parallelism = 1
-    # all numbers are given above; and an iterator that ends was seen to wait until the tuner wakes up: 10 ms, then twice as long
-    # each time, so that up to half of a short epoch was waiting
+    # all numbers are given; and an iterator that ends was seen to wait until the tuner wakes up: after 10 ms, then twice as
+    # long each time, so that up to half of a short epoch was waiting
     options.autotune.enabled = False
     return dataset.with_options(options)

@@ -18,7 +18,7 @@ from camtrap_tf.config.classification import ClassificationCsvInventoryConfig
 from camtrap_tf.config.picture_sources import CocoInventoryConfig
 from camtrap_tf.config.training_files import FilesKind, SplitFilesConfig
 from camtrap_tf.errors import LabelError, SettingError, SourceError, suggestion
-from camtrap_tf.files import digest_of, join_inside, read_json, require_folder, sha256_file, write_json
+from camtrap_tf.files import digest_of, join_inside, path_hint, read_json, require_folder, sha256_file, write_json
 from camtrap_tf.inventory.building_from_crops import build_from_classification_csv
 from camtrap_tf.inventory.building_from_standards import build_from_coco
 from camtrap_tf.inventory.table import Inventory
@@ -137,7 +137,7 @@ class SplitFiles:
 
 def _there(path: Path, flag: str) -> Path:
     if not path.is_file():
-        raise SettingError(f"{flag} {path}: no such file; check the path")
+        raise SettingError(f"{flag} {path}: no such file{path_hint(path)}")
     return path.resolve()
 
 

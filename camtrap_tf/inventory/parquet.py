@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from camtrap_tf.errors import SourceError
-from camtrap_tf.files import atomic_file
+from camtrap_tf.files import atomic_file, path_hint
 from camtrap_tf.inventory.columns import LABEL, META, schema_of
 from camtrap_tf.records import Reject
 from camtrap_tf.sources.event_facts import facts_text, media_with_facts, observations_with_facts
@@ -37,7 +37,7 @@ def read_parquet(path: Path, rejects: list[Reject]) -> pa.Table:
     try:
         table = pq.read_table(path)
     except FileNotFoundError as err:
-        raise SourceError(f"{path}: no such inventory; check the path") from err
+        raise SourceError(f"{path}: no such inventory{path_hint(path)}") from err
     except (OSError, pa.ArrowException) as err:
         raise SourceError(f"{path}: cannot be read as Parquet: {err}") from err
     names = table.column_names

@@ -10,6 +10,7 @@ import h5py
 import keras
 
 from camtrap_tf.errors import ModelError
+from camtrap_tf.files import path_hint
 from camtrap_tf.models.layer_graph import LayerGraph, differences, main_graph, renamed
 from camtrap_tf.models.old_files import NamedWeights, OldFile, layers_group, read_old_file, stable_names
 
@@ -142,7 +143,7 @@ def read_file(path: Path) -> OldFile:
         ModelError: absent, unreadable, of another layout, or with code inside.
     """
     if not path.is_file():
-        raise ModelError(f"{path}: no such weights file; check the path")
+        raise ModelError(f"{path}: no such weights file{path_hint(path)}")
     if path.suffix == ".keras":
         return OldFile(weights_of(load_keras_file(path)))
     return read_old_file(path)

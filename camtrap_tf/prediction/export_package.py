@@ -19,6 +19,7 @@ from pydantic.alias_generators import to_camel
 
 from camtrap_tf.config.names import CropStrategy
 from camtrap_tf.errors import SettingError, suggestion
+from camtrap_tf.files import path_hint
 from camtrap_tf.prediction.export_classes import RANKS, Meaning
 from camtrap_tf.prediction.export_deployments import Deployment
 
@@ -118,7 +119,7 @@ def read_facts(path: Path | None) -> dict[str, Any]:
         # Dates, which YAML knows and JSON does not, become texts here
         value = json.loads(json.dumps(yaml.safe_load(text), default=str, allow_nan=False))
     except FileNotFoundError as err:
-        raise SettingError(f"--package-facts {path}: no such file; check the path") from err
+        raise SettingError(f"--package-facts {path}: no such file{path_hint(path)}") from err
     except (OSError, RecursionError, ValueError, TypeError, yaml.YAMLError) as err:
         raise SettingError(f"--package-facts {path}: cannot be read as YAML: {' '.join(str(err).split())[:200]}") from err
     if not isinstance(value, dict):

@@ -17,6 +17,7 @@ import numpy as np
 
 from camtrap_tf.config.names import PICTURE_SUFFIXES
 from camtrap_tf.errors import SourceError
+from camtrap_tf.files import path_hint
 from camtrap_tf.prediction.results import PicturePrediction, RecordPrediction
 from camtrap_tf.prediction.writers import COLUMNS, LEGACY_COLUMNS, PRESENT
 
@@ -78,7 +79,7 @@ class ResultsFile:
         try:
             yield from (_csv_entries(self.path) if self.path.suffix.lower() == ".csv" else json_members(self.path))
         except FileNotFoundError as err:
-            raise SourceError(f"{self.path}: no such table of predictions; check the path") from err
+            raise SourceError(f"{self.path}: no such table of predictions{path_hint(self.path)}") from err
         except (OSError, UnicodeDecodeError, csv.Error) as err:
             raise SourceError(f"{self.path}: cannot be read as a table of predictions: {err}") from err
 

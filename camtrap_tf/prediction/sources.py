@@ -12,7 +12,7 @@ from pathlib import Path
 from camtrap_tf.config.delivery import PredictConfig
 from camtrap_tf.config.names import PICTURE_SUFFIXES
 from camtrap_tf.errors import SettingError, SourceError, suggestion
-from camtrap_tf.files import join_inside, require_folder
+from camtrap_tf.files import join_inside, path_hint, require_folder
 from camtrap_tf.logs import logger
 from camtrap_tf.prediction.box_source import BoxSource
 from camtrap_tf.prediction.results import Capture
@@ -135,7 +135,7 @@ class PictureTable:
             with self.path.open(newline="", encoding="utf-8-sig") as file:
                 self._read(csv.reader(file, strict=True))
         except FileNotFoundError as err:
-            raise SourceError(f"--csv-path {self.path}: no such file; check the path") from err
+            raise SourceError(f"--csv-path {self.path}: no such file{path_hint(self.path)}") from err
         except (OSError, UnicodeDecodeError, csv.Error) as err:
             raise SourceError(f"--csv-path {self.path}: cannot be read as CSV in UTF-8: {err}") from err
         if not self._records:

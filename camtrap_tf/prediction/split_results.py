@@ -16,7 +16,7 @@ import numpy as np
 
 from camtrap_tf.config.training_files import PredictSplitConfig
 from camtrap_tf.errors import LabelError, ModelError, SettingError, suggestion
-from camtrap_tf.files import check_writable, join_inside, require_folder, sha256_file, writable_folder, write_csv
+from camtrap_tf.files import check_writable, join_inside, path_hint, require_folder, sha256_file, writable_folder, write_csv
 from camtrap_tf.inventory.of_splits import SplitFiles, inventory_of_split
 from camtrap_tf.inventory.table import Inventory, reasons_text
 from camtrap_tf.labels import UNKNOWN
@@ -130,7 +130,7 @@ def _files(config: PredictSplitConfig) -> SplitFiles:
     given = config.cct or config.classification_csv
     if given is not None and not given.is_file():
         flag = "--cct" if config.cct is not None else "--classification-csv"
-        raise SettingError(f"{flag} {given}: no such file; check the path")
+        raise SettingError(f"{flag} {given}: no such file{path_hint(given)}")
     if config.cct is not None:
         return replace(files, kind="cct", documents={**files.documents, config.split[0]: config.cct}, table=None)
     if config.classification_csv is not None:

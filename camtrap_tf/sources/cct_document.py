@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from camtrap_tf.errors import SourceError
-from camtrap_tf.files import atomic_file
+from camtrap_tf.files import atomic_file, path_hint
 from camtrap_tf.records import Reject
 
 Entry = dict[str, Any]
@@ -211,7 +211,7 @@ def _text(path: Path) -> str:
             raise SourceError(f"{path}: {size / 2**30:.1f} GiB; files over {MAX_BYTES / 2**30:.0f} GiB are not read; split it")
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as err:
-        raise SourceError(f"{path}: no such COCO Camera Traps file; check the path") from err
+        raise SourceError(f"{path}: no such COCO Camera Traps file{path_hint(path)}") from err
     except UnicodeDecodeError as err:
         raise SourceError(f"{path}: not UTF-8 at byte {err.start}; save it as UTF-8") from err
     except (OSError, MemoryError) as err:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from camtrap_tf.errors import SettingError, SourceError, suggestion
+from camtrap_tf.files import path_hint
 from camtrap_tf.records import Reject
 from camtrap_tf.sources.json_records import printable
 
@@ -114,7 +115,7 @@ def _check_start(path: Path) -> None:
         with path.open("rb") as file:
             start = file.read(4)
     except FileNotFoundError as err:
-        raise SourceError(f"{path}: no such CSV table; check the path") from err
+        raise SourceError(f"{path}: no such CSV table{path_hint(path)}") from err
     except OSError as err:
         raise SourceError(f"{path}: cannot be read: {err.strerror}") from err
     if start.startswith((b"\xff\xfe", b"\xfe\xff")):

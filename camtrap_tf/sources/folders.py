@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from camtrap_tf.config.names import PICTURE_SUFFIXES
 from camtrap_tf.errors import SourceError
+from camtrap_tf.files import path_hint
 from camtrap_tf.records import CaptureEvent, Media, Observation, Reject
 from camtrap_tf.sources.json_records import printable
 
@@ -36,7 +37,7 @@ class FolderSource:
             SourceError: it is no folder, or has no sub-folder.
         """
         if not path.is_dir():
-            raise SourceError(f"{path}: no such folder; check the path")
+            raise SourceError(f"{path}: no such folder{path_hint(path)}")
         self.path = path
         self.nested = nested
         self.read = 0

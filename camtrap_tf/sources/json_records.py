@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from camtrap_tf.errors import SourceError
+from camtrap_tf.files import path_hint
 from camtrap_tf.records import CaptureEvent, Reject
 from camtrap_tf.sources.event_facts import media_with_facts, observations_with_facts
 
@@ -78,7 +79,7 @@ class JsonSource:
         try:
             return self.path.read_text(encoding="utf-8-sig")
         except FileNotFoundError as err:
-            raise SourceError(f"{self.path}: no such inventory; check the path") from err
+            raise SourceError(f"{self.path}: no such inventory{path_hint(self.path)}") from err
         except UnicodeDecodeError as err:
             raise SourceError(f"{self.path}: not UTF-8 at byte {err.start}; save it as UTF-8") from err
         except (OSError, MemoryError) as err:

@@ -19,6 +19,7 @@ from camtrap_tf.files import (
     finished_folder,
     join_inside,
     locked_folder,
+    path_hint,
     read_json,
     require_folder,
     sha256_bytes,
@@ -186,6 +187,24 @@ def test_a_folder_gets_its_name_when_it_is_complete(tmp_path: Path) -> None:
     with pytest.raises(CamtrapError, match="exists already"), finished_folder(path):
         pass
     assert names_in(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "hint"),
+    [
+        ("data/label.csv", "; did you mean {root}/data/labels.csv?"),
+        ("data/LABELS.CSV", "; did you mean {root}/data/labels.csv?"),
+        ("dat/labels.csv", "; did you mean {root}/data?"),
+        ("data/pictures", "; check the path"),
+        ("elsewhere/labels.csv", "; there is no folder {root}/elsewhere"),
+        ("data/labels.csv/1", "; check the path"),
+    ],
+)
+def test_a_wrong_path_is_told_its_nearest_name(tmp_path: Path, asked: str, hint: str) -> None:
+    """What is there under nearly the same name is named, from the first part on that is missing."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "labels.csv").touch()
+    assert path_hint(tmp_path / asked) == hint.format(root=tmp_path)
 
 
 def test_a_locked_folder_belongs_to_one_process(tmp_path: Path) -> None:
