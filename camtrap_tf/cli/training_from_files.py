@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from camtrap_tf.config.dataset import DatasetConfig
-from camtrap_tf.config.names import BACKBONES
+from camtrap_tf.config.names import BACKBONES, HUB_PREFIX
 from camtrap_tf.config.splits import RECORD_BY_RECORD
 from camtrap_tf.config.training import TrainConfig
 from camtrap_tf.config.training_files import TrainFilesConfig
@@ -29,10 +29,11 @@ from camtrap_tf.inventory.of_splits import (
     picture_state,
     shared_places,
 )
-from camtrap_tf.inventory.table import Inventory, reasons_text
+from camtrap_tf.inventory.table import Inventory
 from camtrap_tf.labels import LabelMapping
 from camtrap_tf.logs import logger
-from camtrap_tf.models.choice import check_backbone
+from camtrap_tf.models.choice import check_backbone, default_side_px, require_within_reach
+from camtrap_tf.rejects import reasons_text
 from camtrap_tf.training.earlier import read_earlier
 from camtrap_tf.training.loggers import check_services
 from camtrap_tf.training.plan import Plan
@@ -83,6 +84,7 @@ def train_from_files(config: TrainFilesConfig) -> TrainedFromFiles:
     mapping = class_mapping(files, splits, num_classes=config.num_classes)
     if config.dry_run:
         return _planned(config, settings, files, splits, cache, mapping)
+    _require_weights(settings)
     check_writable(config.run_outputs_dir, "--run-outputs-dir")
     check_writable(config.model_save_dir, "--model-save-dir")
     lines = fill_cache(config, files, splits, cache)
@@ -111,6 +113,17 @@ def _check_before(settings: TrainConfig) -> None:
     check_services(whole.log_to)
     start = start_rule(whole, read_earlier(whole.run_outputs_dir))
     check_backbone(whole.model, "none" if start.copies or start.resumes else whole.weights)
+
+
+def _require_weights(settings: TrainConfig) -> None:
+    """Makes sure that trained weights are on disk or can be fetched, before shards are made; raises a ModelError."""
+    whole = with_recipe(settings)
+    start = start_rule(whole, read_earlier(whole.run_outputs_dir))
+    if start.copies or start.resumes:
+        return
+    require_within_reach(whole.model, whole.weights)
+    if whole.model.startswith(HUB_PREFIX):
+        default_side_px(whole.model)  # is in a small file of the preset
 
 
 def fill_cache(config: TrainFilesConfig, files: SplitFiles, splits: Sequence[str], cache: Path) -> list[str]:
