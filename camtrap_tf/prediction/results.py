@@ -17,6 +17,9 @@ Status = Literal["ok", "partial", "failed", "no_detection", "passed_over"]
 NO_DETECTION: Final = "no_detection"
 """Reason and status of a picture in which a detector found nothing that is to be classified: no failure."""
 
+PASSED_OVER: Final = "passed_over"
+"""Status of a file of a folder that is no picture by its name: no failure."""
+
 ERRORS_SHOWN = 3
 """Pictures of one record whose errors are spelt out in its row; the others are counted there."""
 
@@ -87,7 +90,7 @@ class RecordPrediction:
     def status(self) -> Status:
         """`ok`; `partial` where some pictures could not be used; `failed` without any answer; `no_detection`; `passed_over`."""
         if self.passed_over:
-            return "passed_over"
+            return PASSED_OVER
         if self.problem is not None and self.problem[0] == NO_DETECTION:
             return NO_DETECTION
         if not self.aggregated:
@@ -108,7 +111,7 @@ class RecordPrediction:
 
     def rejects(self) -> tuple[Reject, ...]:
         """Returns a row of the rejects table for everything in this record that is at fault; none of what is passed over."""
-        if self.status in (NO_DETECTION, "passed_over"):
+        if self.status in (NO_DETECTION, PASSED_OVER):
             return ()
         if self.problem:
             return (Reject(self.id, self.id, "record", *self.problem),)

@@ -18,7 +18,7 @@ import numpy as np
 from camtrap_tf.config.names import PICTURE_SUFFIXES
 from camtrap_tf.errors import SourceError
 from camtrap_tf.files import path_hint
-from camtrap_tf.prediction.results import PicturePrediction, RecordPrediction
+from camtrap_tf.prediction.results import PASSED_OVER, PicturePrediction, RecordPrediction
 from camtrap_tf.prediction.writers import COLUMNS, LEGACY_COLUMNS, PRESENT
 
 CHUNK_CHARS = 2**20
@@ -26,7 +26,6 @@ MAX_ENTRY_CHARS = 64 * 2**20
 """Longer entries are no predictions of a record."""
 LOOK_AHEAD = 1000
 """Records that are looked at to find out what the label types and classes are."""
-PASSED_OVER = "passed_over"
 CSV_FIELD_LIMIT = 16 * 2**20
 
 
