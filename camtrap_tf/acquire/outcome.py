@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from camtrap_tf.progress import amount
+from camtrap_tf.rejects import counts_text
 
 FAILED = "failed.csv"
 EXIT_TOO_MANY = 3
@@ -66,11 +67,11 @@ class Plan:
         total = self.known_bytes
         how = "by their sizes"
         if self.unknown and not named:
-            return f"would fetch {self.counts.fetched} files; sizes are not known{_reasons(self.refused)}"
+            return f"would fetch {self.counts.fetched} files; sizes are not known{counts_text(self.refused)}"
         if self.unknown:
             total += round(self.asked_bytes * self.unknown / named)
             how = f"about, by the sizes of {named}" if self.asked < self.unknown or self.refused else how
-        refused = f"; of {self.asked} asked, {self.refused.total()} are not to be had{_reasons(self.refused)}"
+        refused = f"; of {self.asked} asked, {self.refused.total()} are not to be had{counts_text(self.refused)}"
         return f"would fetch {self.counts.fetched} files, {amount(total)} ({how}){refused if self.refused else ''}"
 
 
@@ -122,9 +123,5 @@ def counts_line(counts: Counts, fetched: str = "fetched") -> str:
     repeated = f" + {counts.repeated} listed twice" if counts.repeated else ""
     return (
         f"{counts.read} files = {counts.fetched} {fetched} + {counts.there} there already{repeated} + {counts.failed} failed"
-        f"{_reasons(counts.reasons)}"
+        f"{counts_text(counts.reasons)}"
     )
-
-
-def _reasons(reasons: collections.Counter[str]) -> str:
-    return " (" + ", ".join(f"{n} × {reason}" for reason, n in reasons.most_common()) + ")" if reasons else ""

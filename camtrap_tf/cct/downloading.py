@@ -24,10 +24,11 @@ from camtrap_tf.acquire.outcome import FAILED, Downloaded
 from camtrap_tf.acquire.wanted import Wanted, is_url, path_or_empty, safe_path
 from camtrap_tf.cct.counting import table_lines
 from camtrap_tf.cct.selecting import choose_images, with_images
-from camtrap_tf.cct.working import check_output, reject_image, rejects_path, write_rejects
+from camtrap_tf.cct.working import check_output, reject_image
 from camtrap_tf.config.download import CctDownloadConfig, LilaDownloadConfig
 from camtrap_tf.errors import SettingError, SourceError, suggestion
 from camtrap_tf.files import writable_folder
+from camtrap_tf.rejects import rejects_path, write_rejects
 from camtrap_tf.sources.cct_document import CctDocument, Entry, text_of
 
 

@@ -16,11 +16,8 @@ from camtrap_tf.cct.working import (
     finish,
     is_empty_name,
     location_in_path,
-    reasons,
     reject_annotation,
     reject_image,
-    rejects_path,
-    write_rejects,
 )
 from camtrap_tf.config.cct import CctFromMegadetectorConfig, CctToMegadetectorConfig
 from camtrap_tf.detections.boxes import BoxError, pixels_of
@@ -28,6 +25,7 @@ from camtrap_tf.detections.megadetector import ANIMAL, DetectedPicture, Detectio
 from camtrap_tf.errors import SourceError
 from camtrap_tf.files import require_folder, writable_folder
 from camtrap_tf.records import BoundingBox, Reject
+from camtrap_tf.rejects import reasons_text, rejects_path, write_rejects
 from camtrap_tf.sources.cct_document import CctDocument, Entry, number_of, text_of
 
 DETECTOR = "cct_to_md"
@@ -70,9 +68,9 @@ class MegadetectorWritten:
         start = "would write " if self.dry_run else ""
         lines = [
             f"{self.path}: {images + len(gone['image'])} images read = {images} kept + {len(gone['image'])} left out"
-            + reasons(gone["image"]),
+            + reasons_text(gone["image"]),
             f"{self.path}: {self.annotations} annotations read = {found} detections + {self.unboxed} without a box + "
-            f"{len(gone['annotation'])} left out{reasons(gone['annotation'])}",
+            f"{len(gone['annotation'])} left out{reasons_text(gone['annotation'])}",
             f"{start}{self.output}: {images} images, {found} detections",
         ]
         return "\n".join(lines + [f"{rejects_path(self.output)}: what is not in it, and why"] * bool(self.rejects))

@@ -12,16 +12,15 @@ from camtrap_tf.cct.working import (
     dataset_of,
     location_of,
     place_of,
-    reasons,
     reject_annotation,
     reject_image,
     summary,
-    write_rejects,
 )
 from camtrap_tf.config.cct import CctSplitConfig
 from camtrap_tf.errors import SettingError
 from camtrap_tf.files import writable_folder
 from camtrap_tf.records import Reject
+from camtrap_tf.rejects import reasons_text, write_rejects
 from camtrap_tf.sources.cct_document import CctDocument, Entry, text_of
 from camtrap_tf.sources.split_files import COMBINED, UNKNOWN_LOCATION, Place, places_to_splits, read_label_index, read_splits
 
@@ -67,7 +66,7 @@ class CctSplitWritten:
             sizes = {name: len(getattr(document, f"{unit}s")) for name, document in documents.items()}
             parts = " + ".join(f"{size} {name}" for name, size in sizes.items())
             total = sum(sizes.values()) + len(gone)
-            lines.append(f"{self.config.path}: {total} {unit}s = {parts} + {len(gone)} left out{reasons(gone)}")
+            lines.append(f"{self.config.path}: {total} {unit}s = {parts} + {len(gone)} left out{reasons_text(gone)}")
         lines += self.whole.notes
         if self.parts.unplaced:
             shown = ", ".join("/".join(filter(None, place)) for place in self.parts.unplaced[:8])

@@ -12,12 +12,13 @@ from pathlib import Path
 from camtrap_tf.cct.boxes_of_annotations import READERS, box_of, limits_of, overhang, picture_size, size_of
 from camtrap_tf.cct.cleaning import Refusal, image_refusal, reference_refusal
 from camtrap_tf.cct.times import latest_time, time_refusal
-from camtrap_tf.cct.working import is_empty_name, reasons, reject_annotation, reject_image, summary
+from camtrap_tf.cct.working import is_empty_name, reject_annotation, reject_image, summary
 from camtrap_tf.config.cct import CctValidateConfig
 from camtrap_tf.detections.boxes import SLACK, SLACK_PX, BoxError
 from camtrap_tf.errors import TooManyRejectsError
 from camtrap_tf.files import join_inside, require_folder, write_csv
 from camtrap_tf.records import REJECT_COLUMNS, Reject
+from camtrap_tf.rejects import reasons_text
 from camtrap_tf.sources.cct_document import CctDocument, Entry, text_of
 
 SHOWN = 3
@@ -55,7 +56,7 @@ class CctValidation:
             found = [one for one in self.problems if one.unit == unit.replace("ie", "y")]
             whole = len(entries) + sum(one.reason == "not_an_object" for one in found)
             bad = len({(one.id, one.item) for one in found})
-            lines.append(f"{whole} {unit}s = {whole - bad} fine + {bad} with a problem{reasons(found)}")
+            lines.append(f"{whole} {unit}s = {whole - bad} fine + {bad} with a problem{reasons_text(found)}")
         lines += [*document.notes, *self.notes]
         by_reason: dict[tuple[str, str], list[Reject]] = collections.defaultdict(list)
         for one in self.problems:

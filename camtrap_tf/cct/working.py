@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import collections
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from camtrap_tf.config.cct import CctChangeConfig
 from camtrap_tf.errors import SettingError, TooManyRejectsError, suggestion
-from camtrap_tf.files import writable_folder, write_csv
-from camtrap_tf.records import REJECT_COLUMNS, Reject
+from camtrap_tf.files import writable_folder
+from camtrap_tf.records import Reject
+from camtrap_tf.rejects import reasons_text, rejects_path, write_rejects
 from camtrap_tf.sources.cct_document import CctDocument, Entry, text_of
 from camtrap_tf.sources.split_files import UNKNOWN_LOCATION
 
@@ -59,9 +59,8 @@ class CctWritten:
         lines = []
         for unit, entries in kept.items():
             gone = [reject for reject in rejects if reject.unit == unit]
-            lines.append(
-                f"{self.source}: {self.read[unit]} {unit}s read = {len(entries)} kept + {len(gone)} left out{reasons(gone)}"
-            )
+            left_out = f"{len(gone)} left out{reasons_text(gone)}"
+            lines.append(f"{self.source}: {self.read[unit]} {unit}s read = {len(entries)} kept + {left_out}")
         lines += [*document.notes, *self.change.notes]
         lines.append(("would write " if self.dry_run else "") + f"{self.output}: {summary(document)}")
         if rejects and not self.dry_run:
@@ -106,8 +105,8 @@ def check_share(rejects: Iterable[Reject], whole: int, allowed: float, unit: str
     gone = [reject for reject in rejects if reject.unit == unit]
     if whole and len(gone) / whole > allowed:
         raise TooManyRejectsError(
-            f"{source}: {len(gone)} of {whole} {unit}s are left out{reasons(gone)}, more than --max-rejected-share {allowed} "
-            "allows; nothing is written; mend the file or raise the share (--dry-run shows the counts)"
+            f"{source}: {len(gone)} of {whole} {unit}s are left out{reasons_text(gone)}, more than --max-rejected-share "
+            f"{allowed} allows; nothing is written; mend the file or raise the share (--dry-run shows the counts)"
         )
 
 
@@ -134,25 +133,6 @@ def check_output(output: Path, sources: Sequence[Path], *, flag: str = "--output
     for source in sources:
         if output.resolve() == source.resolve():
             raise SettingError(f"{flag} {output}: is the file that is read; choose another name")
-
-
-def rejects_path(output: Path) -> Path:
-    """Returns where the list of what is not in a file goes: `<stem>.rejects.csv` beside it."""
-    return output.with_name(f"{output.stem}.rejects.csv")
-
-
-def write_rejects(path: Path, rejects: Sequence[Reject]) -> None:
-    """Writes the list of what was left out; removes that of an earlier run where nothing was."""
-    if rejects:
-        write_csv(path, REJECT_COLUMNS, (reject.row() for reject in rejects))
-    else:
-        path.unlink(missing_ok=True)
-
-
-def reasons(rejects: Iterable[Reject]) -> str:
-    """Returns ` (3 × no_bbox, 1 × unknown_image)`, or nothing where there are no rejects."""
-    counts = collections.Counter(reject.reason for reject in rejects)
-    return " (" + ", ".join(f"{n} × {reason}" for reason, n in counts.most_common()) + ")" if counts else ""
 
 
 def summary(document: CctDocument) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 
 from camtrap_tf.cct.categories import pruned
 from camtrap_tf.cct.splitting import split_document, split_path
-from camtrap_tf.cct.working import check_share, reasons, write_rejects
+from camtrap_tf.cct.working import check_share
 from camtrap_tf.config.classification import ClassificationConfig
 from camtrap_tf.curation.classification_rows import (
     UNIT,
@@ -32,6 +32,7 @@ from camtrap_tf.curation.split_search import deal_by_score, deal_smallest_first
 from camtrap_tf.errors import LabelError, SettingError, SourceError
 from camtrap_tf.files import require_folder, writable_folder
 from camtrap_tf.records import Reject
+from camtrap_tf.rejects import reasons_text, write_rejects
 from camtrap_tf.sources.cct_document import CctDocument, Entry, text_of
 from camtrap_tf.sources.classification_csv import FILE as TABLE
 from camtrap_tf.sources.classification_csv import CropRow, read_rows, write_rows
@@ -76,7 +77,7 @@ class ClassificationSet:
     def text(self) -> str:
         """Returns the summary for a person: in = out + rejected, then what each split has."""
         whole, gone = len(self.rows) + len(self.rejects), len(self.rejects)
-        lines = [f"{whole} boxes and crops = {len(self.rows)} in the data set + {gone} left out{reasons(self.rejects)}"]
+        lines = [f"{whole} boxes and crops = {len(self.rows)} in the data set + {gone} left out{reasons_text(self.rejects)}"]
         places = {row.place for row in self.rows}
         lines.append(f"{len(self.rows)} crops, {len(self.labels)} labels, {len(places)} locations")
         if self.splits is not None:
@@ -131,7 +132,7 @@ def make_classification_set(config: ClassificationConfig) -> ClassificationSet:
         found, gone = _with_test_of(found, *earlier)
         rejects += gone
     if not found:
-        raise nothing_left(source, rejects, reasons(rejects))
+        raise nothing_left(source, rejects, reasons_text(rejects))
     rows = [crop.row for crop in found]
     _check_labels(rows)
     splits, score, alone = _splits(rows, config, specs, earlier)

@@ -36,10 +36,10 @@ from camtrap_tf.files import (
     write_json,
 )
 from camtrap_tf.images.crop import CropGeometry
-from camtrap_tf.inventory.table import reasons_text
 from camtrap_tf.logs import keep_logs
 from camtrap_tf.progress import track
 from camtrap_tf.records import REJECT_COLUMNS, Reject
+from camtrap_tf.rejects import reasons_text
 from camtrap_tf.sources.picture_files import find_folder
 
 SETTINGS_NAME, TABLE_NAME, REJECTS_NAME = "crops.json", "crops.csv", "rejects.csv"

@@ -11,11 +11,8 @@ from camtrap_tf.cct.working import (
     check_output,
     dataset_of,
     location_of,
-    reasons,
     reject_annotation,
     reject_image,
-    rejects_path,
-    write_rejects,
 )
 from camtrap_tf.config.classification import QueriedImagesConfig
 from camtrap_tf.detections.boxes import BoxError
@@ -23,6 +20,7 @@ from camtrap_tf.detections.megadetector import ANIMAL, DetectedPicture, Megadete
 from camtrap_tf.errors import SettingError
 from camtrap_tf.files import read_json, require_folder, writable_folder
 from camtrap_tf.records import BoundingBox, Reject
+from camtrap_tf.rejects import reasons_text, rejects_path, write_rejects
 from camtrap_tf.sources.cct_document import CctDocument, Entry, text_of
 from camtrap_tf.sources.queried_images import QueriedImage, write_queried_images
 from camtrap_tf.sources.split_files import UNKNOWN_LOCATION
@@ -55,8 +53,8 @@ class QueriedImagesWritten:
         boxes = [one for one in self.rejects if one.unit != "image"]
         labels = sorted({label for image in self.images.values() for label in image.labels})
         kept, whole = len(self.images), len(self.images) + len(gone)
-        lines = [f"{self.path}: {whole} images read = {kept} kept + {len(gone)} left out{reasons(gone)}"]
-        lines += [f"{len(boxes)} boxes or annotations left out{reasons(boxes)}"] * bool(boxes)
+        lines = [f"{self.path}: {whole} images read = {kept} kept + {len(gone)} left out{reasons_text(gone)}"]
+        lines += [f"{len(boxes)} boxes or annotations left out{reasons_text(boxes)}"] * bool(boxes)
         start = "would write " if self.dry_run else ""
         lines.append(f"{start}{self.output}: {len(self.images)} pictures, labels: {', '.join(labels)}")
         return "\n".join(lines + [f"{rejects_path(self.output)}: what is not in it, and why"] * bool(self.rejects))

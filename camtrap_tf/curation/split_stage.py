@@ -25,11 +25,11 @@ from camtrap_tf.curation.picture_hashes import PHASH_FIELD, SHA256_FIELD
 from camtrap_tf.curation.split_files import SPLIT_FILES, SplitFiles, write_split_files
 from camtrap_tf.curation.split_tables import not_evaluable, split_table, table_text
 from camtrap_tf.errors import SettingError
-from camtrap_tf.files import require_folder, writable_folder, write_csv
-from camtrap_tf.inventory.building import rejects_path
+from camtrap_tf.files import require_folder, writable_folder
 from camtrap_tf.inventory.columns import LABEL, META, TEXT, schema_of
-from camtrap_tf.inventory.table import Inventory, reasons_text
-from camtrap_tf.records import REJECT_COLUMNS, Reject
+from camtrap_tf.inventory.table import Inventory
+from camtrap_tf.records import Reject
+from camtrap_tf.rejects import reasons_text, rejects_path, write_rejects
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def split(config: SplitConfig) -> SplitInventory:
     files = None
     if not config.dry_run:
         with_split(splitting, config.split_field).write(path)
-        _write_rejects(path, rejects)
+        write_rejects(rejects_path(path), rejects)
         files = write_split_files(splitting, config.output_dir)
     return SplitInventory(config, splitting, path, read, tuple(rejects), tuple(warnings), files)
 
@@ -190,11 +190,3 @@ def duplicate_lines(splitting: Splitting) -> list[str]:
     if splitting.joined.kept_apart:
         lines.append(f"{len(splitting.joined.kept_apart)} pairs stay in two splits, as the earlier splitting has them so")
     return lines
-
-
-def _write_rejects(path: Path, rejects: Sequence[Reject]) -> None:
-    """Writes the rejects beside the inventory; removes those of an earlier one where there are none."""
-    if rejects:
-        write_csv(rejects_path(path), REJECT_COLUMNS, (reject.row() for reject in rejects))
-    else:
-        rejects_path(path).unlink(missing_ok=True)

@@ -19,13 +19,14 @@ from camtrap_tf.config.inventory import (
     PantheraInventoryConfig,
 )
 from camtrap_tf.errors import SettingError, SourceError, counted
-from camtrap_tf.files import check_writable, writable_folder, write_csv
+from camtrap_tf.files import check_writable, writable_folder
 from camtrap_tf.inventory.columns import table_of
 from camtrap_tf.inventory.merging import merge
-from camtrap_tf.inventory.table import Inventory, check_suffix, reasons_text
+from camtrap_tf.inventory.table import Inventory, check_suffix
 from camtrap_tf.logs import keep_logs, logger
 from camtrap_tf.progress import track
-from camtrap_tf.records import MISSING, REJECT_COLUMNS, CaptureEvent, Reject
+from camtrap_tf.records import MISSING, CaptureEvent, Reject
+from camtrap_tf.rejects import reasons_text, rejects_path, write_rejects
 from camtrap_tf.sources import Source
 from camtrap_tf.sources.csv_table import CsvColumns, CsvSource
 from camtrap_tf.sources.folders import FolderSource
@@ -131,7 +132,7 @@ def merge_inventories(config: InventoryMergeConfig) -> MergedInventory:
     check_target(config.export_path)
     parts = [Inventory.read(path) for path in config.inventories]
     merged = merge(parts, [str(path) for path in config.inventories])
-    write_rejects(config.export_path, [reject for part in parts for reject in part.rejects])
+    begin_writing(config.export_path, [reject for part in parts for reject in part.rejects])
     merged.write(config.export_path, plain=config.plain)
     sizes = [(path, len(part), len(part.rejects)) for path, part in zip(config.inventories, parts, strict=True)]
     return MergedInventory(config.export_path, merged, tuple(sizes))
@@ -203,11 +204,6 @@ def label_lines(inventory: Inventory) -> Iterator[str]:
             yield f"  {count:>9} {100 * count / known:6.2f} %  {name}"
 
 
-def rejects_path(inventory: Path) -> Path:
-    """Returns where the rejects of an inventory go: `<stem>.rejects.csv` beside it."""
-    return inventory.with_name(f"{inventory.stem}.rejects.csv")
-
-
 def check_target(path: Path) -> None:
     """Makes sure that an inventory can be written there.
 
@@ -234,7 +230,7 @@ def build(source: Source, config: InventoryConfig) -> BuiltInventory:
 
     table = table_of(records())
     if not len(table):
-        write_rejects(config.export_path, rejects)
+        begin_writing(config.export_path, rejects)
         raise SourceError(
             f"{config.path}: no usable record in {source.read} {source.unit}; {len(rejects)} rejected{reasons_text(rejects)}"
         )
@@ -248,7 +244,7 @@ def _finish(
     dropped: list[Reject] = []
     if config.discard_missing:
         inventory, dropped = discard_missing(inventory)
-    write_rejects(config.export_path, [*rejects, *dropped])
+    begin_writing(config.export_path, [*rejects, *dropped])
     if not len(inventory):
         raise SourceError(f"{config.path}: every one of {len(dropped)} records misses a label; --discard-missing leaves none")
     inventory.write(config.export_path, plain=config.plain)
@@ -270,12 +266,8 @@ def discard_missing(inventory: Inventory) -> tuple[Inventory, list[Reject]]:
     return inventory.take(np.flatnonzero(~gone)), rejects
 
 
-def write_rejects(inventory: Path, rejects: Sequence[Reject]) -> None:
+def begin_writing(inventory: Path, rejects: Sequence[Reject]) -> None:
     """Writes the rejects beside an inventory, before anything else; removes those of an earlier one where there are none."""
     writable_folder(inventory.parent, "--export-path")
     keep_logs()
-    path = rejects_path(inventory)
-    if rejects:
-        write_csv(path, REJECT_COLUMNS, (reject.row() for reject in rejects))
-    else:
-        path.unlink(missing_ok=True)
+    write_rejects(rejects_path(inventory), rejects)

@@ -16,11 +16,12 @@ from camtrap_tf.config.picture_sources import (
 )
 from camtrap_tf.errors import SourceError, TooManyRejectsError
 from camtrap_tf.files import write_csv
-from camtrap_tf.inventory.building import check_target, discard_missing, label_lines, rejects_path, write_rejects
+from camtrap_tf.inventory.building import begin_writing, check_target, discard_missing, label_lines
 from camtrap_tf.inventory.picture_columns import table_of_grouped
-from camtrap_tf.inventory.table import Inventory, reasons_text
+from camtrap_tf.inventory.table import Inventory
 from camtrap_tf.logs import logger
 from camtrap_tf.records import Reject
+from camtrap_tf.rejects import reasons_text, rejects_path
 from camtrap_tf.sources.camtrap_dp import CamtrapDpSource
 from camtrap_tf.sources.coco import CocoSource
 from camtrap_tf.sources.megadetector import MegadetectorSource
@@ -127,7 +128,7 @@ def _build(source: PictureSource, config: PictureSourceConfig) -> BuiltFromStand
     checked = grouped.checked
     rejects, tallies = checked.rejects, (checked.picture_tally, checked.seen_tally)
     remote = () if config.keep_remote else checked.remote
-    write_rejects(config.export_path, rejects)
+    begin_writing(config.export_path, rejects)
     _write_remote(config.export_path, remote)
     if not len(grouped.ids):
         far = f"; {len(remote)} {REMOTE}, listed in {remote_path(config.export_path)}" if remote else ""
@@ -147,7 +148,7 @@ def _build(source: PictureSource, config: PictureSourceConfig) -> BuiltFromStand
     dropped: list[Reject] = []
     if config.discard_missing:
         inventory, dropped = discard_missing(inventory)
-        write_rejects(config.export_path, [*rejects, *dropped])
+        begin_writing(config.export_path, [*rejects, *dropped])
         if not len(inventory):
             raise SourceError(
                 f"{config.path}: every one of {len(dropped)} records misses a label; --discard-missing leaves none"

@@ -14,9 +14,10 @@ from camtrap_tf.acquire.outcome import FAILED, Downloaded
 from camtrap_tf.acquire.wanted import Wanted, is_url, path_or_empty
 from camtrap_tf.config.download import InventoryDownloadConfig
 from camtrap_tf.errors import SettingError, SourceError
-from camtrap_tf.inventory.building import check_target, rejects_path, write_rejects
+from camtrap_tf.inventory.building import begin_writing, check_target
 from camtrap_tf.inventory.table import Inventory
 from camtrap_tf.records import CaptureEvent, Media, Reject
+from camtrap_tf.rejects import rejects_path
 
 _URL = r"^[A-Za-z][A-Za-z0-9+.-]*://"
 
@@ -47,7 +48,7 @@ def download_inventory(config: InventoryDownloadConfig) -> Downloaded:
         return done
     written = _Rewriting(config, prefix)
     fetched = _from(written.records(inventory), config)
-    write_rejects(config.export_path, written.rejects)
+    begin_writing(config.export_path, written.rejects)
     fetched.write(config.export_path)
     notes = [f"{config.export_path}: {len(fetched)} records, {fetched.picture_count()} pictures; paths begin at {written.root}"]
     if written.rejects:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from camtrap_tf.files import atomic_file
 from camtrap_tf.inventory.columns import LABEL, META, json_lines, observation_counts, rows_of, table_of
 from camtrap_tf.inventory.parquet import read_parquet, write_parquet
 from camtrap_tf.records import MISSING, CaptureEvent, Reject
+from camtrap_tf.rejects import reasons_text
 from camtrap_tf.sources.json_records import JsonSource
 
 SUFFIXES = (".json", ".parquet")
@@ -198,12 +198,6 @@ def check_suffix(path: Path, what: str) -> None:
     """
     if path.suffix.lower() not in SUFFIXES:
         raise SettingError(f"{what} {path}: its name has to end in .json or .parquet")
-
-
-def reasons_text(rejects: Iterable[Reject]) -> str:
-    """Returns ` (3 × no_picture, 1 × bad_labels)`, or nothing where there are no rejects."""
-    counts = collections.Counter(reject.reason for reject in rejects)
-    return " (" + ", ".join(f"{n} × {reason}" for reason, n in counts.most_common()) + ")" if counts else ""
 
 
 def repeated_ids(table: pa.Table) -> list[str]:

@@ -22,10 +22,11 @@ from camtrap_tf.models.locating import check_companions, locate_model
 from camtrap_tf.prediction.aggregation import Combining, best_answer, present
 from camtrap_tf.prediction.exporting import Pack, exports_of
 from camtrap_tf.prediction.results import NO_DETECTION, RecordPrediction
-from camtrap_tf.prediction.sources import PictureFolder, open_source, rejects_path
+from camtrap_tf.prediction.sources import PictureFolder, open_source
 from camtrap_tf.prediction.writers import NO_BLANKS, open_table
 from camtrap_tf.progress import track
 from camtrap_tf.records import REJECT_COLUMNS, Reject
+from camtrap_tf.rejects import rejects_path
 
 if TYPE_CHECKING:
     from camtrap_tf.models.bundle import Bundle

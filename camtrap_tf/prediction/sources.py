@@ -16,6 +16,7 @@ from camtrap_tf.files import join_inside, path_hint, require_folder
 from camtrap_tf.logs import logger
 from camtrap_tf.prediction.box_source import BoxSource
 from camtrap_tf.prediction.results import Capture
+from camtrap_tf.rejects import rejects_path
 
 NO_PICTURE_NAME = ("not_a_picture", f"its name does not end in one of {' '.join(PICTURE_SUFFIXES)}")
 """Why a file is passed over."""
@@ -196,11 +197,6 @@ class PictureTable:
         twice = [name for name, count in Counter(header).items() if count > 1]
         if twice:
             raise SourceError(f"--csv-path {self.path}: the header names {twice[0]!r} twice; give every column its own name")
-
-
-def rejects_path(results: Path) -> Path:
-    """Returns where the rejects table beside a table of results is."""
-    return results.with_name(f"{results.stem}.rejects.csv")
 
 
 def open_source(config: PredictConfig) -> PictureFolder | PictureTable | BoxSource:

@@ -16,9 +16,9 @@ import numpy as np
 
 from camtrap_tf.config.training_files import PredictSplitConfig
 from camtrap_tf.errors import LabelError, ModelError, SettingError, suggestion
-from camtrap_tf.files import check_writable, join_inside, path_hint, require_folder, sha256_file, writable_folder, write_csv
+from camtrap_tf.files import check_writable, join_inside, path_hint, require_folder, sha256_file, writable_folder
 from camtrap_tf.inventory.of_splits import SplitFiles, inventory_of_split
-from camtrap_tf.inventory.table import Inventory, reasons_text
+from camtrap_tf.inventory.table import Inventory
 from camtrap_tf.labels import UNKNOWN
 from camtrap_tf.models.devices import choose_gpus
 from camtrap_tf.models.locating import BEST_FILE, epoch_of, locate_model
@@ -27,7 +27,8 @@ from camtrap_tf.prediction.results import Capture
 from camtrap_tf.prediction.split_tables import SplitAnswers, metrics_lines, write_answers, write_measures
 from camtrap_tf.prediction.targets import read_targets
 from camtrap_tf.progress import track
-from camtrap_tf.records import REJECT_COLUMNS, Reject
+from camtrap_tf.records import Reject
+from camtrap_tf.rejects import reasons_text, write_rejects
 
 if TYPE_CHECKING:
     from camtrap_tf.models.bundle import Bundle
@@ -109,11 +110,8 @@ def predict_split(config: PredictSplitConfig) -> SplitResults:
 
 def _write_rejects(folder: Path, split: str, rejects: Sequence[Reject]) -> Path | None:
     path = folder / f"{split}.rejects.csv"
-    if not rejects:
-        path.unlink(missing_ok=True)
-        return None
-    write_csv(path, REJECT_COLUMNS, (reject.row() for reject in rejects))
-    return path
+    write_rejects(path, rejects)
+    return path if rejects else None
 
 
 def _files(config: PredictSplitConfig) -> SplitFiles:
