@@ -73,6 +73,11 @@ def json_text(value: Any, *, indent: int | None = 1) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent) + "\n"
 
 
+def json_line(value: Any) -> str:
+    """Returns `value` as JSON text on one line, a piece of a file that is written bit by bit; raises as `json_text`."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
 def write_json(path: Path, value: Any, *, indent: int | None = 1) -> None:
     """Writes `value` as JSON to `path`, whole or not at all."""
     write_text(path, json_text(value, indent=indent))

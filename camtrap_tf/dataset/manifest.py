@@ -7,7 +7,6 @@ record offsets of every shard. No times, paths, worker counts or versions: equal
 from __future__ import annotations
 
 import contextlib
-import json
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ import numpy as np
 from camtrap_tf.dataset.discovery import MANIFEST_NAME
 from camtrap_tf.dataset.framing import FOOTER_BYTES, HEADER_BYTES
 from camtrap_tf.errors import DatasetError
-from camtrap_tf.files import atomic_file, read_json, sha256_file
+from camtrap_tf.files import atomic_file, json_line, read_json, sha256_file
 from camtrap_tf.images.stored_form import StoredForm
 
 SCHEMA_VERSION = 1
@@ -256,9 +255,9 @@ class DatasetManifest:
         head = {key: value for key, value in self.as_json(shards=()).items() if key != "shards"}
         with atomic_file(folder / MANIFEST_NAME, "w") as file:
             # One line a shard, one shard at a time: the offsets of a large dataset are never all in text.
-            file.write(_line(head)[:-1] + ', "shards": [')
+            file.write(json_line(head)[:-1] + ', "shards": [')
             for number, shard in enumerate(self.shards):
-                file.write(("," if number else "") + "\n" + _line(shard.as_json()))
+                file.write(("," if number else "") + "\n" + json_line(shard.as_json()))
             file.write("\n]}\n")
 
     def shard(self, name: str) -> ShardInfo | None:
@@ -295,10 +294,6 @@ class DatasetManifest:
             path = folder / name
             if not path.is_file() or sha256_file(path) != digest:
                 raise DatasetError(f"{path}: not the file that was written here; copy it again, or build anew with --overwrite")
-
-
-def _line(value: dict[str, Any]) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def _with_packed_offsets(value: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from camtrap_tf.detections.boxes import BoxError, checked_box, is_number
 from camtrap_tf.errors import SourceError
-from camtrap_tf.files import atomic_file, json_text, read_json
+from camtrap_tf.files import atomic_file, json_line, json_text, read_json
 from camtrap_tf.records import BoundingBox, Reject
 
 Entry = dict[str, Any]
@@ -184,7 +184,7 @@ def _check_form(value: Any, what: str) -> None:
 
 def _listing(images: Sequence[Any]) -> str:
     """Returns entries as a JSON array, one a line."""
-    lines = [json.dumps(image, ensure_ascii=False, allow_nan=False) for image in images]
+    lines = list(map(json_line, images))
     return "[\n" + ",\n".join(lines) + "\n]" if lines else "[]"
 
 

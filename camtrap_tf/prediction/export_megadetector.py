@@ -8,7 +8,6 @@ Source: MegaDetector output format, https://lila.science/megadetector-output-for
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from camtrap_tf.detections.megadetector import KNOWN_VERSIONS
-from camtrap_tf.files import atomic_file
+from camtrap_tf.files import atomic_file, json_line
 from camtrap_tf.prediction.aggregation import best_answer
 from camtrap_tf.prediction.export_boxes import PredictedBox, box_of
 from camtrap_tf.prediction.export_classes import BLANK, HUMAN, VEHICLE, Meaning
@@ -68,7 +67,7 @@ def megadetector_file(
             """Writes entries of `images`, one a line."""
             nonlocal first
             for entry in entries:
-                file.write(("\n" if first else ",\n") + _json(entry))
+                file.write(("\n" if first else ",\n") + json_line(entry))
                 first = False
 
         yield lambda record: put(writer.entries(record))
@@ -81,7 +80,7 @@ def megadetector_file(
             },
             "info": _info(model, detector, now()),
         }
-        file.write("\n]" + "".join(f",\n{_json(key)}: {_json(value)}" for key, value in others.items()) + "\n}\n")
+        file.write("\n]" + "".join(f",\n{json_line(key)}: {json_line(value)}" for key, value in others.items()) + "\n}\n")
 
 
 class _Pictures:
@@ -185,8 +184,3 @@ def _info(model: ModelFacts, detector: str | None, now: dt.datetime) -> dict[str
     if model.classifier is not None:
         made["classifier"] = model.classifier
     return {**made, "classification_completion_time": now.strftime("%Y-%m-%d %H:%M:%S")}
-
-
-def _json(value: Any) -> str:
-    """Returns a value as JSON on one line."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)

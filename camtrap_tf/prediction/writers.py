@@ -14,7 +14,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from camtrap_tf.files import atomic_file
+from camtrap_tf.files import atomic_file, json_line
 from camtrap_tf.prediction.aggregation import best_answer, present
 from camtrap_tf.prediction.results import PicturePrediction, RecordPrediction
 
@@ -75,7 +75,7 @@ def open_table(
                 """Adds a record."""
                 nonlocal first
                 file.write("{" if first else ",\n")
-                file.write(f"{_json(record.id)}:{_json(entry(record, class_names, blanks))}")
+                file.write(f"{json_line(record.id)}:{json_line(entry(record, class_names, blanks))}")
                 first = False
 
             yield write
@@ -215,10 +215,6 @@ def _number(value: float) -> float:
 
 def _four_decimals(value: float) -> str:
     return f"{value:.4f}"
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def _free_names(meta_fields: tuple[str, ...], columns: Sequence[str]) -> list[str]:

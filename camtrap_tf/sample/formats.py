@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from camtrap_tf.files import atomic_file
+from camtrap_tf.files import atomic_file, json_line
 from camtrap_tf.sample.locations import locations
 from camtrap_tf.sample.rendering import Box
 from camtrap_tf.sample.scenery import HEIGHT_PX, WIDTH_PX
@@ -194,7 +194,7 @@ class _Listing:
         self._begun = False
 
     def add(self, entry: dict[str, Any]) -> None:
-        self._file.write((",\n" if self._begun else "") + json.dumps(entry, ensure_ascii=False, allow_nan=False))
+        self._file.write((",\n" if self._begun else "") + json_line(entry))
         self._begun = True
 
     def extend(self, entries: Iterable[dict[str, Any]]) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from camtrap_tf.errors import SourceError
-from camtrap_tf.files import atomic_file, path_hint
+from camtrap_tf.files import atomic_file, json_line, path_hint, printable
 from camtrap_tf.records import Reject
 
 Entry = dict[str, Any]
@@ -79,7 +79,7 @@ class CctDocument:
             raise SourceError(f"{path}: cannot be read as JSON: {err}") from err
         notes = [f"{len(constants)} × NaN or Infinity, which JSON does not have, read as null"] if constants else []
         if "\\" in text and _ESCAPED_SURROGATE.search(text):
-            value = _printable(value)
+            value = printable(value)
         return cls.of(value, what=str(path), notes=notes)
 
     @classmethod
@@ -142,7 +142,7 @@ class CctDocument:
             with atomic_file(Path(path), "w") as file:
                 for number, (key, value) in enumerate(self.members()):
                     file.write(("{\n" if number == 0 else ",\n") + f"{json.dumps(key, ensure_ascii=False)}: ")
-                    file.writelines(_listing(value) if key in PARTS else [_dumps(value)])
+                    file.writelines(_listing(value) if key in PARTS else [json_line(value)])
                 file.write("\n}\n")
         except (ValueError, TypeError) as err:
             raise SourceError(f"{path}: cannot be written as JSON: {err}; mend that value first") from err
@@ -277,20 +277,5 @@ def _no_objects(part: str, entries: list[Any]) -> Iterator[Reject]:
 def _listing(entries: list[Entry]) -> Iterator[str]:
     yield "["
     for number, entry in enumerate(entries):
-        yield ("\n" if number == 0 else ",\n") + _dumps(entry)
+        yield ("\n" if number == 0 else ",\n") + json_line(entry)
     yield "\n]"
-
-
-def _dumps(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
-
-
-def _printable(value: Any) -> Any:
-    """Returns a value with halves of surrogate pairs, which are no characters, replaced."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode("utf-8")
-    if isinstance(value, list):
-        return [_printable(one) for one in value]
-    if isinstance(value, dict):
-        return {_printable(key): _printable(one) for key, one in value.items()}
-    return value

@@ -7,10 +7,10 @@ left out, so a record about which nothing more is known has no `event` at all.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
+from camtrap_tf.files import json_line
 from camtrap_tf.records import BoundingBox, Media, Observation
 
 MEDIA_KEYS = ("media_id", "timestamp", "licence")
@@ -25,7 +25,7 @@ def facts_text(media: Sequence[Media], observations: Sequence[Observation]) -> s
     of_observations = [_observation_facts(one) for one in observations]
     if any(of_observations):
         facts["observations"] = of_observations
-    return json.dumps(facts, ensure_ascii=False, allow_nan=False) if facts else None
+    return json_line(facts) if facts else None
 
 
 def _media_facts(media: Media) -> dict[str, str]:

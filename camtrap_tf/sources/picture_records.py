@@ -29,6 +29,7 @@ from camtrap_tf.sources.picture_tables import (
     Rows,
     Tally,
     join_known,
+    label_types_of,
     numbered_twins,
 )
 
@@ -60,7 +61,7 @@ class GroupedPictures:
     @property
     def label_types(self) -> list[str]:
         """The label types, sorted."""
-        return sorted(name[len(LABEL) :] for name in self.seen.column_names if name.startswith(LABEL))
+        return label_types_of(self.seen)
 
 
 class PictureSource(ABC):

@@ -99,7 +99,12 @@ class PictureTables:
     @property
     def label_types(self) -> list[str]:
         """The label types, sorted."""
-        return sorted(name[len(LABEL) :] for name in self.seen.column_names if name.startswith(LABEL))
+        return label_types_of(self.seen)
+
+
+def label_types_of(seen: pa.Table) -> list[str]:
+    """Returns the label types of a table of observations, sorted: what follows `label/` in the names of its columns."""
+    return sorted(name[len(LABEL) :] for name in seen.column_names if name.startswith(LABEL))
 
 
 def texts(values: Iterable[Any]) -> pa.Array:

@@ -18,6 +18,7 @@ from camtrap_tf.files import (
     digest_of,
     finished_folder,
     join_inside,
+    json_line,
     locked_folder,
     path_hint,
     read_json,
@@ -71,6 +72,9 @@ def test_json_is_utf8_without_nan(tmp_path: Path) -> None:
     assert read_json(tmp_path / "a.json") == {"é": [1, None]}
     with pytest.raises(ValueError, match="JSON"):
         write_json(tmp_path / "a.json", float("nan"))
+    assert json_line({"é": [1, "\n"]}) == '{"é": [1, "\\n"]}'
+    with pytest.raises(ValueError, match="JSON"):
+        json_line(float("nan"))
 
 
 @pytest.mark.parametrize(
