@@ -19,7 +19,7 @@ from typing import IO, Any
 
 from camtrap_tf.errors import CamtrapError, RunLockedError, SettingError, SourceError
 
-_HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
+_ESCAPED_HALF = re.compile(r"\\u[dD][89a-fA-F]")
 
 PARTIAL = ".partial"
 """Name of the folder, inside an output folder, in which unfinished pieces live."""
@@ -98,7 +98,7 @@ def read_json(path: Path, *, what: str = "JSON file", object_hook: Callable[[dic
     try:
         text = path.read_text(encoding="utf-8-sig")
         value = json.loads(text, object_hook=object_hook)
-        return printable(value) if _HALF_PAIR.search(text) else value
+        return printable(value) if may_hold_halves(text) else value
     except FileNotFoundError as err:
         raise SourceError(f"{path}: no such {what}{path_hint(path)}") from err
     except json.JSONDecodeError as err:
@@ -109,10 +109,15 @@ def read_json(path: Path, *, what: str = "JSON file", object_hook: Callable[[dic
         raise SourceError(f"{path}: cannot be read as a {what}: {err}") from err
 
 
+def may_hold_halves(text: str) -> bool:
+    """Says whether JSON text escapes halves of surrogate pairs; whether any of them lacks the other half is not looked at."""
+    return "\\" in text and _ESCAPED_HALF.search(text) is not None
+
+
 def printable(value: Any) -> Any:
     """Returns parsed JSON with halves of surrogate pairs, which are no characters and cannot be written, replaced by `?`."""
     if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode("utf-8")
+        return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
     if isinstance(value, list):
         return [printable(one) for one in value]
     if isinstance(value, dict):

@@ -14,7 +14,7 @@ from typing import Any
 
 from camtrap_tf.detections.boxes import BoxError, checked_box, is_number
 from camtrap_tf.errors import SourceError
-from camtrap_tf.files import atomic_file, json_line, json_text, read_json
+from camtrap_tf.files import atomic_file, json_line, json_text, printable, read_json
 from camtrap_tf.records import BoundingBox, Reject
 
 Entry = dict[str, Any]
@@ -192,12 +192,7 @@ def _names(value: Any) -> dict[str, str]:
     """Returns id → name of a table of categories; entries that are none are left out."""
     if not isinstance(value, dict):
         return {}
-    return {str(key): _characters(name) for key, name in value.items() if isinstance(name, str) and name}
-
-
-def _characters(text: str) -> str:
-    """Returns `text` with halves of surrogate pairs, which are no characters, replaced."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+    return {str(key): printable(name) for key, name in value.items() if isinstance(name, str) and name}
 
 
 def _picture(entry: Any, item: str, categories: dict[str, str], classes: dict[str, str]) -> DetectedPicture | Reject:
@@ -207,10 +202,10 @@ def _picture(entry: Any, item: str, categories: dict[str, str], classes: dict[st
     file = entry.get("file")
     if not isinstance(file, str) or not file:
         return Reject("", item, "picture", "no_path", "has no file")
-    file = _characters(file if "/" in file else file.replace("\\", "/"))
+    file = printable(file if "/" in file else file.replace("\\", "/"))
     found, failure = entry.get("detections"), entry.get("failure")
     if failure is not None:
-        failure = _characters(str(failure)) or "failure"
+        failure = printable(str(failure)) or "failure"
     elif not isinstance(found, list):
         failure = "has no detections, not even an empty list"
     detections: list[Detection] = []

@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import json
 import math
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from camtrap_tf.errors import SourceError
-from camtrap_tf.files import atomic_file, json_line, path_hint, printable
+from camtrap_tf.files import atomic_file, json_line, may_hold_halves, path_hint, printable
 from camtrap_tf.records import Reject
 
 Entry = dict[str, Any]
@@ -32,7 +31,6 @@ MAX_DEPTH = 64
 """Deeper nesting is refused; COCO Camera Traps needs 4."""
 
 NESTED = frozenset((list, dict))
-_ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _UNITS = {"images": "image", "annotations": "annotation", "categories": "category"}
 
 
@@ -78,7 +76,7 @@ class CctDocument:
         except (ValueError, RecursionError) as err:
             raise SourceError(f"{path}: cannot be read as JSON: {err}") from err
         notes = [f"{len(constants)} × NaN or Infinity, which JSON does not have, read as null"] if constants else []
-        if "\\" in text and _ESCAPED_SURROGATE.search(text):
+        if may_hold_halves(text):
             value = printable(value)
         return cls.of(value, what=str(path), notes=notes)
 

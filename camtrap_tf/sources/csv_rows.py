@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import IO
 
 from camtrap_tf.errors import SettingError, SourceError, suggestion
-from camtrap_tf.files import path_hint
+from camtrap_tf.files import path_hint, printable
 from camtrap_tf.records import Reject
-from camtrap_tf.sources.json_records import printable
 
 Row = tuple[int, list[str]]
 """Number of the (last) line of a row, and its cells."""

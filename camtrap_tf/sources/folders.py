@@ -9,9 +9,8 @@ from pathlib import Path, PurePosixPath
 
 from camtrap_tf.config.names import PICTURE_SUFFIXES
 from camtrap_tf.errors import SourceError
-from camtrap_tf.files import path_hint
+from camtrap_tf.files import path_hint, printable
 from camtrap_tf.records import CaptureEvent, Media, Observation, Reject
-from camtrap_tf.sources.json_records import printable
 
 LABEL = "class"
 

@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from camtrap_tf.errors import SourceError
-from camtrap_tf.files import path_hint
+from camtrap_tf.files import may_hold_halves, path_hint, printable
 from camtrap_tf.records import CaptureEvent, Reject
 from camtrap_tf.sources.event_facts import media_with_facts, observations_with_facts
 
 RECORD_KEYS = frozenset(("labels", "images", "meta_data", "event"))
 _SPACE = re.compile(r"[ \t\n\r]*")
-_ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class JsonSource:
@@ -66,7 +65,7 @@ class JsonSource:
 
     def _entries(self) -> Iterator[tuple[str, Any, bool]]:
         text = self._text()
-        suspect = _ESCAPED_SURROGATE.search(text) is not None
+        suspect = may_hold_halves(text)
         try:
             for record_id, value in _members(text):
                 yield record_id, value, suspect
@@ -184,11 +183,6 @@ def _texts(value: Any, part: str, *, empty_allowed: bool) -> dict[str, str]:
 def _kind(value: Any) -> str:
     kinds = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
     return kinds.get(type(value), f"the number {str(value)[:20]}")
-
-
-def printable(text: str) -> str:
-    """Returns `text` with what is no character replaced, so that it can be written."""
-    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _is_unicode(record_id: str, value: Any) -> bool:

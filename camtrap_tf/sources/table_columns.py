@@ -20,8 +20,8 @@ import numpy as np
 import pyarrow as pa
 
 from camtrap_tf.errors import SourceError, suggestion
+from camtrap_tf.files import printable
 from camtrap_tf.records import Reject
-from camtrap_tf.sources.json_records import printable
 
 CHUNK_ROWS = 16_384
 """Rows that are held as Python objects at a time."""

@@ -20,7 +20,9 @@ from camtrap_tf.files import (
     join_inside,
     json_line,
     locked_folder,
+    may_hold_halves,
     path_hint,
+    printable,
     read_json,
     require_folder,
     sha256_bytes,
@@ -75,6 +77,14 @@ def test_json_is_utf8_without_nan(tmp_path: Path) -> None:
     assert json_line({"é": [1, "\n"]}) == '{"é": [1, "\\n"]}'
     with pytest.raises(ValueError, match="JSON"):
         json_line(float("nan"))
+
+
+def test_halves_of_surrogate_pairs_are_replaced() -> None:
+    """They become `?` in keys and values at any depth; whole pairs, other characters and what is no text stay."""
+    text = r'{"\ud83d": [{"a\udc12é": "\ud83d\ude00", "n": 1.5, "none": null}]}'
+    assert may_hold_halves(text)
+    assert not may_hold_halves(r'{"ud83d": "\u00e9 \n"}')
+    assert printable(json.loads(text)) == {"?": [{"a?é": "😀", "n": 1.5, "none": None}]}
 
 
 @pytest.mark.parametrize(
