@@ -1,4 +1,4 @@
-"""What holds for every test."""
+"""What holds for every test, and what tests of several folders begin with."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from camtrap_tf.logs import ROOT
+from tests.servers import Site, serving
 
 
 @pytest.fixture(autouse=True)
@@ -20,3 +21,17 @@ def _package_logger_as_before() -> Iterator[None]:
         handler.close()
     root.propagate = True
     root.setLevel(logging.NOTSET)
+
+
+@pytest.fixture
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes pauses between the tries of a download short."""
+    monkeypatch.setattr("camtrap_tf.acquire.engine.FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr("camtrap_tf.acquire.engine.PAUSE_JITTER_S", 0.01)
+
+
+@pytest.fixture
+def site(short_pauses: None) -> Iterator[Site]:
+    """An empty site on a local port, which tests fill and break; pauses between tries are short."""
+    with serving(Site()) as one:
+        yield one

@@ -1,4 +1,4 @@
-"""What several tests of whole trainings begin with."""
+"""What several tests of whole commands begin with."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands import camtrap
 from tests.unit.training.helpers import write_dataset
 
 
@@ -14,6 +15,14 @@ from tests.unit.training.helpers import write_dataset
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Shards of lions and zebras."""
     return write_dataset(tmp_path_factory.mktemp("data") / "tfr")
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small sample of drawn scenes with boxes, for reading only."""
+    folder = tmp_path_factory.mktemp("sample") / "s"
+    assert camtrap("sample", "--output-dir", folder, "--events", 30, "--workers", 1) == 0
+    return folder
 
 
 @pytest.fixture

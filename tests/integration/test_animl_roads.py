@@ -2,41 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from camtrap_tf.cli.main import main
 from camtrap_tf.inventory.table import Inventory
 from camtrap_tf.sources.cct_document import CctDocument
+from tests.commands import camtrap
+from tests.reading import json_of, rows_of
 from tests.shared_data import shared
-
-
-@pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Gives a small sample of drawn scenes with boxes."""
-    folder = tmp_path_factory.mktemp("sample") / "s"
-    assert main(["sample", "--output-dir", str(folder), "--events", "30", "--workers", "1"]) == 0
-    return folder
-
-
-def camtrap(*words: object) -> int:
-    """Runs a command line; returns its exit code."""
-    return main([str(word) for word in words])
-
-
-def read(path: Path) -> Any:
-    """Returns what a JSON file holds."""
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    """Returns the rows of a CSV."""
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def test_first_generation(sample: Path, tmp_path: Path) -> None:
@@ -77,7 +52,7 @@ def test_second_generation(sample: Path, tmp_path: Path) -> None:
     clean, mapped, folder = tmp_path / "clean_cct.json", tmp_path / "mapped_cct.json", tmp_path / "set"
     assert camtrap("cct", "clean", sample / "coco_camera_traps.json", "--output", clean, "--normalize-locations") == 0
     assert camtrap("cct", "category-map", clean, "--output", tmp_path / "map.json") == 0
-    value = read(tmp_path / "map.json")
+    value = json_of(tmp_path / "map.json")
     for entry in value["categories"]:
         entry["convert_to"] = {"warthog": "pig"}.get(entry["name"])
         entry["keep"] = entry["keep"] and entry["name"] != "unidentified"
@@ -121,7 +96,7 @@ def test_split_documents_are_inventories(sample: Path, tmp_path: Path) -> None:
     inventory = Inventory.read(tmp_path / "i.json")
     assert len(inventory) == len(CctDocument.read(folder / "train_cct.json").images)
     assert {one.box for record in inventory for one in record.observations} == {None}
-    assert set(inventory.first_labels("species")) <= {str(name) for name in read(folder / "label_index.json").values()}
+    assert set(inventory.first_labels("species")) <= {str(name) for name in json_of(folder / "label_index.json").values()}
 
 
 def test_real_pictures_cannot_be_evaluated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

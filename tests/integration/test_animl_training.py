@@ -2,50 +2,23 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import yaml
 from PIL import Image
 
-from camtrap_tf.cli.main import main
 from camtrap_tf.sources.cct_document import CctDocument
+from tests.commands import camtrap
+from tests.reading import json_of, rows_of
 
 SIZE = 24
-
-
-@pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Gives a small sample of drawn scenes with boxes."""
-    folder = tmp_path_factory.mktemp("sample") / "s"
-    assert main(["sample", "--output-dir", str(folder), "--events", "30", "--workers", "1"]) == 0
-    return folder
-
-
-def camtrap(*words: object) -> int:
-    """Runs a command line; returns its exit code."""
-    return main([str(word) for word in words])
 
 
 def legacy(*words: object) -> None:
     """Runs a script of theirs."""
     assert camtrap("legacy", *words) == 0
-
-
-def read(path: Path) -> Any:
-    """Returns what a JSON file holds."""
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    """Returns the rows of a CSV, packed or not."""
-    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +66,7 @@ def test_second_generation_trains_in_the_order_of_categories(second: Path) -> No
     runs = second / "runs/tiny/base"
     names = [category["name"] for category in CctDocument.read(second / "data/train_cct.json").categories]
     assert names != sorted(names)
-    mapping = read(runs / "bundle/label_mappings.json")["species"]
+    mapping = json_of(runs / "bundle/label_mappings.json")["species"]
     assert sorted(mapping, key=mapping.__getitem__) == names
     settings = yaml.safe_load((runs / "run/config.yaml").read_text(encoding="utf-8"))
     wanted = {"recipe": "animl", "momentum": 0.0, "max_epochs": 2, "initial_learning_rate": 0.01, "output_height": SIZE}
@@ -125,7 +98,7 @@ def test_second_generation_predicts_the_split_that_is_asked_for(second: Path) ->
     runs, data = second / "runs/tiny/base", second / "data"
     for split in ("test", "val"):
         legacy("classifier/predict.py", "--config", runs / "config.yml", "--checkpoint", "2.pt", "--split", split)
-    document, results = CctDocument.read(data / "test_cct.json"), read(runs / "predictions/test_results.json")
+    document, results = CctDocument.read(data / "test_cct.json"), json_of(runs / "predictions/test_results.json")
     places = {str(category["id"]): place for place, category in enumerate(document.categories)}
     truth = {one["image_id"]: places[str(one["category_id"])] for one in document.annotations}
     assert set(results["ids"]) == truth.keys()
@@ -147,7 +120,7 @@ def test_second_generation_is_evaluated(second: Path, tmp_path: Path, capsys: py
     results = runs / "predictions/val_results.json"
     words = ("evaluate", "--results", results, "--cct", data / "val_cct.json", "--crops-dir", data / "crops", "--top", 6)
     assert camtrap(*words, "--output-dir", tmp_path / "e", "--samples", 3, "--confusions", 2) == 0
-    rows, value = rows_of(tmp_path / "e/results.csv"), read(results)
+    rows, value = rows_of(tmp_path / "e/results.csv"), json_of(results)
     right = [one == two for one, two in zip(value["true_labels"], value["pred_labels"], strict=True)]
     assert [row["right"] for row in rows] == [str(int(one)) for one in right]
     assert all(row["location"] and row["original"].endswith(".jpg") for row in rows)
@@ -178,10 +151,10 @@ def test_first_generation(sample: Path, tmp_path: Path) -> None:
     weighted = ("--label-weighted", "--weight-by-detection-conf", "--logdir", base, "--log-extreme-examples", 1)
     size = ("--output-width", SIZE, "--output-height", SIZE, "--workers", 1)
     legacy("train_classifier.py", base, crops, "--model-name", "small_cnn", *rates, *weighted, *size)
-    index = read(base / "label_index.json")
-    assert read(base / "bundle/label_mappings.json")["species"] == {name: int(number) for number, name in index.items()}
+    index = json_of(base / "label_index.json")
+    assert json_of(base / "bundle/label_mappings.json")["species"] == {name: int(number) for number, name in index.items()}
     legacy("evaluate_model.py", base / "params.json", "ckpt_1.pt", "-o", base / "ev", "--splits", "train", "test")
-    splits = {tuple(place): split for split, places in read(base / "splits.json").items() for place in places}
+    splits = {tuple(place): split for split, places in json_of(base / "splits.json").items() for place in places}
     table = rows_of(base / "classification_ds.csv")
     for split in ("train", "test"):
         answers = {row["path"]: row for row in rows_of(base / f"ev/outputs_{split}.csv.gz")}

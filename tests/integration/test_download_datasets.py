@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
-from camtrap_tf.acquire import engine, lila_index
+from camtrap_tf.acquire import lila_index
 from camtrap_tf.acquire.downloading import download_urls
 from camtrap_tf.cct.downloading import LilaListed, download_cct, download_lila
 from camtrap_tf.cli.main import main
@@ -23,17 +21,9 @@ from camtrap_tf.inventory.downloading import download_inventory
 from camtrap_tf.inventory.table import Inventory
 from camtrap_tf.records import CaptureEvent, Media, Observation
 from tests.factories import make_event
-from tests.servers import Site, picture, serving
+from tests.reading import rows_of
+from tests.servers import Site, picture
 from tests.unit.cct.documents import make_annotation, make_document, make_image
-
-
-@pytest.fixture
-def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    """An empty site; pauses between tries are short."""
-    monkeypatch.setattr(engine, "FIRST_PAUSE_S", 0.01)
-    monkeypatch.setattr(engine, "PAUSE_JITTER_S", 0.01)
-    with serving(Site()) as one:
-        yield one
 
 
 def animl(folder: Path, site: Site) -> Path:
@@ -70,10 +60,11 @@ def test_keys_of_images_are_joined_to_the_base(tmp_path: Path, site: Site) -> No
     assert [one["id"] for one in written["images"]] == ["p:0", "p:1"]
     assert [one["image_id"] for one in written["annotations"]] == ["p:0", "p:1"]
     assert len(written["categories"]) == 3
-    with (tmp_path / "there_cct.rejects.csv").open() as file:
-        assert [row["id"] for row in csv.DictReader(file)] == ["p:2", "p:3"]
-    with (tmp_path / "out" / "failed.csv").open() as file:
-        assert [(row["id"], row["reason"]) for row in csv.DictReader(file)] == [("p:3", "bad_path"), ("p:2", "not_found")]
+    assert [row["id"] for row in rows_of(tmp_path / "there_cct.rejects.csv")] == ["p:2", "p:3"]
+    assert [(row["id"], row["reason"]) for row in rows_of(tmp_path / "out" / "failed.csv")] == [
+        ("p:3", "bad_path"),
+        ("p:2", "not_found"),
+    ]
     assert done.exit_code == 3
     assert "secret" not in done.text()
 
@@ -239,8 +230,7 @@ def test_an_inventory_of_urls_becomes_one_of_files(tmp_path: Path, site: Site) -
     assert [media.path for media in new["whole"].media] == [f"far/{host}/m/1.jpg", f"far/{host}/m/2.jpg"]
     assert (tmp_path / "root" / new["part"].media[0].path).read_bytes() == picture("0")
     assert [dict(one.labels) for one in new["part"].observations] == [{"species": "zebra"}]
-    with (tmp_path / "new.rejects.csv").open() as file:
-        rejected = [(row["id"], row["unit"]) for row in csv.DictReader(file)]
+    rejected = [(row["id"], row["unit"]) for row in rows_of(tmp_path / "new.rejects.csv")]
     assert rejected == [
         ("part", "picture"),
         ("gone", "picture"),

@@ -43,10 +43,8 @@ def endpoint() -> Iterator[str]:
 
 
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+def _quick(short_pauses: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Short pauses, and credentials that are no one's."""
-    monkeypatch.setattr(engine, "FIRST_PAUSE_S", 0.01)
-    monkeypatch.setattr(engine, "PAUSE_JITTER_S", 0.01)
     for name, value in {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "us-east-1"}.items():
         monkeypatch.setenv(name, value)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import importlib.util
 import json
 from pathlib import Path
@@ -12,12 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from camtrap_tf.cli.main import main
 from camtrap_tf.config.training import ModelConfig
 from camtrap_tf.labels import LabelMapping
 from camtrap_tf.models.bundle import Bundle
 from camtrap_tf.models.classifier import build_classifier
+from tests.commands import camtrap
 from tests.integration.bundles import untrained_bundle
+from tests.reading import rows_of
 from tests.shared_data import shared
 from tests.unit.prediction.test_export_camtrap_dp import check_valid
 
@@ -41,12 +41,6 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def rows(path: Path) -> list[dict[str, str]]:
-    """Returns the rows of a CSV."""
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
 def test_the_example_package_again(tmp_path: Path, bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Its ten pictures are predicted and written as a valid package, with the deployments, ids, times and events they had."""
     package = shared("data/camtrap_dp_example")
@@ -54,20 +48,20 @@ def test_the_example_package_again(tmp_path: Path, bundle: Path, capsys: pytest.
     facts.write_text("title: Predicted\naddaxai: {developer: A, info_url: https://example.org}\n")
     words = ["predict", "--model-path", bundle, "--results-file", tmp_path / "p.json", "--image-dir", package / "media"]
     words += ["--export-root", package, "--deployments", package, "--package-facts", facts]
-    assert main([str(word) for word in [*words, "--export", "camtrap-dp", "megadetector", "timelapse", "addaxai"]]) == 0
+    assert camtrap(*words, "--export", "camtrap-dp", "megadetector", "timelapse", "addaxai") == 0
     said = capsys.readouterr().out
     assert "camtrap-dp: " in said
     assert "addaxai: " in said
     written = tmp_path / "p.camtrap-dp"
     check_valid(written)
-    before = {row["mediaID"]: row for row in rows(package / "media.csv")}
-    media = rows(written / "media.csv")
+    before = {row["mediaID"]: row for row in rows_of(package / "media.csv")}
+    media = rows_of(written / "media.csv")
     assert len(media) == 10
     for row in media:
         same = ("deploymentID", "timestamp", "filePath", "fileMediatype", "captureMethod", "filePublic")
         assert {key: row[key] for key in same} == {key: before[row["mediaID"]][key] for key in same}
-    events = {row["mediaID"]: row["eventID"] for row in rows(package / "observations.csv")}
-    seen = [row for row in rows(written / "observations.csv") if row["observationLevel"] == "media"]
+    events = {row["mediaID"]: row["eventID"] for row in rows_of(package / "observations.csv")}
+    seen = [row for row in rows_of(written / "observations.csv") if row["observationLevel"] == "media"]
     assert [row["eventID"] for row in seen] == [events[row["mediaID"]] for row in seen]
     assert {row["classifiedBy"].split()[0] for row in seen} == {"heron-model"}
     described = json.loads((written / "datapackage.json").read_text())
@@ -76,11 +70,11 @@ def test_the_example_package_again(tmp_path: Path, bundle: Path, capsys: pytest.
     assert described["title"] == "Predicted"
 
     again = ["predict", "export", tmp_path / "p.json", "--model-path", bundle, "--export", "megadetector", "timelapse"]
-    assert main([str(word) for word in [*again, "--export-root", package, "--export-dir", tmp_path / "again"]]) == 0
+    assert camtrap(*again, "--export-root", package, "--export-dir", tmp_path / "again") == 0
     first, second = (json.loads((folder / "p.megadetector.json").read_text()) for folder in (tmp_path, tmp_path / "again"))
     assert first["images"] == second["images"]
     assert first["info"]["classifier"] == second["info"]["classifier"]
-    assert len(rows(tmp_path / "again" / "p.timelapse.csv")) == 10
+    assert len(rows_of(tmp_path / "again" / "p.timelapse.csv")) == 10
 
 
 def test_a_plug_in_answers_as_the_bundle(tmp_path: Path, bundle: Path) -> None:
@@ -88,7 +82,7 @@ def test_a_plug_in_answers_as_the_bundle(tmp_path: Path, bundle: Path) -> None:
     facts = tmp_path / "facts.yaml"
     facts.write_text("addaxai: {developer: A, info_url: https://example.org, crop_strategy: tight}\n")
     words = ["export", "addaxai", "--model", bundle, "--output-dir", tmp_path / "plug", "--package-facts", facts]
-    assert main([str(word) for word in words]) == 0
+    assert camtrap(*words) == 0
     spec = importlib.util.spec_from_file_location("custom_inference_plug", tmp_path / "plug" / "inference.py")
     assert spec is not None
     assert spec.loader is not None
@@ -110,7 +104,7 @@ def test_refused_before_the_model_is_loaded(tmp_path: Path, bundle: Path, capsys
     """What is missing is said before any picture is looked at; no table is left."""
     (tmp_path / "a.jpg").write_bytes(b"")
     words = ["predict", "--model-path", bundle, "--results-file", tmp_path / "p.csv", "--image-dir", tmp_path]
-    assert main([str(word) for word in [*words, "--export", "camtrap-dp"]]) == 2
+    assert camtrap(*words, "--export", "camtrap-dp") == 2
     said = capsys.readouterr().err
     assert "--deployments" in said
     assert not (tmp_path / "p.csv").exists()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from camtrap_tf.prediction.results import Capture
 from camtrap_tf.prediction.sources import PictureFolder
 from tests.factories import make_event, make_jpeg, write_pictures
 from tests.integration.bundles import MAPPING, untrained_bundle, write_shard
+from tests.reading import rows_of
 from tests.shared_data import shared
 
 NAMES = ("a.jpg", "b.JPG", "c.jpeg", "deep/d.jpg")
@@ -45,17 +45,11 @@ def pictures(tmp_path: Path) -> Path:
     return folder
 
 
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """Returns the rows of a CSV."""
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
 def test_folder_to_csv(tmp_path: Path, bundles: Path, pictures: Path) -> None:
     """Every file has a row per label type, the broken one and the text too; the summary adds up and names the files."""
     results = tmp_path / "out" / "p.csv"
     summary = predict(PredictConfig(model_path=bundles / "single", results_file=results, image_dir=pictures, batch_size=3))
-    rows = read_rows(results)
+    rows = rows_of(results)
     assert len(rows) == 2 * 6
     assert {Path(row["id"]).name for row in rows} == {"a.jpg", "b.JPG", "c.jpeg", "d.jpg", "broken.jpg", "notes.txt"}
     broken = next(row for row in rows if row["id"].endswith("broken.jpg"))
@@ -73,7 +67,7 @@ def test_folder_to_csv(tmp_path: Path, bundles: Path, pictures: Path) -> None:
     assert "files:    6 in = 5 pictures + 1 passed over (.txt 1)" in text
     assert "records:  5 in = 4 predicted + 1 failed" in text
     assert "pictures: 5 in = 4 used + 1 not usable (truncated 1)" in text
-    assert [row["reason"] for row in read_rows(results.with_name("p.rejects.csv"))] == ["truncated"]
+    assert [row["reason"] for row in rows_of(results.with_name("p.rejects.csv"))] == ["truncated"]
     assert summary.exit_code == 0
 
 
@@ -129,7 +123,7 @@ def test_older_table_has_pictures_only(tmp_path: Path, bundles: Path, pictures: 
     results = tmp_path / "p.csv"
     config = PredictConfig(model_path=bundles / "single", results_file=results, image_dir=pictures, legacy_format=True)
     summary = predict(config)
-    assert len(read_rows(results)) == 2 * 5
+    assert len(rows_of(results)) == 2 * 5
     assert "6 in = 5 pictures + 1 passed over (.txt 1)" in summary.text()
 
 
@@ -179,7 +173,7 @@ def test_stacked_bundle_takes_any_number_of_pictures(tmp_path: Path, bundles: Pa
             legacy_format=True,
         )
     )
-    assert [(row["id"], row["label"]) for row in read_rows(results)] == [
+    assert [(row["id"], row["label"]) for row in rows_of(results)] == [
         ("e1", "species"), ("e1", "count"), ("e2", "species"), ("e2", "count")
     ]  # fmt: skip
 
@@ -205,7 +199,7 @@ def test_all_failed_is_an_exit_code(tmp_path: Path, bundles: Path) -> None:
     (tmp_path / "in" / "x.png").write_bytes(b"")
     config = PredictConfig(model_path=bundles / "single", results_file=tmp_path / "p.csv", image_dir=tmp_path / "in")
     assert predict(config).exit_code == 3
-    assert len(read_rows(tmp_path / "p.csv")) == 2
+    assert len(rows_of(tmp_path / "p.csv")) == 2
 
 
 def test_rejects_of_an_earlier_run_go(tmp_path: Path, bundles: Path, pictures: Path) -> None:

@@ -22,6 +22,7 @@ from camtrap_tf.acquire.outcome import Downloaded
 from camtrap_tf.config.download import UrlsDownloadConfig
 from camtrap_tf.errors import RunLockedError
 from camtrap_tf.files import locked_folder
+from tests.reading import rows_of
 from tests.servers import Site, always, cut_after, first_refuse, picture, redirect, send, send_file
 
 HTML = b"<!DOCTYPE html><html><body>Sorry, we are closed.</body></html>"
@@ -40,8 +41,7 @@ def there(folder: Path, site: Site, path: str) -> bytes:
 
 def failures(folder: Path) -> dict[str, str]:
     """Returns the end of each URL in failed.csv → reason."""
-    with (folder / "out" / "failed.csv").open(newline="") as file:
-        return {row["url"].rpartition("/")[2]: row["reason"] for row in csv.DictReader(file)}
+    return {row["url"].rpartition("/")[2]: row["reason"] for row in rows_of(folder / "out" / "failed.csv")}
 
 
 def balanced(done: Downloaded) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from camtrap_tf.cct.counting import category_counts, count_file, find_locations,
 from camtrap_tf.config.cct import CctCountsConfig, CctLocationsConfig
 from camtrap_tf.errors import SettingError
 from camtrap_tf.sources.cct_document import CctDocument
+from tests.reading import rows_of
 from tests.shared_data import shared
 from tests.unit.cct.documents import make_annotation, make_document, make_image
 
@@ -42,8 +42,7 @@ def test_counts_of_a_real_file(tmp_path: Path) -> None:
     value = json.loads(path.read_text(encoding="utf-8"))
     for one in done.counts:
         assert one.annotations == sum(entry["category_id"] == int(one.id) for entry in value["annotations"])
-    with (tmp_path / "c.csv").open(encoding="utf-8", newline="") as file:
-        assert sum(int(row["annotations"]) for row in csv.DictReader(file)) == 3582
+    assert sum(int(row["annotations"]) for row in rows_of(tmp_path / "c.csv")) == 3582
 
 
 def test_locations_with_a_category() -> None:

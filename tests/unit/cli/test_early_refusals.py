@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-CALL = """
-import sys
-from camtrap_tf.cli.main import main
-
-code = main(sys.argv[1:])
-print(code, *(name for name in ("tensorflow", "keras") if name in sys.modules))
-"""
+from tests.commands import camtrap_alone
 
 
 @pytest.mark.parametrize(
@@ -37,10 +29,7 @@ def test_wrong_paths_are_refused_before_tensorflow(tmp_path: Path, command: str,
     bundle.mkdir()
     (bundle / "bundle.json").write_text("{}")
     (bundle / "model.keras").write_bytes(b"")
-    words = command.format(bundle=bundle).split()
-    done = subprocess.run(
-        [sys.executable, "-c", CALL, *words], capture_output=True, text=True, timeout=120, cwd=tmp_path, check=False
-    )
+    done = camtrap_alone(command.format(bundle=bundle).split(), cwd=tmp_path)
     assert done.stdout.splitlines()[-1] == "2"
     assert said in done.stderr + done.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from camtrap_tf.errors import SettingError
 from camtrap_tf.sources.classification_csv import CropRow, write_rows
 from camtrap_tf.sources.split_files import Splits, write_splits
 from tests.factories import make_jpeg
+from tests.reading import rows_of
 
 SPLITS: Splits = {"train": [("d", "1"), ("d", "2")], "val": [("d", "3")], "test": [("d", "4")]}
 
@@ -77,8 +77,7 @@ def test_tables_and_page_are_written(tmp_path: Path) -> None:
     assert "&lt;b&gt;rat" in page
     assert "<b>rat" not in page
     assert page.count("<circle") == 5
-    with (tmp_path / "o/labels_by_split.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = rows_of(tmp_path / "o/labels_by_split.csv")
     assert [int(one["crops"]) for one in rows if one["label"] == "fox"] == [3, 1, 0]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from camtrap_tf.errors import CamtrapError, LabelError, SettingError, SourceErro
 from camtrap_tf.sources.cct_document import CctDocument
 from camtrap_tf.sources.classification_csv import CropRow
 from tests.factories import make_jpeg
+from tests.reading import json_of, rows_of
 from tests.unit.cct.documents import make_annotation, make_document, make_image
 
 PLACES = 10
@@ -57,26 +57,15 @@ def made(tmp_path: Path, **options: Any) -> ClassificationSet:
     return make_classification_set(ClassificationConfig(**(settings | shares | options)))
 
 
-def table(path: Path) -> list[dict[str, str]]:
-    """Returns the rows of a CSV."""
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def load(path: Path) -> Any:
-    """Returns what a JSON file holds."""
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
 def test_all_files_hold_the_same_crops(tmp_path: Path) -> None:
     """Table, index, whole and split documents agree crop by crop, and every location is in one split."""
     write(tmp_path)
     done = made(tmp_path)
     folder = tmp_path / "o"
-    rows = table(folder / "classification_ds.csv")
+    rows = rows_of(folder / "classification_ds.csv")
     assert len(rows) == 31
-    assert load(folder / "label_index.json") == {"0": "fox", "1": "owl", "2": "rat"}
-    splits = load(folder / "splits.json")
+    assert json_of(folder / "label_index.json") == {"0": "fox", "1": "owl", "2": "rat"}
+    splits = json_of(folder / "splits.json")
     split_of = {tuple(place): name for name, places in splits.items() for place in places}
     assert sum(map(len, splits.values())) == len(split_of) == PLACES
     for name in ("train", "val", "test"):
@@ -96,7 +85,7 @@ def test_missing_location_has_one_name_everywhere(tmp_path: Path) -> None:
     """Crops of an image without location are in table, splits and documents under one name, so none gets lost."""
     write(tmp_path)
     made(tmp_path)
-    places = [place for places in load(tmp_path / "o/splits.json").values() for place in places]
+    places = [place for places in json_of(tmp_path / "o/splits.json").values() for place in places]
     assert ["combined", "unknown_location"] in places
     locations = [image["location"] for image in CctDocument.read(tmp_path / "o/classification_cct.json").images]
     assert locations.count("unknown_location") == 3
@@ -107,8 +96,8 @@ def test_rare_labels_are_left_out_of_every_file(tmp_path: Path) -> None:
     write(tmp_path)
     done = made(tmp_path, min_locs=2, prune_categories=True)
     folder = tmp_path / "o"
-    assert "owl" not in load(folder / "label_index.json").values()
-    assert all(row["label"] != "owl" for row in table(folder / "classification_ds.csv"))
+    assert "owl" not in json_of(folder / "label_index.json").values()
+    assert all(row["label"] != "owl" for row in rows_of(folder / "classification_ds.csv"))
     for name in ("classification", "train", "val", "test"):
         document = CctDocument.read(folder / f"{name}_cct.json")
         assert document.category_names() == {"3": "fox", "7": "rat"}
@@ -174,7 +163,7 @@ def test_splits_alone_take_the_table_that_is_there(tmp_path: Path) -> None:
     made(tmp_path)
     before = (tmp_path / "o/classification_ds.csv").read_bytes()
     done = made(tmp_path, cct=None, crops_dir=None, mode=("splits",), test_frac=0)
-    splits = load(tmp_path / "o/splits.json")
+    splits = json_of(tmp_path / "o/splits.json")
     assert splits["test"] == []
     assert (tmp_path / "o/classification_ds.csv").read_bytes() == before
     assert CctDocument.read(tmp_path / "o/test_cct.json").images == []
@@ -187,7 +176,7 @@ def test_score_is_that_of_the_splits(tmp_path: Path) -> None:
     done = made(tmp_path)
     counts, places = group_table(done.rows)
     names = ("train", "val", "test")
-    split_of = {tuple(place): name for name, listed in load(tmp_path / "o/splits.json").items() for place in listed}
+    split_of = {tuple(place): name for name, listed in json_of(tmp_path / "o/splits.json").items() for place in listed}
     assignment = np.array([names.index(split_of[place]) for place in places])
     assert done.score == pytest.approx(score_of(counts, Target(names, (0.6, 0.2, 0.2)), assignment))
 
@@ -196,7 +185,7 @@ def test_earlier_test_split_is_taken_over(tmp_path: Path) -> None:
     """Test locations and crops are those of before, none of them is in train or val, new crops there are listed."""
     write(tmp_path)
     made(tmp_path)
-    test = load(tmp_path / "o/splits.json")["test"]
+    test = json_of(tmp_path / "o/splits.json")["test"]
     document = whole()
     place = test[0][1]
     fresh = next(image for image in document.images if image.get("location") == place)
@@ -204,12 +193,12 @@ def test_earlier_test_split_is_taken_over(tmp_path: Path) -> None:
     write(tmp_path, document=more)
     match = (tmp_path / "o/classification_ds.csv", tmp_path / "o/splits.json")
     done = made(tmp_path, output_dir=tmp_path / "p", test_frac=None, match_test=match)
-    splits = load(tmp_path / "p/splits.json")
+    splits = json_of(tmp_path / "p/splits.json")
     assert splits["test"] == test
     assert not {tuple(place) for place in test} & {tuple(place) for place in [*splits["train"], *splits["val"]]}
     assert [(one.item, one.reason) for one in done.rejects] == [(f"{fresh['file_name']}___crop_new.jpg", "test_location")]
-    kept = {row["path"] for row in table(tmp_path / "p/classification_ds.csv") if ["combined", row["location"]] in test}
-    assert kept == {row["path"] for row in table(match[0]) if ["combined", row["location"]] in test}
+    kept = {row["path"] for row in rows_of(tmp_path / "p/classification_ds.csv") if ["combined", row["location"]] in test}
+    assert kept == {row["path"] for row in rows_of(match[0]) if ["combined", row["location"]] in test}
 
 
 def test_label_spec_renames_and_limits(tmp_path: Path) -> None:
@@ -224,7 +213,7 @@ def test_label_spec_renames_and_limits(tmp_path: Path) -> None:
     assert done.labels == ("canid", "rodent")
     document = CctDocument.read(tmp_path / "o/classification_cct.json")
     assert document.category_names() == {"0": "canid", "1": "rodent"}
-    by_path = {row["path"]: row["label"] for row in table(tmp_path / "o/classification_ds.csv")}
+    by_path = {row["path"]: row["label"] for row in rows_of(tmp_path / "o/classification_ds.csv")}
     for image, annotation in zip(document.images, document.annotations, strict=True):
         assert document.category_names()[str(annotation["category_id"])] == by_path[image["file_name"]]
     assert list(by_path.values()).count("canid") == 12
@@ -240,7 +229,7 @@ def test_data_sets_are_told_apart(tmp_path: Path) -> None:
     ]
     write(tmp_path, document=document.with_parts(images=images))
     made(tmp_path)
-    places = [tuple(place) for listed in load(tmp_path / "o/splits.json").values() for place in listed]
+    places = [tuple(place) for listed in json_of(tmp_path / "o/splits.json").values() for place in listed]
     assert len(places) == len(set(places)) == PLACES
     assert {dataset for dataset, _ in places} == {"a", "b"}
 
@@ -250,7 +239,7 @@ def test_crops_of_queried_pictures(tmp_path: Path) -> None:
     path = write(tmp_path, crops=False)
     to_megadetector_file(CctToMegadetectorConfig(path=path, output=tmp_path / "md.json"))
     make_queried_images(QueriedImagesConfig(path=tmp_path / "md.json", dataset="ds", output=tmp_path / "q.json"))
-    for key in load(tmp_path / "q.json"):
+    for key in json_of(tmp_path / "q.json"):
         crop = tmp_path / "crops" / crop_name(key, place=0)
         crop.parent.mkdir(parents=True, exist_ok=True)
         crop.write_bytes(make_jpeg())
@@ -278,7 +267,7 @@ def test_queried_labels_of_the_specification_stay(tmp_path: Path) -> None:
     options: dict[str, Any] = {"cct": None, "queried_images": tmp_path / "q.json", "label_spec": tmp_path / "spec.json"}
     done = made(tmp_path, **options, method="smallest_first", val_frac=0.25, test_frac=0.25)
     assert done.labels == ("cat",)
-    splits = load(tmp_path / "o/splits.json")
+    splits = json_of(tmp_path / "o/splits.json")
     assert {dataset for dataset, _ in splits["test"] + splits["val"]} == {"b"}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from pathlib import Path
@@ -16,6 +15,7 @@ from camtrap_tf.config.crop import CropConfig
 from camtrap_tf.curation.cropping import Cropped, crop
 from camtrap_tf.errors import SettingError
 from tests.factories import make_jpeg, write_pictures
+from tests.reading import rows_of
 from tests.unit.cct.documents import make_annotation, make_document, make_image
 
 
@@ -55,8 +55,7 @@ def run(tmp_path: Path, path: Path, **settings: Any) -> Cropped:
 
 def table(tmp_path: Path, name: str = "crops.csv") -> list[dict[str, str]]:
     """Returns the rows of a table in the folder of crops."""
-    with (tmp_path / "crops" / name).open(newline="") as file:
-        return list(csv.DictReader(file))
+    return rows_of(tmp_path / "crops" / name)
 
 
 def counts(done: Cropped) -> None:

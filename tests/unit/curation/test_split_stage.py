@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import random
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from camtrap_tf.files import sha256_file
 from camtrap_tf.inventory.table import Inventory
 from camtrap_tf.records import CaptureEvent
 from tests.factories import make_event, write_pictures
+from tests.reading import rows_of
 
 
 def records(locations: int = 9, each: int = 6) -> list[CaptureEvent]:
@@ -54,8 +54,7 @@ def test_inventory_comes_back_with_splits_and_hashes(tmp_path: Path, suffix: str
     assert out.meta_fields == ("location", "part", "sha256")
     assert [one.media for one in out] == [one.media for one in given]
     assert out.meta("sha256")[0] == sha256_file(tmp_path / "images" / "l0-0.jpg")
-    with (tmp_path / "out" / "splits.csv").open(newline="") as file:
-        rows = {row["id"]: row["split"] for row in csv.DictReader(file)}
+    rows = {row["id"]: row["split"] for row in rows_of(tmp_path / "out" / "splits.csv")}
     assert rows == dict(zip(out.ids, out.meta("part"), strict=True))
     text = result.text()
     assert "55 records read = 55 split + 0 left out" in text
@@ -80,8 +79,7 @@ def test_what_is_left_out_is_listed(tmp_path: Path) -> None:
     result = split(make_config(tmp_path, min_locs=2))
     assert "55 records read = 54 split + 1 left out (1 × too_few_locations)" in result.text()
     rejects = tmp_path / "out" / "inventory.rejects.csv"
-    with rejects.open(newline="") as file:
-        assert [(row["id"], row["reason"]) for row in csv.DictReader(file)] == [("rare", "too_few_locations")]
+    assert [(row["id"], row["reason"]) for row in rows_of(rejects)] == [("rare", "too_few_locations")]
     split(make_config(tmp_path))
     assert not rejects.exists()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from camtrap_tf.curation.split_files import SPLIT_FILES, write_split_files
 from camtrap_tf.curation.split_tables import HEADER, not_evaluable, split_table, table_text
 from camtrap_tf.inventory.table import Inventory
 from tests.factories import make_event, write_pictures
+from tests.reading import rows_of
 
 # Split, location, event, pictures and species of each record; the location "b" and the event "a"/"2" are torn.
 ROWS = (
@@ -113,8 +113,7 @@ def test_files_hold_the_same_as_the_report(tmp_path: Path) -> None:
     found = splitting()
     written = write_split_files(found, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(SPLIT_FILES)
-    with (tmp_path / "splits.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = rows_of(tmp_path / "splits.csv")
     assert [(row["id"], row["split"], row["group"], row["location"], row["seq"]) for row in rows[:1]] == [
         ("r0", "train", "a", "a", "1")
     ]

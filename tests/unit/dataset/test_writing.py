@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from camtrap_tf.inventory.table import Inventory
 from camtrap_tf.labels import LabelMapping
 from camtrap_tf.records import CaptureEvent
 from tests.factories import make_event, write_pictures
+from tests.reading import rows_of
 
 
 def make_events(count: int, *, pictures: int = 1) -> list[CaptureEvent]:
@@ -67,8 +67,7 @@ def examples(folder: Path, split: str = "*") -> list[Example]:
 
 def rejects(folder: Path) -> list[dict[str, str]]:
     """The rows of the rejects table."""
-    with (folder / "rejects.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
+    return rows_of(folder / "rejects.csv")
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -125,8 +124,7 @@ def test_splits_are_told_beside_the_shards(tmp_path: Path) -> None:
     config = make_config(tmp_path, events, max_group_share=0.5)
     (tmp_path / "pictures" / "001_0.jpg").write_bytes((tmp_path / "pictures" / "002_0.jpg").read_bytes())
     build(config)
-    with (tmp_path / "out" / "splits" / "splits.csv").open(newline="") as file:
-        rows = {row["id"]: row["split"] for row in csv.DictReader(file)}
+    rows = {row["id"]: row["split"] for row in rows_of(tmp_path / "out" / "splits" / "splits.csv")}
     for split in ("train", "val", "test"):
         held = [one.id for one in examples(tmp_path / "out", split)]
         assert held

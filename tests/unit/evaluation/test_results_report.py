@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from camtrap_tf.evaluation.results_file import read_results
 from camtrap_tf.evaluation.results_report import evaluate_results, sheets_of
 from camtrap_tf.evaluation.sheets import SIDE_PX, thumb
 from camtrap_tf.sources.cct_document import CctDocument
+from tests.reading import rows_of
 
 CATEGORIES = [{"id": 5, "name": "zebra"}, {"id": 1, "name": "ant"}, {"id": 2, "name": "bat"}]
 SCORES = [[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.5, 0.3, 0.2], [0.2, 0.3, 0.5]]
@@ -58,28 +58,22 @@ def config(folder: Path, **changes: Any) -> EvaluateResultsConfig:
     return EvaluateResultsConfig(**{**settings, "output_dir": folder / "o", "top": 0, **changes})
 
 
-def rows(path: Path) -> list[dict[str, str]]:
-    """Returns the rows of a CSV."""
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def test_tables(folder: Path) -> None:
     """Each picture has its answer, the one after it, whether it is right, and the picture that it was cut from."""
     found = evaluate_results(config(folder))
-    first, *_, last = rows(folder / "o/results.csv")
+    first, *_, last = rows_of(folder / "o/results.csv")
     assert (first["true"], first["predicted"], first["second"], first["second_score"]) == ("zebra", "zebra", "ant", "0.200000")
     assert (last["true"], last["predicted"], last["right"], last["location"]) == ("zebra", "bat", "0", "loc1")
     assert (last["original"], last["original_id"]) == ("o3.jpg", "3")
-    assert [list(row.values()) for row in rows(folder / "o/confusion.csv")] == [
+    assert [list(row.values()) for row in rows_of(folder / "o/confusion.csv")] == [
         ["zebra", "1", "0", "1"],
         ["ant", "1", "1", "0"],
         ["bat", "0", "0", "0"],
     ]
-    assert [tuple(row.values()) for row in rows(folder / "o/locations.csv")] == [
+    assert [tuple(row.values()) for row in rows_of(folder / "o/locations.csv")] == [
         ("loc0", "ant", "1", "0"), ("loc0", "zebra", "1", "1"), ("loc1", "ant", "1", "1"), ("loc1", "zebra", "1", "0")
     ]  # fmt: skip
-    classes = {row["class"]: row for row in rows(folder / "o/classes.csv")}
+    classes = {row["class"]: row for row in rows_of(folder / "o/classes.csv")}
     assert (classes["ant"]["precision"], classes["ant"]["recall"], classes["bat"]["recall"]) == ("1.000000", "0.500000", "")
     assert "4 pictures at 2 locations" in found.text()
     assert "50.0" in found.text()
@@ -128,7 +122,7 @@ def test_names_of_the_results_count(folder: Path) -> None:
     """Classes that the results name are theirs, in whatever order; true ones that the document says otherwise are told."""
     write(folder, categories=["ant", "bat", "zebra"], ids=["i0", "i1", "i2", "i3"], filepaths=["x"] * 4)
     found = evaluate_results(config(folder))
-    assert rows(folder / "o/results.csv")[0]["true"] == "ant"
+    assert rows_of(folder / "o/results.csv")[0]["true"] == "ant"
     assert any("4 true classes of the results are others than in the document" in note for note in found.notes)
 
 
@@ -139,7 +133,7 @@ def test_missing_classes_and_unknown_pictures(folder: Path) -> None:
     head = found.report["heads"]["class"]
     assert (head["n_labelled"], head["n_missing"]) == (3, 1)
     assert any("1 of 4 pictures are not in" in note for note in found.notes)
-    assert rows(folder / "o/results.csv")[3]["location"] == ""
+    assert rows_of(folder / "o/results.csv")[3]["location"] == ""
 
 
 @pytest.mark.parametrize(

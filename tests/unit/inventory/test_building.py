@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import logging
 from pathlib import Path
@@ -28,6 +27,7 @@ from camtrap_tf.inventory.building import (
     merge_inventories,
 )
 from camtrap_tf.inventory.table import Inventory
+from tests.reading import rows_of
 
 TABLE = "id,image,species,count,place\n1,a.jpg,zebra,2,hill\n2,,zebra,1,hill\n3,c.jpg,,3,\n,d.jpg,lion,1,hill\n"
 
@@ -46,17 +46,11 @@ def from_csv(tmp_path: Path, text: str = TABLE, export: str = "out/i.json", **op
     return build_from_csv(config)
 
 
-def rejects(path: Path) -> list[dict[str, str]]:
-    """Returns the rows of a rejects table."""
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def test_rows_in_are_records_and_rejects(tmp_path: Path) -> None:
     """Every row is in a record or in the rejects table, and the summary says so."""
     built = from_csv(tmp_path, meta_data_fields=("place",))
     assert Inventory.read(tmp_path / "out/i.json").ids == ["1", "3"]
-    assert [(row["id"], row["item"], row["reason"]) for row in rejects(tmp_path / "out/i.rejects.csv")] == [
+    assert [(row["id"], row["item"], row["reason"]) for row in rows_of(tmp_path / "out/i.rejects.csv")] == [
         ("", "line 5", "no_id"),
         ("2", "line 3", "no_picture"),
     ]
@@ -67,7 +61,7 @@ def test_discard_missing_drops_and_lists_records(tmp_path: Path) -> None:
     """A record that misses a label is dropped, counted and listed."""
     built = from_csv(tmp_path, discard_missing=True)
     assert built.inventory.ids == ["1"]
-    last = rejects(tmp_path / "out/i.rejects.csv")[-1]
+    last = rows_of(tmp_path / "out/i.rejects.csv")[-1]
     assert (last["id"], last["reason"], last["detail"]) == ("3", "missing_label", "misses species")
     assert "2 records = 1 kept + 1 dropped for a missing label" in built.text()
 
@@ -86,7 +80,7 @@ def test_nothing_usable_is_an_error_with_its_reasons(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"no usable record in 1 rows; 1 rejected \(1 × no_picture\)"):
         from_csv(tmp_path, text="id,image,species,count\n1,,zebra,2\n")
     assert not (tmp_path / "out/i.json").exists()
-    assert len(rejects(tmp_path / "out/i.rejects.csv")) == 1
+    assert len(rows_of(tmp_path / "out/i.rejects.csv")) == 1
     with pytest.raises(SourceError, match="--discard-missing leaves none"):
         from_csv(tmp_path, text="id,image,species,count\n1,a.jpg,,2\n", discard_missing=True)
 

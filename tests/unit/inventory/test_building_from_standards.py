@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections import defaultdict
 from pathlib import Path
@@ -18,6 +17,7 @@ from camtrap_tf.inventory.table import Inventory
 from camtrap_tf.sample.drawing import draw_sample
 from camtrap_tf.sample.formats import UNIDENTIFIED
 from camtrap_tf.sample.species import BLANK, SPECIES
+from tests.reading import rows_of
 
 Facts = dict[str, tuple[str, ...]]
 
@@ -35,12 +35,6 @@ def images(count: int) -> list[dict[str, Any]]:
     return [{"id": n, "file_name": f"cam/{n}.jpg", "width": 100, "height": 50} for n in range(count)]
 
 
-def rows(path: Path) -> list[dict[str, str]]:
-    """Returns the rows of a CSV table."""
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def test_ten_thousand_missing_files(tmp_path: Path) -> None:
     """Each is rejected by name, quickly, and the rest is used where the user allows that many."""
     (tmp_path / "cam").mkdir()
@@ -52,8 +46,8 @@ def test_ten_thousand_missing_files(tmp_path: Path) -> None:
     assert not (tmp_path / "out.parquet").exists()
     built = build_from_coco(CocoInventoryConfig(**settings, max_rejected_share=1))
     assert len(Inventory.read(tmp_path / "out.parquet")) == 1
-    assert {row["reason"] for row in rows(tmp_path / "out.rejects.csv")} == {"missing_file"}
-    assert len(rows(tmp_path / "out.rejects.csv")) == 10_000
+    assert {row["reason"] for row in rows_of(tmp_path / "out.rejects.csv")} == {"missing_file"}
+    assert len(rows_of(tmp_path / "out.rejects.csv")) == 10_000
     assert "10001 pictures read = 1 used + 10000 rejected (10000 × missing_file)" in built.text()
     assert "10001 annotations read = 1 used + 0 rejected + 10000 of rejected pictures" in built.text()
 
@@ -71,7 +65,7 @@ def test_remote_pictures_are_listed(tmp_path: Path) -> None:
     remote = {"id": "r", "file_name": "https://x.org/a.jpg"}
     settings: dict[str, Any] = {"path": document(tmp_path, [*images(1), remote], []), "export_path": tmp_path / "out.json"}
     assert "1 remote, not fetched" in build_from_coco(CocoInventoryConfig(**settings)).text()
-    assert rows(tmp_path / "out.remote.csv") == [{"id": "r", "item": "image 2", "url": "https://x.org/a.jpg"}]
+    assert rows_of(tmp_path / "out.remote.csv") == [{"id": "r", "item": "image 2", "url": "https://x.org/a.jpg"}]
     build_from_coco(CocoInventoryConfig(**settings, keep_remote=True))
     assert not (tmp_path / "out.remote.csv").exists()
     assert len(Inventory.read(tmp_path / "out.json")) == 2
@@ -82,7 +76,7 @@ def test_unlabelled_pictures_can_be_dropped(tmp_path: Path) -> None:
     path = document(tmp_path, images(3), [{"id": 1, "image_id": 1, "category_id": 1}])
     built = build_from_coco(CocoInventoryConfig(path=path, export_path=tmp_path / "out.json", discard_missing=True))
     assert "3 records = 1 kept + 2 dropped" in built.text()
-    assert [row["id"] for row in rows(tmp_path / "out.rejects.csv")] == ["0", "2"]
+    assert [row["id"] for row in rows_of(tmp_path / "out.rejects.csv")] == ["0", "2"]
 
 
 def test_nothing_usable_is_an_error(tmp_path: Path) -> None:
@@ -113,7 +107,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def truth(sample: Path) -> dict[str, dict[str, str]]:
     """Returns event → row of sample.csv."""
-    return {row["event_id"]: row for row in rows(sample / "sample.csv")}
+    return {row["event_id"]: row for row in rows_of(sample / "sample.csv")}
 
 
 def test_coco_of_the_sample_says_what_its_table_says(sample: Path, tmp_path: Path) -> None:

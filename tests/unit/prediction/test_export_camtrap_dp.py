@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from camtrap_tf.prediction.export_package import problems, read_facts
 from camtrap_tf.prediction.export_pictures import FactBook
 from camtrap_tf.prediction.results import RecordPrediction
 from camtrap_tf.sources.table_columns import read_table
+from tests.reading import rows_of
 from tests.shared_data import shared
 from tests.unit.prediction.export_support import DEPLOYMENTS, EMPTY, FACTS, MODEL, NOW, record
 
@@ -48,8 +48,7 @@ def written(tmp_path: Path, records: Sequence[RecordPrediction], model: ModelFac
 
 def rows(tmp_path: Path, table: str) -> list[dict[str, str]]:
     """Returns the rows of a table of the package."""
-    with (tmp_path / "package" / f"{table}.csv").open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    return rows_of(tmp_path / "package" / f"{table}.csv")
 
 
 def check_valid(package: Path) -> None:
@@ -207,8 +206,7 @@ def test_pictures_without_place_or_time_are_listed(tmp_path: Path) -> None:
         record(["root/lake/1.jpg"], record_id="again", datetime=MAY),
     ]
     package = written(tmp_path, records)
-    with (tmp_path / "package.rejects.csv").open(newline="", encoding="utf-8") as file:
-        reasons = [row["reason"] for row in csv.DictReader(file)]
+    reasons = [row["reason"] for row in rows_of(tmp_path / "package.rejects.csv")]
     assert reasons == ["no_time", "no_deployment", "unknown_deployment", "outside_root", "repeated_picture"]
     assert package.media + package.rejected.total() == len(records)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from camtrap_tf.prediction.export_pictures import FactBook
 from camtrap_tf.prediction.export_timelapse import TimelapseCounts, columns_of, timelapse_table
 from camtrap_tf.prediction.results import RecordPrediction
 from camtrap_tf.sources.timelapse import TimelapseSource
+from tests.reading import rows_of
 from tests.unit.prediction.export_support import EMPTY, MODEL, record
 
 
@@ -26,8 +26,7 @@ def written(
     with timelapse_table(path, model, FactBook(Path("root"), exif=False), columns_of(model, columns or {}), counts) as add:
         for one in records:
             add(one)
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file)), counts
+    return rows_of(path), counts
 
 
 def test_a_row_per_picture(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from camtrap_tf.inventory.table import Inventory
 from camtrap_tf.prediction.exporting import export_predictions
 from camtrap_tf.prediction.writers import open_table
 from camtrap_tf.records import CaptureEvent, Media, Observation
+from tests.reading import rows_of
 from tests.unit.prediction.export_support import CLASSES, DEPLOYMENTS, EMPTY, FACTS, record
 
 MAY = "2020-05-03 10:00:00"
@@ -56,8 +56,7 @@ def test_all_forms_at_once(results: Path) -> None:
     folder = results.parent
     assert summary.records == 4
     assert len(json.loads((folder / "p.megadetector.json").read_text())["images"]) == 4
-    with (folder / "p.timelapse.csv").open(newline="") as file:
-        assert len(list(csv.DictReader(file))) == 4
+    assert len(rows_of(folder / "p.timelapse.csv")) == 4
     assert sorted(path.name for path in (folder / "p.camtrap-dp").iterdir()) == [
         "datapackage.json", "deployments.csv", "media.csv", "observations.csv",
     ]  # fmt: skip
@@ -156,13 +155,11 @@ def test_facts_of_an_inventory(results: Path, tmp_path: Path) -> None:
     inventory = tmp_path / "inventory.json"
     Inventory.from_records(events).write(inventory)
     export_predictions(config(results, "camtrap-dp", inventory=inventory))
-    with (tmp_path / "p.camtrap-dp" / "media.csv").open(newline="") as file:
-        media = list(csv.DictReader(file))
+    media = rows_of(tmp_path / "p.camtrap-dp" / "media.csv")
     assert [(row["mediaID"], row["timestamp"], row["mediaComments"]) for row in media] == [
         (name, "2020-05-04T01:02:03+02:00", "sha256:" + "ab" * 32) for name in ("lake/1.jpg", "lake/2.jpg")
     ]
-    with (tmp_path / "p.camtrap-dp" / "observations.csv").open(newline="") as file:
-        assert {row["eventID"] for row in csv.DictReader(file)} == {"night"}
+    assert {row["eventID"] for row in rows_of(tmp_path / "p.camtrap-dp" / "observations.csv")} == {"night"}
 
 
 def test_no_tensorflow(results: Path) -> None:

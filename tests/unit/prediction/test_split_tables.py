@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
 import json
 from pathlib import Path
 
@@ -14,6 +11,7 @@ import pytest
 from camtrap_tf.errors import LabelError, SourceError
 from camtrap_tf.prediction.split_tables import SplitAnswers, confusion, label_weights, measures, write_answers, write_measures
 from camtrap_tf.prediction.targets import Targets, read_targets
+from tests.reading import rows_of
 
 NAMES = ("fox", "bird", "rat")
 
@@ -84,7 +82,7 @@ def test_table_of_outputs(tmp_path: Path) -> None:
     """A row per picture with label, weight and probabilities; equal answers give equal bytes."""
     _, table = write_answers(SOME, tmp_path, {})
     packed = table.read_bytes()
-    rows = list(csv.DictReader(io.StringIO(gzip.decompress(packed).decode())))
+    rows = rows_of(table)
     assert list(rows[0]) == ["path", "label", "weight", *NAMES]
     assert [(row["path"], row["label"]) for row in rows][-2:] == [("3.jpg", "rat"), ("4.jpg", "")]
     assert float(rows[0]["fox"]) == pytest.approx(np.exp(2) / (np.exp(2) + np.exp(1) + 1), abs=1e-6)
@@ -95,9 +93,9 @@ def test_table_of_outputs(tmp_path: Path) -> None:
 def test_files_of_all_splits(tmp_path: Path) -> None:
     """Metrics, precision and recall, and confusion matrices have a part per split; what is undefined is empty."""
     write_measures([SOME, answers([-1], [[1, 0, 0]], "test")], tmp_path)
-    metrics = list(csv.DictReader((tmp_path / "overall_metrics.csv").open(encoding="utf-8")))
+    metrics = rows_of(tmp_path / "overall_metrics.csv")
     assert [(row["split"], row["acc_top1"]) for row in metrics] == [("val", "25.000000"), ("test", "")]
-    stats = {(row["split"], row["label"]): row for row in csv.DictReader((tmp_path / "label_stats.csv").open(encoding="utf-8"))}
+    stats = {(row["split"], row["label"]): row for row in rows_of(tmp_path / "label_stats.csv")}
     assert (stats["val", "fox"]["precision"], stats["val", "fox"]["recall"]) == ("0.500000", "0.500000")
     assert stats["test", "rat"]["recall"] == ""
     with np.load(tmp_path / "confusion_matrices.npz") as matrices:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import csv
 import json
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 
 from camtrap_tf.prediction.results import Capture, PicturePrediction, RecordPrediction, record_prediction
 from camtrap_tf.prediction.writers import open_table, write_test_predictions
+from tests.reading import rows_of
 
 NAMES = {"species": ("cat", "dog"), "count": ("1", "11-50", "51+")}
 MESSY_ID = 'C:\\pics\\a "b",\n{é}.jpg'
@@ -41,8 +41,7 @@ def written(path: Path, *records: RecordPrediction, legacy: bool = False, meta_f
 def test_csv_has_a_row_per_record_and_label(tmp_path: Path) -> None:
     """The proper CSV says everything in columns of a fixed order, meta data last, probabilities as JSON numbers."""
     path = written(tmp_path / "p.csv", predicted(site="A"), failed(), meta_fields=("site",))
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = rows_of(path)
     assert list(rows[0]) == [
         "id", "label", "prediction_top", "confidence_top", "predictions_all", "status", "error", "n_images", "site"
     ]  # fmt: skip
@@ -59,8 +58,7 @@ def test_meta_data_never_hides_a_column(tmp_path: Path) -> None:
     """A meta data column that is called like one of ours gets a free name."""
     record = predicted(status="s", meta_status="m", site="x")
     path = written(tmp_path / "p.csv", record, meta_fields=("status", "meta_status", "site"))
-    with path.open(newline="") as file:
-        row = next(csv.DictReader(file))
+    row = rows_of(path)[0]
     assert (row["status"], row["meta_meta_status"], row["meta_status"], row["site"]) == ("ok", "s", "m", "x")
 
 
@@ -77,8 +75,7 @@ def test_legacy_csv_is_exact(tmp_path: Path) -> None:
 def test_legacy_csv_keeps_failures(tmp_path: Path) -> None:
     """A failed record is in the older CSV too, with empty predictions that are still a Python dict."""
     path = written(tmp_path / "p.csv", failed(), legacy=True)
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = rows_of(path)
     assert [(r["id"], r["prediction_top"], ast.literal_eval(r["predictions_all"])) for r in rows] == [("e2", "", {})] * 2
 
 

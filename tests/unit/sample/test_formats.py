@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections import defaultdict
@@ -14,19 +13,14 @@ from PIL import Image, UnidentifiedImageError
 
 from camtrap_tf.sample.formats import CSV_COLUMNS
 from camtrap_tf.sample.species import SPECIES
+from tests.reading import rows_of
 from tests.shared_data import shared
-
-
-def table(path: Path) -> list[dict[str, str]]:
-    """Returns the rows of a CSV."""
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 @pytest.fixture(scope="module")
 def rows(sample: Path) -> list[dict[str, str]]:
     """Returns the rows of sample.csv."""
-    return table(sample / "sample.csv")
+    return rows_of(sample / "sample.csv")
 
 
 @pytest.fixture(scope="module")
@@ -151,9 +145,9 @@ def test_megadetector_form(sample: Path) -> None:
 
 def test_camtrap_dp_says_what_the_csv_says(sample: Path, rows: list[dict[str, str]]) -> None:
     """Observations at event level hold the labels of the CSV; media hold its pictures and times."""
-    events = {one["eventID"]: one for one in table(sample / "observations.csv") if one["observationLevel"] == "event"}
-    media = {one["filePath"]: one for one in table(sample / "media.csv")}
-    places = {one["deploymentID"]: one["locationID"] for one in table(sample / "deployments.csv")}
+    events = {one["eventID"]: one for one in rows_of(sample / "observations.csv") if one["observationLevel"] == "event"}
+    media = {one["filePath"]: one for one in rows_of(sample / "media.csv")}
+    places = {one["deploymentID"]: one["locationID"] for one in rows_of(sample / "deployments.csv")}
     common = {species.scientific_name: species.name for species in SPECIES.values()}
     assert set(events) == {row["event_id"] for row in rows}
     for row in rows:
@@ -169,9 +163,9 @@ def test_camtrap_dp_says_what_the_csv_says(sample: Path, rows: list[dict[str, st
 
 def test_camtrap_dp_boxes_are_the_detections(sample: Path, detections: dict[str, Any]) -> None:
     """Observations at media level have the boxes of the MegaDetector file."""
-    files = {one["mediaID"]: one["filePath"] for one in table(sample / "media.csv")}
+    files = {one["mediaID"]: one["filePath"] for one in rows_of(sample / "media.csv")}
     found = defaultdict(list)
-    for one in table(sample / "observations.csv"):
+    for one in rows_of(sample / "observations.csv"):
         if one["observationLevel"] == "media":
             found[files[one["mediaID"]]].append([float(one[key]) for key in ("bboxX", "bboxY", "bboxWidth", "bboxHeight")])
     assert found
@@ -185,7 +179,7 @@ def test_camtrap_dp_tables_keep_the_schema(sample: Path, name: str) -> None:
     """Columns are known, required ones are filled, values keep types, lists, patterns, limits and uniqueness."""
     schema = json.loads(shared(f"data/camtrap_dp_schemas/{name}-table-schema.json").read_text())
     fields = {field["name"]: field for field in schema["fields"]}
-    found = table(sample / f"{name}.csv")
+    found = rows_of(sample / f"{name}.csv")
     assert set(found[0]) <= set(fields)
     assert {key for key, field in fields.items() if field["constraints"].get("required")} <= set(found[0])
     for key in found[0]:
@@ -224,9 +218,9 @@ def test_camtrap_dp_package(sample: Path) -> None:
     assert {one["scope"] for one in package["licenses"]} == {"data", "media"}
     version = json.loads(shared("data/camtrap_dp_schemas/camtrap-dp-profile.json").read_text())["$defs"]["version"]["pattern"]
     assert all(re.search(version, one["schema"]) for one in package["resources"])
-    deployments = {one["deploymentID"] for one in table(sample / "deployments.csv")}
-    media = table(sample / "media.csv")
-    observations = table(sample / "observations.csv")
+    deployments = {one["deploymentID"] for one in rows_of(sample / "deployments.csv")}
+    media = rows_of(sample / "media.csv")
+    observations = rows_of(sample / "observations.csv")
     assert {one["deploymentID"] for one in media + observations} <= deployments
     assert {one["mediaID"] for one in observations} - {""} <= {one["mediaID"] for one in media}
     assert all((sample / one["filePath"]).is_file() for one in media)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
 import json
 from collections import Counter
@@ -15,6 +14,7 @@ from camtrap_tf.config.picture_sources import CamtrapDpInventoryConfig
 from camtrap_tf.errors import SourceError
 from camtrap_tf.records import BoundingBox
 from camtrap_tf.sources.camtrap_dp import CamtrapDpSource
+from tests.reading import rows_of
 from tests.shared_data import shared
 from tests.unit.sources.picture_sources import read
 
@@ -193,8 +193,7 @@ def test_the_example_of_the_standard() -> None:
     everything = CamtrapDpSource(CamtrapDpInventoryConfig(path=folder, export_path="o.json", keep_remote=True))
     records, _ = read(everything)
     assert sum(len(one.observations) for one in records) == 513
-    with (folder / "observations.csv").open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["observationLevel"] == "media"]
+    rows = [row for row in rows_of(folder / "observations.csv") if row["observationLevel"] == "media"]
     for label in ("lifeStage", "sex", "behavior"):
         expected = Counter(row[label] or "-1" for row in rows if row["observationType"] != "unclassified")
         seen = Counter(one.labels[label] for record in records for one in record.observations)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from camtrap_tf.input_pipeline.shard_set import ShardSet
 from camtrap_tf.models.heads import HeadSpec
 from camtrap_tf.training.extremes import find_extremes, write_extremes
 from camtrap_tf.training.measuring import RecordRows
+from tests.reading import rows_of
 from tests.unit.training.helpers import write_dataset
 
 PROBABILITIES = np.array(
@@ -67,8 +67,7 @@ def test_sheets_and_table(tmp_path: Path) -> None:
     folder = write_extremes(tmp_path, rows, shards, names=names, specs={}, k=2)
     assert not stale.exists()
     assert sorted(path.name for path in (folder / "is_there").iterdir()) == ["000_no.png", "001_yes_ surely.png"]
-    with (folder / "is_there.csv").open(newline="") as file:
-        table = list(csv.DictReader(file))
+    table = rows_of(folder / "is_there.csv")
     assert len(table) == 7
     assert table[0] == {
         "class": "no", "kind": "right", "rank": "1", "id": "val1", "distance": "0.8500",

@@ -1,6 +1,5 @@
 """Tables and model files of a run folder."""
 
-import csv
 from pathlib import Path
 
 import pytest
@@ -10,12 +9,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from camtrap_tf.errors import ModelError
 from camtrap_tf.training.run_folder import RunFolder
 from camtrap_tf.training.state import TrainingState, read_state, write_state
+from tests.reading import rows_of
 
 
 def epochs(file: Path) -> list[str]:
     """Returns the epochs in a table."""
-    with file.open(newline="") as opened:
-        return [row["epoch"] for row in csv.DictReader(opened)]
+    return [row["epoch"] for row in rows_of(file)]
 
 
 def model_file(folder: Path, epoch: int) -> Path:

@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-CALL = """
-import sys
-from camtrap_tf.cli.main import main
-
-code = main(sys.argv[1:])
-print(code, *(name for name in ("tensorflow", "keras") if name in sys.modules))
-"""
+from tests.commands import camtrap_alone
 
 
 @pytest.mark.parametrize(
@@ -39,9 +30,8 @@ def test_refusal_needs_no_tensorflow(tmp_path: Path, flags: str, said: str) -> N
     places = f"--train-tfr-path {shards} --val-tfr-path {shards} --run-outputs-dir {tmp_path / 'run'}"
     command = f"train {places} --model-save-dir {tmp_path / 'save'} --labels species --n-gpus 0 {flags}"
     # Nobody listens at the proxy, and the cache is empty: ImageNet weights are out of reach.
-    offline = {**os.environ, "https_proxy": "http://127.0.0.1:9", "no_proxy": "", "KERAS_HOME": str(tmp_path / "keras")}
-    call = [sys.executable, "-c", CALL, *command.split()]
-    done = subprocess.run(call, capture_output=True, text=True, timeout=120, env=offline, check=False)
+    offline = {"https_proxy": "http://127.0.0.1:9", "no_proxy": "", "KERAS_HOME": str(tmp_path / "keras")}
+    done = camtrap_alone(command.split(), env=offline)
     assert done.stdout.splitlines()[-1] == "2"
     assert said in done.stderr + done.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["shards"]
