@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
+import numpy as np
 
 from camtrap_tf.config.names import TruncatedPolicy
 from camtrap_tf.curation.crop_plan import BOX, PICTURE, Numbers, WantedCrop, WantedPicture
@@ -27,6 +27,7 @@ from camtrap_tf.images.crop import (
     encode_crop,
     in_pixels,
     is_crop_of,
+    size_of,
     turned,
     whole_picture,
 )
@@ -137,18 +138,20 @@ def _is_there(path: Path, wanted: str, cutting: Cutting) -> bool:
     return True
 
 
-def placing(wanted: WantedPicture, data: bytes, picture: Image.Image) -> Callable[[WantedCrop], Numbers]:
+def placing(wanted: WantedPicture, data: bytes, picture: np.ndarray) -> Callable[[WantedCrop], Numbers]:
     """Returns a function that gives a box in px of the upright picture; boxes in px are those of a size the file names.
 
     Raises:
         PictureError: `size_differs`: that size is of another shape than the picture.
     """
-    size = wanted.size_px or (float(picture.width), float(picture.height))
+    upright = size_of(picture)
+    width, height = upright
+    size = wanted.size_px or (float(width), float(height))
     turns = 1
-    if any(not one.relative for one in wanted.crops) and not _same_shape(size, picture.size):
+    if any(not one.relative for one in wanted.crops) and not _same_shape(size, upright):
         turns = orientation_of(data)
-        if turns not in TURNED or not _same_shape(size, (picture.height, picture.width)):
-            detail = f"{picture.width} x {picture.height} px, where boxes are measured by {size[0]:g} x {size[1]:g} px"
+        if turns not in TURNED or not _same_shape(size, (height, width)):
+            detail = f"{width} x {height} px, where boxes are measured by {size[0]:g} x {size[1]:g} px"
             raise PictureError("size_differs", detail)
 
     def place(one: WantedCrop) -> Numbers:
@@ -158,17 +161,17 @@ def placing(wanted: WantedPicture, data: bytes, picture: Image.Image) -> Callabl
             PictureError: it is none in this picture.
         """
         if one.relative:
-            return in_pixels(one.numbers, picture.size)
+            return in_pixels(one.numbers, upright)
         if wanted.size_px is None:  # else the plan has judged the box
             try:
                 checked_box(list(one.numbers), size_px=size, relative=False)
             except BoxError as err:
                 raise PictureError(err.reason, str(err)) from err
-        if turns == 1 and size == picture.size:
+        if turns == 1 and size == upright:
             return one.numbers
-        x, y, width, height = one.numbers
-        relative = (x / size[0], y / size[1], width / size[0], height / size[1])
-        return in_pixels(turned(relative, turns), picture.size)
+        x, y, wide, high = one.numbers
+        relative = (x / size[0], y / size[1], wide / size[0], high / size[1])
+        return in_pixels(turned(relative, turns), upright)
 
     return place
 
@@ -177,7 +180,7 @@ def _same_shape(said: tuple[float, float], size: tuple[int, int]) -> bool:
     return abs(said[0] * size[1] / (said[1] * size[0]) - 1) <= ASPECT_SLACK
 
 
-def _crop(picture: Image.Image, box: Numbers, cutting: Cutting, text: str) -> bytes:
+def _crop(picture: np.ndarray, box: Numbers, cutting: Cutting, text: str) -> bytes:
     return encode_crop(cut_box(picture, box, cutting.geometry), quality=cutting.quality, mark=text)
 
 

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from camtrap_tf.dataset.framing import frame
 from camtrap_tf.dataset.schema import encode_example
 from camtrap_tf.errors import PictureError
 from camtrap_tf.files import join_inside
-from camtrap_tf.images.crop import CropGeometry, cut_box, in_pixels, whole_picture
+from camtrap_tf.images.crop import CropGeometry, cut_box, in_pixels, size_of, whole_picture
 from camtrap_tf.images.stored_form import StoredForm, encode_stored, open_picture, read_stored
 from camtrap_tf.labels import LabelMapping
 from camtrap_tf.records import CaptureEvent, Reject
@@ -94,7 +95,7 @@ def _reader(chunk: Chunk) -> Callable[[CaptureEvent, str], bytes]:
         return lambda event, path: read_picture(chunk.root, path, chunk.form)
 
     @lru_cache(maxsize=1)
-    def whole(path: str) -> Image.Image | PictureError:
+    def whole(path: str) -> np.ndarray | PictureError:
         """Returns a picture at full size, or what is wrong with it; boxes of one picture come one after the other."""
         try:
             with open_picture(picture_path(chunk.root, path)) as file:
@@ -113,8 +114,8 @@ def _reader(chunk: Chunk) -> Callable[[CaptureEvent, str], bytes]:
         if isinstance(picture, PictureError):
             raise picture
         assert box is not None  # records are those of boxes
-        place = in_pixels((box.x, box.y, box.width, box.height), picture.size)
-        return encode_stored(cut_box(picture, place, crop), chunk.form)
+        place = in_pixels((box.x, box.y, box.width, box.height), size_of(picture))
+        return encode_stored(Image.fromarray(cut_box(picture, place, crop)), chunk.form)
 
     return cut_out
 

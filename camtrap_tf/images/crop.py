@@ -1,8 +1,8 @@
 """Crops: the part of a picture that a box shows, as a picture of its own.
 
-Receives upright pictures and boxes in px, hands on crops. Three strategies: `square` shows a square window around the box with
-what is around the animal, `pad` the box alone, centred on a black square, `tight` the box alone. Boxes are rounded to whole
-pixels once and nothing is ever resampled.
+Receives the pixels of upright pictures and boxes in px, hands on crops. Three strategies: `square` shows a square window around
+the box with what is around the animal, `pad` the box alone, centred on a black square, `tight` the box alone. Boxes are rounded
+to whole pixels once and nothing is ever resampled.
 """
 
 from __future__ import annotations
@@ -11,17 +11,16 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
+import numpy as np
 
 from camtrap_tf.config.names import CropStrategy, TruncatedPolicy
 from camtrap_tf.errors import PictureError
-from camtrap_tf.images.decoding import decode_picture
-from camtrap_tf.images.stored_form import encode_jpeg
+from camtrap_tf.images.decoding import decode_pixels
+from camtrap_tf.images.stored_form import encode_pixels
 
 Numbers = tuple[float, float, float, float]
 Size = tuple[int, int]
 
-BLACK = (0, 0, 0)
 TURNED = (5, 6, 7, 8)
 """EXIF orientations in which width and height of the stored picture change places."""
 
@@ -123,37 +122,47 @@ def _margin(spare: int, *, legacy: bool) -> int:
     return round(spare / 2) if legacy else spare // 2
 
 
-def cut(picture: Image.Image, window: Window) -> Image.Image:
-    """Returns what a window shows of an RGB picture."""
-    shown = picture.crop((window.x, window.y, window.x + window.width, window.y + window.height))
-    if shown.size == window.canvas:
+def cut(picture: np.ndarray, window: Window) -> np.ndarray:
+    """Returns what a window shows: `[height, width, 3]` uint8, a view of the picture where nothing of it is black margin.
+
+    Args:
+        picture: `[H, W, 3]` uint8.
+        window: inside the picture.
+    """
+    shown = picture[window.y : window.y + window.height, window.x : window.x + window.width]
+    if (window.width, window.height) == window.canvas:
         return shown
-    canvas = Image.new("RGB", window.canvas, BLACK)
-    canvas.paste(shown, (window.left, window.top))
+    width, height = window.canvas
+    canvas = np.zeros((height, width, 3), np.uint8)
+    canvas[window.top : window.top + window.height, window.left : window.left + window.width] = shown
     return canvas
 
 
-def cut_box(picture: Image.Image, box: Numbers, geometry: CropGeometry) -> Image.Image:
-    """Returns the crop of a box in px of an upright RGB picture.
+def cut_box(picture: np.ndarray, box: Numbers, geometry: CropGeometry) -> np.ndarray:
+    """Returns the crop of a box in px of an upright picture; both `[H, W, 3]` uint8, as `cut` has them.
 
     Raises:
         PictureError: `box_empty`: nothing of it lies in the picture.
     """
-    window = crop_window(box, picture.size, geometry)
+    window = crop_window(box, size_of(picture), geometry)
     if window is None:
         raise PictureError("box_empty", "less than one pixel of the box is in the picture")
     return cut(picture, window)
 
 
-def whole_picture(data: bytes, *, truncated: TruncatedPolicy, max_pixels: int) -> Image.Image:
-    """Returns a picture upright, in RGB, at full size, to be cut from before this thread decodes another one.
+def size_of(picture: np.ndarray) -> Size:
+    """Returns width and height of `[H, W, 3]` pixels."""
+    height, width = picture.shape[:2]
+    return width, height
+
+
+def whole_picture(data: bytes, *, truncated: TruncatedPolicy, max_pixels: int) -> np.ndarray:
+    """Returns a picture upright, at full size, `[H, W, 3]` uint8, to be cut from before this thread decodes another one.
 
     Raises:
-        PictureError: as `decoding.decode_picture`.
+        PictureError: as `decoding.decode_pixels`.
     """
-    return decode_picture(
-        data, wanted=lambda width, height: (width, height), truncated=truncated, max_pixels=max_pixels, borrowed=True
-    )
+    return decode_pixels(data, truncated=truncated, max_pixels=max_pixels)
 
 
 def turned(box: Numbers, orientation: int) -> Numbers:
@@ -179,13 +188,13 @@ def in_pixels(box: Numbers, picture: Size) -> Numbers:
 # ── crops as files ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def encode_crop(crop: Image.Image, *, quality: int, mark: str) -> bytes:
-    """Returns a crop as JPEG with a mark that says what it was made of; nothing else of the picture's meta data.
+def encode_crop(crop: np.ndarray, *, quality: int, mark: str) -> bytes:
+    """Returns a crop, `[H, W, 3]` uint8, as JPEG with a mark that says what it was made of; nothing else of its meta data.
 
     Raises:
         PictureError: `unreadable`: it is larger than a JPEG can be.
     """
-    jpeg = encode_jpeg(crop, quality)
+    jpeg = encode_pixels(crop, quality)
     text = mark.encode("ascii")
     comment = _COMMENT + (len(text) + 2).to_bytes(2, "big") + text
     # JFIF wants its own segment to come first.

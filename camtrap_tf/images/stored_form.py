@@ -124,10 +124,25 @@ def encode_jpeg(picture: Image.Image, quality: int) -> bytes:
         pixels = lent.values.to_numpy().reshape(picture.height, picture.width, 4)
     except ValueError:
         pixels = np.asarray(picture)
+    return encode_pixels(pixels, quality)
+
+
+def encode_pixels(pixels: np.ndarray, quality: int) -> bytes:
+    """Returns pixels as JPEG, without any meta data.
+
+    Args:
+        pixels: `[H, W, 3 or 4]` uint8, RGB; a fourth byte is left out. Views are taken too.
+        quality: of the JPEG, 1 to 100.
+
+    Raises:
+        PictureError: `unreadable`: there are more of them than a JPEG can hold.
+    """
+    whole = np.ascontiguousarray(pixels)  # mirrored and turned views are refused
     try:
-        jpeg: bytes = simplejpeg.encode_jpeg(pixels, quality, "RGBX"[: pixels.shape[2]], SUBSAMPLING, fastdct=False)
+        jpeg: bytes = simplejpeg.encode_jpeg(whole, quality, "RGBX"[: pixels.shape[2]], SUBSAMPLING, fastdct=False)
     except ValueError as err:
-        raise PictureError("unreadable", f"{picture.width} x {picture.height} px do not fit into a JPEG ({err})") from err
+        height, width = pixels.shape[:2]
+        raise PictureError("unreadable", f"{width} x {height} px do not fit into a JPEG ({err})") from err
     return jpeg
 
 

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from PIL import Image
+
 from camtrap_tf.config.crop import CropConfig
 from camtrap_tf.config.delivery import PredictConfig
 from camtrap_tf.curation.crop_cutting import placing
@@ -157,7 +159,7 @@ class _SharedPicture:
         for place in places:
             try:
                 box = place_of(self._wanted.crops[place])
-                crops[place] = encode_stored(cut_box(picture, box, self._geometry), form)
+                crops[place] = encode_stored(Image.fromarray(cut_box(picture, box, self._geometry)), form)
             except PictureError as err:
                 crops[place] = err
         return crops

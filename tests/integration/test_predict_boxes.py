@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from camtrap_tf.images import crop as cropping
 from camtrap_tf.prediction.predictor import PredictSummary, predict
 from tests.factories import make_jpeg
 from tests.integration.bundles import untrained_bundle
+from tests.reading import rows_of
 
 BOXES = ((0.1, 0.1, 0.3, 0.6), (0.5, 0.25, 0.4, 0.5), (0.0, 0.0, 1.0, 1.0))
 
@@ -62,8 +62,7 @@ def run(tmp_path: Path, model: Path, **settings: Any) -> tuple[PredictSummary, l
     results = tmp_path / "p.csv"
     values = {"model_path": model, "results_file": results, "image_dir": tmp_path / "pictures", "batch_size": 3, **settings}
     summary = predict(PredictConfig(**values))
-    with results.open(newline="") as file:
-        return summary, [row for row in csv.DictReader(file) if row["label"] == "species"]
+    return summary, [row for row in rows_of(results) if row["label"] == "species"]
 
 
 def test_every_box_has_a_row(tmp_path: Path, model: Path, detections: Path) -> None:
@@ -123,14 +122,14 @@ def test_answers_are_those_to_the_crops(tmp_path: Path, model: Path, detections:
 def test_a_picture_is_decoded_once(tmp_path: Path, model: Path, detections: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Three boxes of one picture and one of another take two decodes."""
     decoded: list[int] = []
-    real = cropping.decode_picture
+    real = cropping.decode_pixels
 
-    def counted(data: bytes, **options: Any) -> Image.Image:
+    def counted(data: bytes, **options: Any) -> np.ndarray:
         """Counts and decodes."""
         decoded.append(len(data))
         return real(data, **options)
 
-    monkeypatch.setattr(cropping, "decode_picture", counted)
+    monkeypatch.setattr(cropping, "decode_pixels", counted)
     run(tmp_path, model, detections=detections, n_cpus=4)
     assert len(decoded) == 2
 

@@ -76,14 +76,14 @@ def test_sides_are_limited_after_cutting(tmp_path: Path) -> None:
 def test_a_picture_is_decoded_once_for_its_boxes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Boxes of one picture come one after the other."""
     decoded: list[int] = []
-    real = cropping.decode_picture
+    real = cropping.decode_pixels
 
-    def counted(data: bytes, **options: Any) -> Image.Image:
+    def counted(data: bytes, **options: Any) -> np.ndarray:
         """Counts and decodes."""
         decoded.append(len(data))
         return real(data, **options)
 
-    monkeypatch.setattr(cropping, "decode_picture", counted)
+    monkeypatch.setattr(cropping, "decode_pixels", counted)
     build(make_config(tmp_path))
     # Chunks of 16 records may cut the boxes of a picture in two.
     assert 12 <= len(decoded) <= 12 + 36 // 16 + 3

@@ -16,12 +16,14 @@ from camtrap_tf.images.crop import (
     encode_crop,
     is_crop_of,
     mark_of,
+    size_of,
     turned,
     whole_picture,
 )
 from tests.factories import make_jpeg
 
 PICTURE = (100, 60)
+WHITE = np.full((60, 100, 3), 255, np.uint8)
 OURS, LEGACY = CropGeometry(), CropGeometry(legacy=True)
 
 
@@ -55,7 +57,7 @@ def test_square_windows_are_the_published_ones(
     window = crop_window(box, PICTURE, CropGeometry(legacy=legacy))
     assert shown(window) == expected
     assert window is not None
-    pixels = np.asarray(cut(Image.new("RGB", PICTURE, (255, 255, 255)), window))
+    pixels = cut(WHITE, window)
     assert int((pixels.max((0, 2)) == 0).sum()) == black_columns
     assert int((pixels.max((1, 2)) == 0).sum()) == black_rows
 
@@ -64,7 +66,7 @@ def test_black_columns_of_a_legacy_square_are_at_its_right() -> None:
     """The classic programs fill what sticks out at the right edge; the picture begins in the first column."""
     window = crop_window((90, 10, 8, 40), PICTURE, LEGACY)
     assert window is not None
-    pixels = np.asarray(cut(Image.new("RGB", PICTURE, (255, 255, 255)), window))
+    pixels = cut(WHITE, window)
     assert (pixels[:, :26] == 255).all()
     assert (pixels[:, 26:] == 0).all()
 
@@ -85,7 +87,7 @@ def test_legacy_squares_equal_a_straightforward_cutting() -> None:
         canvas.paste(expected, (round((side - expected.width) / 2), round((side - expected.height) / 2)))
         window = crop_window((x, y, w, h), picture.size, LEGACY)
         assert window is not None
-        assert np.array_equal(np.asarray(cut(picture, window)), np.asarray(canvas)), (picture.size, (x, y, w, h))
+        assert np.array_equal(cut(np.asarray(picture), window), np.asarray(canvas)), (picture.size, (x, y, w, h))
 
 
 def test_our_squares_hold_the_box_and_stay_in_the_picture() -> None:
@@ -112,7 +114,7 @@ def test_pad_shows_the_box_alone_in_the_middle_of_black() -> None:
     picture.paste((0, 255, 0), (10, 20, 30, 30))
     window = crop_window((10, 20, 20, 10), PICTURE, CropGeometry("pad"))
     assert window is not None
-    pixels = np.asarray(cut(picture, window))
+    pixels = cut(np.asarray(picture), window)
     assert pixels.shape == (20, 20, 3)
     assert (pixels[5:15] == (0, 255, 0)).all()
     assert (pixels[:5] == 0).all()
@@ -154,18 +156,18 @@ def test_boxes_turn_with_their_picture(orientation: int) -> None:
     buffer = io.BytesIO()
     stored.save(buffer, "PNG", exif=exif)
     upright = whole_picture(buffer.getvalue(), truncated="reject", max_pixels=10**6)
-    assert upright.size == (40, 80)
+    assert upright.shape == (80, 40, 3)
     x, y, width, height = turned((8 / 80, 16 / 40, 24 / 80, 8 / 40), orientation)
     box = (x * 40, y * 80, width * 40, height * 80)
-    window = crop_window(box, upright.size, CropGeometry("tight"))
+    window = crop_window(box, size_of(upright), CropGeometry("tight"))
     assert window is not None
     assert window.canvas == (8, 24)
-    assert (np.asarray(cut(upright, window)) == 255).all()
+    assert (cut(upright, window) == 255).all()
 
 
 def test_a_crop_file_is_known_by_its_mark(tmp_path) -> None:  # type: ignore[no-untyped-def] # pytest's fixture
     """A crop says what it was made of; cut short, or asked for another mark, it is not taken for it."""
-    jpeg = encode_crop(Image.new("RGB", (8, 8), (9, 9, 9)), quality=90, mark="camtrap crop 1")
+    jpeg = encode_crop(np.full((8, 8, 3), 9, np.uint8), quality=90, mark="camtrap crop 1")
     assert mark_of(jpeg) == "camtrap crop 1"
     assert mark_of(make_jpeg()) is None
     assert Image.open(io.BytesIO(jpeg)).size == (8, 8)

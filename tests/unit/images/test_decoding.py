@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import simplejpeg
-from PIL import Image
+from PIL import Image, ImageOps
 
 from camtrap_tf.errors import PictureError
-from camtrap_tf.images.decoding import BACKGROUND, decode_picture, reduction, to_eight_bits
+from camtrap_tf.images.decoding import BACKGROUND, decode_picture, decode_pixels, reduction, to_eight_bits
 from tests.factories import make_jpeg
 from tests.shared_data import shared
 
@@ -202,6 +202,51 @@ def test_pictures_in_a_row_do_not_mix() -> None:
     before = np.asarray(first).copy()
     decode(other)
     np.testing.assert_array_equal(np.asarray(first), before)
+
+
+# ── pixels instead of pictures ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def by_pillow(data: bytes) -> np.ndarray:
+    """Decodes by Pillow alone, which has a libjpeg and a way of turning pictures of its own."""
+    return np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB"))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize(("kind", "subsampling"), [("JPEG", 0), ("JPEG", 1), ("JPEG", 2), ("PNG", None)])
+def test_pixels_are_those_of_pillow(orientation: int, kind: str, subsampling: int | None) -> None:
+    """At full size every pixel equals Pillow's own decode, turned upright by Pillow, for sides of no whole blocks too."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    noise = np.random.default_rng(orientation).integers(0, 256, (9, 13, 3), np.uint8)
+    stored = Image.fromarray(noise).resize((101, 67), Image.Resampling.BICUBIC)
+    options = {} if subsampling is None else {"quality": 90, "subsampling": subsampling}
+    data = save(stored, kind, exif=exif, **options)
+    np.testing.assert_array_equal(decode_pixels(data, truncated="reject", max_pixels=10**6), by_pillow(data))
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK"])
+def test_pixels_of_other_jpegs_are_those_of_pillow(mode: str) -> None:
+    """Grey and CMYK come as RGB, pixel for pixel as Pillow converts them."""
+    data = save(pattern().convert(mode), "JPEG", quality=90)
+    np.testing.assert_array_equal(decode_pixels(data, truncated="reject", max_pixels=10**6), by_pillow(data))
+
+
+def test_pixels_of_real_pictures_are_those_of_pillow() -> None:
+    """Pictures of a camera, at full size, equal Pillow's own decode."""
+    for path in sorted(shared("data/cct20_21images/images").glob("*.jpg"))[:2]:
+        data = path.read_bytes()
+        np.testing.assert_array_equal(decode_pixels(data, truncated="reject", max_pixels=10**8), by_pillow(data))
+
+
+def test_pixels_of_a_cut_picture_are_those_that_are_there() -> None:
+    """A picture that is cut off is refused or recovered, as it is as a picture."""
+    data = make_jpeg(200, 160)[:-1500]
+    with pytest.raises(PictureError) as caught:
+        decode_pixels(data, truncated="reject", max_pixels=10**6)
+    assert caught.value.reason == "truncated"
+    recovered = decode_pixels(data, truncated="recover", max_pixels=10**6)
+    np.testing.assert_array_equal(recovered[:32], by_pillow(make_jpeg(200, 160))[:32])
 
 
 # ── what cannot be used ──────────────────────────────────────────────────────────────────────────────────────────────
