@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -35,3 +36,20 @@ def site(short_pauses: None) -> Iterator[Site]:
     """An empty site on a local port, which tests fill and break; pauses between tries are short."""
     with serving(Site()) as one:
         yield one
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Collects the size in bytes of each picture that is decoded so that crops are cut out of it, once per decode."""
+    from camtrap_tf.images import crop
+
+    sizes: list[int] = []
+    real = crop.decode_pixels
+
+    def counted(data: bytes, **options: Any) -> Any:
+        """Counts and decodes."""
+        sizes.append(len(data))
+        return real(data, **options)
+
+    monkeypatch.setattr(crop, "decode_pixels", counted)
+    return sizes

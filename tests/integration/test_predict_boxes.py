@@ -13,7 +13,6 @@ from pydantic import ValidationError
 
 from camtrap_tf.config.delivery import PredictConfig
 from camtrap_tf.errors import SettingError
-from camtrap_tf.images import crop as cropping
 from camtrap_tf.prediction.predictor import PredictSummary, predict
 from tests.factories import make_jpeg
 from tests.integration.bundles import untrained_bundle
@@ -119,17 +118,8 @@ def test_answers_are_those_to_the_crops(tmp_path: Path, model: Path, detections:
         np.testing.assert_allclose(list(mine.values()), list(theirs.values()), atol=2e-6)
 
 
-def test_a_picture_is_decoded_once(tmp_path: Path, model: Path, detections: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_picture_is_decoded_once(tmp_path: Path, model: Path, detections: Path, decoded: list[int]) -> None:
     """Three boxes of one picture and one of another take two decodes."""
-    decoded: list[int] = []
-    real = cropping.decode_pixels
-
-    def counted(data: bytes, **options: Any) -> np.ndarray:
-        """Counts and decodes."""
-        decoded.append(len(data))
-        return real(data, **options)
-
-    monkeypatch.setattr(cropping, "decode_pixels", counted)
     run(tmp_path, model, detections=detections, n_cpus=4)
     assert len(decoded) == 2
 

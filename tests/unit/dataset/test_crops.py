@@ -15,7 +15,6 @@ from camtrap_tf.config.dataset import DatasetConfig
 from camtrap_tf.dataset.workplace import Workplace
 from camtrap_tf.dataset.writing import create_dataset
 from camtrap_tf.errors import DatasetError
-from camtrap_tf.images import crop as cropping
 from camtrap_tf.inventory.table import Inventory
 from camtrap_tf.records import BoundingBox, CaptureEvent, Media, Observation
 from tests.factories import write_pictures
@@ -73,17 +72,8 @@ def test_sides_are_limited_after_cutting(tmp_path: Path) -> None:
     assert sizes == {"#0": (16, 19), "#1": (40, 12), "#2": (10, 30)}  # only 20 x 24 px is shrunk
 
 
-def test_a_picture_is_decoded_once_for_its_boxes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_picture_is_decoded_once_for_its_boxes(tmp_path: Path, decoded: list[int]) -> None:
     """Boxes of one picture come one after the other."""
-    decoded: list[int] = []
-    real = cropping.decode_pixels
-
-    def counted(data: bytes, **options: Any) -> np.ndarray:
-        """Counts and decodes."""
-        decoded.append(len(data))
-        return real(data, **options)
-
-    monkeypatch.setattr(cropping, "decode_pixels", counted)
     build(make_config(tmp_path))
     # Chunks of 16 records may cut the boxes of a picture in two.
     assert 12 <= len(decoded) <= 12 + 36 // 16 + 3
