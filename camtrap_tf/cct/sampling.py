@@ -71,7 +71,10 @@ def _rank(annotation: Entry, seed: int) -> bytes:
 
 def drop_from_file(config: CctDropConfig) -> CctWritten:
     """Writes a file without what is listed; raises as `run_change` does, and a SourceError for a list that cannot be read."""
-    listed = _ids_in(config.ids_file) if config.ids_file is not None else ()
+    listed = _ids_in(config.ids_file, "--ids-file") if config.ids_file is not None else ()
+    if config.image_ids_file is not None:
+        images = _ids_in(config.image_ids_file, "--image-ids-file")
+        config = config.model_copy(update={"image_ids": (*config.image_ids, *images)})
     return run_change(config, lambda document: drop(document, config, listed))
 
 
@@ -91,8 +94,9 @@ def drop(document: CctDocument, config: CctDropConfig, listed: tuple[str, ...] =
     check_known(config.locations, map(location_of, document.images), "--locations", "location")
     rejects: list[Reject] = []
     images, gone = [], set()
+    image_ids = frozenset(config.image_ids)
     for image in document.images:
-        reason = _image_reason(image, config)
+        reason = _image_reason(image, config, image_ids)
         if reason is None:
             images.append(image)
         else:
@@ -113,22 +117,25 @@ def drop(document: CctDocument, config: CctDropConfig, listed: tuple[str, ...] =
     categories = [one for one in document.categories if names.get(text_of(one.get("id")) or "") not in config.categories]
     known = {text_of(annotation.get("id")) for annotation in document.annotations}
     notes = [f"{len(ids - known)} of {len(ids)} listed ids are no annotation of this file"] if ids - known else []
+    strange = image_ids - {text_of(image.get("id")) for image in document.images}
+    if strange:
+        notes.append(f"{len(strange)} of {len(image_ids)} listed ids are no image of this file")
     change = without_images_left_bare(document.with_parts(images=images, categories=categories), kept)
     return CctChange(change.document, (*rejects, *change.rejects), tuple(notes))
 
 
-def _image_reason(image: Entry, config: CctDropConfig) -> tuple[str, str] | None:
-    if text_of(image.get("id")) in config.image_ids:
+def _image_reason(image: Entry, config: CctDropConfig, ids: frozenset[str]) -> tuple[str, str] | None:
+    if text_of(image.get("id")) in ids:
         return "listed", "its id is on the list"
     if location_of(image) in config.locations:
         return "location_dropped", f"stands at {location_of(image)!r}"
     return None
 
 
-def _ids_in(path: Path) -> tuple[str, ...]:
+def _ids_in(path: Path, flag: str) -> tuple[str, ...]:
     """Returns the ids of a file, one a line."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as err:
-        raise SourceError(f"--ids-file {path}: cannot be read: {err}") from err
+        raise SourceError(f"{flag} {path}: cannot be read: {err}") from err
     return tuple(text for line in lines if (text := line.partition("#")[0].strip()))

@@ -290,6 +290,18 @@ COMMANDS: tuple[Command, ...] = (
         first="results",
     ),
     Command(
+        words=("predict", "aggregate"),
+        config="config.predictions_used:PredictAggregateConfig",
+        stage="prediction.aggregating:aggregate_predictions",
+        first="results_file",
+    ),
+    Command(
+        words=("predict", "suspects"),
+        config="config.predictions_used:PredictSuspectsConfig",
+        stage="prediction.suspects:find_suspects",
+        first="results_file",
+    ),
+    Command(
         words=("predict", "split"),
         config="config.training_files:PredictSplitConfig",
         stage="prediction.split_results:predict_split",

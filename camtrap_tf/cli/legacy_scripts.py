@@ -227,6 +227,25 @@ def _run_classifier(given: Given) -> Words:
     )
 
 
+def _aggregate_probs(given: Given) -> Words:
+    words = [given.text("classifier_results_csv"), "--target-mapping", given.text("target_mapping")]
+    words += ["--output", given.text("output_csv"), "--output-index", given.text("output_label_index")]
+    return words, ["classes that the mapping leaves out are added up as `other`; there they were an error"]
+
+
+def _mislabeled_candidates(given: Given) -> Words:
+    if not given.has("splits"):
+        raise SettingError("legacy identify_mislabeled_candidates: --splits is missing; without it nothing is looked at there")
+    folder = Path(given.text("logdir"))
+    words = ["--results-file", *(str(folder / f"outputs_{split}.csv.gz") for split in given.values["splits"])]
+    words += ["--margin", given.text("margin", "0.5"), "--output", str(folder / "mislabeled_candidates.csv")]
+    notices = [
+        "one table with label, probabilities and path of each candidate; there a list of file names per split and data set"
+    ]
+    notices += given.notices(include_dataset_in_filename="paths are as the tables of answers have them, with their data set")
+    return words, notices
+
+
 _INPUT = Argument(("-i", "--input_filename"), "the file", required=True)
 _OUTPUT = Argument(("-o", "--output_filename"), "--output")
 _WORKERS = Argument(("--num-workers",), "--n-cpus")
@@ -349,6 +368,26 @@ SCRIPTS: Mapping[str, Script] = {
     ),
     "download_lila_dataset_cct": Script(words=("download", "lila"), become=_download_lila_cct),
     "download_lila_subset": Script(words=("download", "lila"), become=_download_lila_subset),
+    "aggregate_classifier_probs": Script(
+        words=("predict", "aggregate"),
+        arguments=(
+            Argument(("classifier_results_csv",), "the table"),
+            Argument(("-t", "--target-mapping"), "--target-mapping", required=True),
+            Argument(("-o", "--output-csv"), "--output", required=True),
+            Argument(("-i", "--output-label-index"), "--output-index", required=True),
+        ),
+        become=_aggregate_probs,
+    ),
+    "identify_mislabeled_candidates": Script(
+        words=("predict", "suspects"),
+        arguments=(
+            Argument(("logdir",), "outputs_<split>.csv.gz in it; mislabeled_candidates.csv is written there"),
+            Argument(("--margin",), "--margin"),
+            Argument(("--splits",), "--results-file: a table per split", "many"),
+            Argument(("-d", "--include-dataset-in-filename"), "nothing: paths have their data set", "switch"),
+        ),
+        become=_mislabeled_candidates,
+    ),
     "run_classifier": Script(words=("predict",), arguments=_RUN_CLASSIFIER, become=_run_classifier),
 }
 """Name → script."""
@@ -360,11 +399,12 @@ REFUSED: Mapping[str, str] = {
     "inspect_dataset": "is a notebook; `camtrap classification inspect <folder>` shows what it shows",
     "evaluate_results": "is a notebook; `camtrap evaluate results --results <file> --cct <file> --output-dir <folder>`",
     "valuate_results": "is a notebook; `camtrap evaluate results --results <file> --cct <file> --output-dir <folder>`",
-    "aggregate_classifier_probs": "has no command; `camtrap predict split --target-mapping` measures on coarser classes",
     "map_classification_categories": "needs a taxonomy of its own; write the mapping, and give it with --target-mapping",
-    "merge_classification_detection_output": "has no command; `camtrap predict export` writes MegaDetector results",
-    "identify_mislabeled_candidates": "has no command; `camtrap evaluate results` sorts answers that disagree with the label",
-    "save_mislabeled": "has no command; `camtrap cct drop --ids-file` takes annotations out",
+    "merge_classification_detection_output": "takes a table of crops by their names; `camtrap predict --detections "
+    "<MegaDetector results> --export megadetector` classifies boxes and writes them with their classes, and `camtrap predict "
+    "export <its table> --export megadetector` does so later",
+    "save_mislabeled": "has no command; `camtrap predict suspects` lists candidates, `camtrap cct drop --ids-file` takes "
+    "annotations out; else correct the label column and make the inventory again",
     "analyze_failed_images": "has no command; rejects.csv of every command says why a picture cannot be used",
     "detect_and_crop": "works with a service that is gone; `camtrap detect` and `camtrap crop` are its steps",
     "cache_batchapi_outputs": "works with a service that is gone; give MegaDetector results as they are",

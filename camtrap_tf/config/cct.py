@@ -139,13 +139,17 @@ class CctDropConfig(CctChangeConfig):
     annotation_ids: tuple[str, ...] = Field((), description="ids of annotations to leave out")
     image_ids: tuple[str, ...] = Field((), description="ids of images to leave out")
     ids_file: Path | None = Field(None, description="file with one annotation id a line; # begins a comment")
+    image_ids_file: Path | None = Field(None, description="file with one image id a line; # begins a comment")
     locations: tuple[str, ...] = Field((), description="leave out images of these locations")
     categories: tuple[str, ...] = Field((), description="leave out these categories and their annotations")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if not (self.annotation_ids or self.image_ids or self.ids_file or self.locations or self.categories):
-            raise ValueError("say what to leave out: --annotation-ids, --ids-file, --image-ids, --locations or --categories")
+        ids = self.annotation_ids or self.ids_file or self.image_ids or self.image_ids_file
+        if not (ids or self.locations or self.categories):
+            raise ValueError(
+                "say what to leave out: --annotation-ids, --ids-file, --image-ids, --image-ids-file, --locations, --categories"
+            )
         return self
 
 

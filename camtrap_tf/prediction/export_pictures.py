@@ -104,7 +104,7 @@ class FactBook:
             time=time,
             event=self.events.get(row.get("mediaID", "")) or _first(plain, EVENT_FIELDS) or (known.event if known else None),
             deployment=row.get("deploymentID") or _first(plain, DEPLOYMENT_FIELDS),
-            places=tuple(plain[name] for name in PLACE_FIELDS if plain.get(name)),
+            places=_every(plain, PLACE_FIELDS),
             media_id=media_id,
             stored_path=row.get("filePath"),
             sha256=plain.get(DIGEST_FIELD),
@@ -136,6 +136,16 @@ def known_pictures(inventory: Inventory) -> dict[str, KnownPicture]:
             path = relative_path(media.path.replace("\\", "/") if "/" not in media.path else media.path, None)
             found[path] = KnownPicture(media.timestamp, of_event, media.media_id, event.meta_data)
     return found
+
+
+def place_in(meta: Meta) -> str:
+    """Returns the location, or camera, that meta data name; empty where they name none."""
+    return next(iter(_every({_plain(name): value for name, value in meta.items()}, PLACE_FIELDS)), "")
+
+
+def _every(plain: Meta, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns what these fields say, in their order; those that say nothing are left out."""
+    return tuple(plain[name] for name in names if plain.get(name))
 
 
 def _first(plain: Meta, names: tuple[str, ...]) -> str | None:

@@ -251,14 +251,33 @@ def _started(row: Mapping[str, str], meta_fields: list[str], where: str) -> dict
 
 def _add_row(entry: dict[str, Any], row: Mapping[str, str], where: str) -> None:
     """Adds the row of one label type to its record."""
+    by_class = class_probabilities(row["predictions_all"], where, as_json="error" in row)
     try:
-        # camera-trap-classifier's form has Python's spelling of a dictionary there, ours has JSON
-        by_class = json.loads(row["predictions_all"]) if "error" in row else ast.literal_eval(row["predictions_all"])
         there = json.loads(row[PRESENT]) if row.get(PRESENT) else None
-    except (TypeError, ValueError, SyntaxError, MemoryError, RecursionError) as err:
-        raise SourceError(f"{where}: predictions_all is not an object of class: probability; make the table again") from err
+    except (ValueError, RecursionError) as err:
+        raise SourceError(f"{where}: {PRESENT} is no list; make the table again") from err
     if by_class:
         entry["aggregated_pred"][row["label"]] = by_class
         entry["predictions_top"][row["label"]] = row["prediction_top"]
     if there is not None:
         entry.setdefault(PRESENT, {})[row["label"]] = there
+
+
+def class_probabilities(text: str | None, where: str, *, as_json: bool) -> dict[str, Any]:
+    """Returns class → probability as a cell `predictions_all` of a CSV has them.
+
+    Args:
+        text: the cell.
+        where: it stands, for the message.
+        as_json: whether it is JSON, as in our tables; camera-trap-classifier's have Python's spelling of a dictionary.
+
+    Raises:
+        SourceError: it is neither.
+    """
+    try:
+        found = json.loads(text or "") if as_json else ast.literal_eval(text or "")
+    except (TypeError, ValueError, SyntaxError, MemoryError, RecursionError) as err:
+        raise SourceError(f"{where}: predictions_all is not an object of class: probability; make the table again") from err
+    if not isinstance(found, dict):
+        raise SourceError(f"{where}: predictions_all is not an object of class: probability; make the table again")
+    return found

@@ -85,3 +85,15 @@ def test_drop_by_file(tmp_path: Path) -> None:
     assert ids(CctDocument.read(tmp_path / "o.json").annotations) == ["1"]
     with pytest.raises(SourceError, match="cannot be read"):
         drop_from_file(config.model_copy(update={"ids_file": tmp_path / "none.txt"}))
+
+
+def test_images_from_a_file(tmp_path: Path) -> None:
+    """Images of a list go with their annotations; ids that are no image are counted in a note."""
+    annotations = [make_annotation("1", "i"), make_annotation("2", "j"), make_annotation("3", "j")]
+    make_document([make_image("i"), make_image("j")], annotations).write(tmp_path / "in.json")
+    (tmp_path / "ids.txt").write_text("j\nk  # long gone\n", encoding="utf-8")
+    config = CctDropConfig(path=tmp_path / "in.json", output=tmp_path / "o.json", image_ids_file=tmp_path / "ids.txt")
+    assert "1 of 2 listed ids are no image of this file" in drop_from_file(config).text()
+    assert ids(CctDocument.read(tmp_path / "o.json").annotations) == ["1"]
+    with pytest.raises(SourceError, match=r"--image-ids-file .* cannot be read"):
+        drop_from_file(config.model_copy(update={"image_ids_file": tmp_path / "none.txt"}))

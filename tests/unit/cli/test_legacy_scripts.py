@@ -53,6 +53,15 @@ EXAMPLES = [
         "predict --image-dir c --model-path m --results-file o.csv --batch-size 4 --n-cpus 2 --n-gpus 0",
     ),
     (
+        "aggregate_classifier_probs.py c.csv.gz -t m.json --output-csv o.csv.gz -i index.json",
+        "predict aggregate c.csv.gz --target-mapping m.json --output o.csv.gz --output-index index.json",
+    ),
+    (
+        "identify_mislabeled_candidates.py b/l --margin 0.9 --splits val test -d",
+        "predict suspects --results-file b/l/outputs_val.csv.gz b/l/outputs_test.csv.gz --margin 0.9 "
+        "--output b/l/mislabeled_candidates.csv",
+    ),
+    (
         f"{TRAIN} --model-name efficientnet-b3 --pretrained --label-weighted --lr 3e-5 --log-extreme-examples 3",
         "train files --classification-csv b/classification_ds.csv --splits b/splits.json --label-index b/label_index.json "
         "--crops-dir c --model EfficientNetB3 --dropout 0.3 --weights imagenet --recipe animl-efficientnet --max-epochs 5 "
@@ -84,7 +93,7 @@ def test_no_argument_is_dropped_silently(name: str) -> None:
     needed = [token for one in script.arguments for token in _as_given(one) if one.required or not one.names[0].startswith("-")]
     if name.startswith("train_classifier"):
         needed += ["--epochs", "3"]
-    if name == "evaluate_model":
+    if name in ("evaluate_model", "identify_mislabeled_candidates"):
         needed += ["--splits", "val"]
     if name == "create_classification_dataset":
         needed += ["--queried-images-json", words["queried-images-json"]]
@@ -128,6 +137,8 @@ def _as_given(one: Any) -> list[str]:
         (f"{TRAIN} --model-name efficientnet-b8", "no such network here"),
         ("evaluate_model p c", "camtrap export"),
         ("evaluate_model p c --splits val --target-mapping m", "go together"),
+        ("identify_mislabeled_candidates l", "--splits is missing"),
+        ("merge_classification_detection_output", "predict export <its table> --export megadetector"),
         ("crop_detection x y", "did you mean 'crop_detections'"),
         *((name, "legacy " + name) for name in REFUSED),
     ],

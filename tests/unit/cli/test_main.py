@@ -224,7 +224,7 @@ def test_older_call_says_how_it_is_called_now(stage: Any, capsys: pytest.Capture
         (["--hepl"], "no flag '--hepl'; did you mean '--help'?"),
         (["--batch-size"], "no flag '--batch-size'; before the command there are --help, -h, --version"),
         (["inventory", "cvs"], "no command 'inventory cvs'; did you mean 'csv'?"),
-        (["predict", "pictures"], "no command 'predict pictures'; choose from: export, split"),
+        (["predict", "pictures"], "no command 'predict pictures'; choose from: export, aggregate, suspects, split"),
         (["legacy", "create_datset.py"], "did you mean 'create_dataset'?"),
         (["legacy"], "no camera-trap-classifier program"),
         (["sample", "--evnts", "3"], "no flag --evnts; did you mean '--events'?"),
