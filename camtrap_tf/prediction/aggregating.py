@@ -81,6 +81,7 @@ class ClassSums:
         self._targets, self._table = targets, table
         self.columns: TargetColumns | None = None
         self.classes: tuple[str, ...] = ()
+        self._known: frozenset[str] = frozenset()
 
     def over(self, classes: tuple[str, ...]) -> TargetColumns:
         """Returns what the targets are made of, over these classes.
@@ -90,6 +91,7 @@ class ClassSums:
         """
         if self.columns is None:
             self.classes, self.columns = classes, self._targets.over(classes, str(self._table))
+            self._known = frozenset(classes)
         return self.columns
 
     def of(self, by_class: Mapping[str, float], where: str) -> np.ndarray:
@@ -104,7 +106,7 @@ class ClassSums:
             LabelError: a class of the mapping is none of the table.
         """
         columns = self.over(tuple(by_class))
-        if len(by_class) != len(self.classes) or any(name not in by_class for name in self.classes):
+        if by_class.keys() != self._known:
             raise SourceError(f"{where}: has other classes than the records before; is the table of one model?")
         values = np.array([by_class[name] for name in self.classes])
         if abs(values.sum() - 1) > SUM_TOLERANCE + ROUNDING * len(values) or values.min() < 0:

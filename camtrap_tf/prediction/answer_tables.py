@@ -30,6 +30,7 @@ SPECIES = "species"
 PATH, STATED, WEIGHT = "path", "label", "weight"
 """Columns of a wide table that are no class: the picture; of `outputs_<split>.csv.gz` also the true class and its weight."""
 _SPLIT_RESULTS = "_results.json"
+_PACKED = b"\x1f\x8b"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,17 +236,19 @@ def numbers(by_class: Any, where: str) -> dict[str, float]:
     """
     if not isinstance(by_class, Mapping):
         raise SourceError(f"{where}: its probabilities are no object of class: probability; make the table again")
-    found = {}
-    for name, value in by_class.items():
-        try:
-            found[str(name)] = float(value)
-        except (TypeError, ValueError):
-            found[str(name)] = math.nan
-        if not math.isfinite(found[str(name)]):
-            raise SourceError(
-                f"{where}: the probability of {name!r} is {str(value)[:40]!r}, not a number; make the table again"
-            )
+    found = {str(name): _number(value) for name, value in by_class.items()}
+    if not all(map(math.isfinite, found.values())):
+        name, value = next((name, value) for name, value in by_class.items() if not math.isfinite(found[str(name)]))
+        raise SourceError(f"{where}: the probability of {name!r} is {str(value)[:40]!r}, not a number; make the table again")
     return found
+
+
+def _number(value: Any) -> float:
+    """Returns a cell as a number; NaN where it is none."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return math.nan
 
 
 def several_classes(label: str, where: str) -> str:
@@ -285,7 +288,8 @@ def _readable(path: Path) -> Iterator[None]:
 def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Yields line number and cells of each row of a CSV, the header first; empty lines are no rows."""
     csv.field_size_limit(CSV_FIELD_LIMIT)
-    packed = path.suffix.lower() == ".gz"
+    with path.open("rb") as file:
+        packed = file.read(len(_PACKED)) == _PACKED  # by its content: some `.csv.gz` are plain text, and the other way round
     opened = gzip.open if packed else open
     with opened(path, "rt", encoding="utf-8-sig", newline="") as text:
         table = csv.reader(_lines(text, path), strict=True)

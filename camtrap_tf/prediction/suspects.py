@@ -201,7 +201,7 @@ class SuspectsSummary:
             return
         label, predicted = max(known, key=values.__getitem__), max(values, key=values.__getitem__)
         self.compared[label] += 1
-        if predicted not in known and gap(answer, label, predicted) >= self.margin:
+        if gap(answer, label, predicted) >= self.margin:
             self.suspects.append(Suspect(answer, label, predicted, recorded, table))
 
 

@@ -81,14 +81,16 @@ def test_other_files(tmp_path: Path, name: str, text: str, message: str) -> None
 
 
 def test_packed_files_that_are_damaged(tmp_path: Path) -> None:
-    """A packed file that ends too early, or is not packed, is an error."""
+    """A packed file that ends too early, or has a damaged middle, is an error; plain text under its name is read."""
     rows = "".join(f"{number},0.{number}\n" for number in range(10_000))
     whole = gzip.compress(f"path,cat\n{rows}".encode())
-    for name, data, message in (("a", whole[:-2000], "cut off"), ("b", b"path,cat\n", "cannot be read")):
+    for name, data, message in (("a", whole[:-2000], "cut off"), ("b", whole[:10] + b"\xff" * 50 + whole[60:], "damaged")):
         path = tmp_path / f"{name}.csv.gz"
         path.write_bytes(data)
         with pytest.raises(CamtrapError, match=message):
             list(open_answers(path).rows())
+    (tmp_path / "c.csv.gz").write_text("path,cat\n1,1\n", encoding="utf-8")
+    assert [row for _, row in open_answers(tmp_path / "c.csv.gz").rows()] == [["1", "1"]]
     with pytest.raises(CamtrapError, match=r"did you mean .*a\.csv\.gz"):
         open_answers(tmp_path / "aa.csv.gz")
 
