@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from camtrap_tf.config.predictions_used import PredictSuspectsConfig
@@ -51,6 +51,10 @@ class Recorded:
     location: str = ""
     pictures: tuple[str, ...] = ()
     id: str = ""
+
+    def joined(self, other: Recorded) -> Recorded:
+        """Returns this with the classes of another record of the same picture, e.g. of another box."""
+        return replace(self, classes=tuple(dict.fromkeys((*self.classes, *other.classes))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +112,9 @@ class RecordedLabels:
             recorded = Recorded(_classes(event, label), place_in(event.meta_data), pictures, event.event_id)
             self._by_id[event.event_id] = recorded
             for media in event.media:
-                self._by_path[_absolute(media.path, root)] = recorded
+                path = _absolute(media.path.replace("\\", "/") if "/" not in media.path else media.path, root)
+                before = self._by_path.get(path)
+                self._by_path[path] = recorded if before is None else before.joined(recorded)
 
     def find(self, answer: Answer) -> Recorded | None:
         """Returns what is recorded of a record, by its id, else by its first picture; None where it is not there."""

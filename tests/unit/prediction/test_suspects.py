@@ -128,6 +128,14 @@ def test_several_recorded_classes(tmp_path: Path) -> None:
     assert [(row["id"], row["label"], row["gap"]) for row in rows] == [("b", "dog", "0.500000")]
 
 
+def test_records_that_share_a_picture(tmp_path: Path) -> None:
+    """A picture of two records, e.g. boxes, has the classes of both; one of them predicted makes it no suspect."""
+    table = write_table(tmp_path / "p.csv", {f"{tmp_path}/a/1.jpg": (1.0, 0.0, 0.0), f"{tmp_path}/a/2.jpg": (0.0, 1.0, 0.0)})
+    boxes = [event("b1", ["a\\1.jpg"], "cat"), event("b2", ["a/1.jpg"], "owl"), event("b3", ["a/2.jpg"], "owl")]
+    _, rows = suspects(tmp_path, table, inventory=write_inventory(tmp_path, *boxes), image_root=tmp_path)
+    assert [(row["id"], row["label"]) for row in rows] == [("b3", "owl")]
+
+
 def test_labels_of_the_tables_themselves(tmp_path: Path) -> None:
     """Without an inventory the true classes of the tables count, of a split and of a run."""
     (tmp_path / "outputs_val.csv").write_text(
