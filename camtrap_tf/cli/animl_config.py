@@ -76,13 +76,22 @@ def read_for_training(path: Path, flags: Mapping[str, Flag], given: Mapping[str,
         written.setdefault("fewer_gpus_ok", True)
     written.setdefault("recipe", "animl")
     if "model" not in written and "model" not in given:
-        written |= {"model": MODEL, "weights": written.get("weights", "imagenet")}
-        notices.append(f"model: ResNet-18 with ImageNet weights, as there ({MODEL}); --model names another")
+        notices.append(_model(written, given))
     written.setdefault("run_outputs_dir", str(path.parent / RUN))
     written.setdefault("model_save_dir", str(path.parent / BUNDLE))
     if {**written, **given}["recipe"] == "animl":
         notices.append("recipe animl: no augmentation, a constant rate, as there; pictures are scaled as the weights expect")
     return written, notices
+
+
+def _model(written: dict[str, Value], given: Mapping[str, Flag]) -> str:
+    """Writes down the backbone of Animl's training, and returns what to say of it."""
+    weights = {**written, **given}.get("weights", "imagenet")
+    if weights == "none":
+        written["model"] = "ResNet18"
+        return "model: ResNet18, without trained weights; --model names another"
+    written |= {"model": MODEL, "weights": written.get("weights", "imagenet")}
+    return f"model: ResNet-18 with ImageNet weights, as there ({MODEL}); --model names another"
 
 
 def read_for_prediction(

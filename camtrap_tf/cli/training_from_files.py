@@ -224,4 +224,8 @@ def _planned(
         f"run folder: {config.run_outputs_dir}",
         f"bundle: {config.model_save_dir}",
     )
+    try:
+        _require_weights(settings)
+    except CamtrapError as err:
+        return TrainedFromFiles((), Plan(lines, (str(err),)))
     return TrainedFromFiles((), Plan((*lines, "ready to make shards, and to train on them"), ()))

@@ -10,6 +10,7 @@ import os
 import re
 import socket
 import sys
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -181,7 +182,8 @@ def _from_hub(name: str, part: str, **options: Any) -> Any:
     except Exception as err:  # keras-hub passes on whatever its downloaders raise
         known = {key for cls in (base, *base.__subclasses__()) for key in getattr(cls, "presets", {})}
         hint = "" if preset in known else suggestion(preset, sorted(known))
+        said = (str(err).strip().splitlines() or [repr(err)])[0].partition(" (Caused by ")[0]
         raise ModelError(
-            f"--model {name}: preset out of reach ({str(err).strip().splitlines()[0][:160] if str(err).strip() else err!r}); "
-            f"download it on another machine and give its folder as hub:<folder>{hint}"
+            f"--model {name}: preset out of reach ({textwrap.shorten(said, 160, placeholder=' …')}); "
+            f"download it on another machine and give its folder as hub:<folder>, or take a backbone without --weights{hint}"
         ) from err

@@ -10,6 +10,7 @@ import yaml
 
 from camtrap_tf.cli.main import parse
 from camtrap_tf.config.training import TrainConfig
+from camtrap_tf.config.training_files import TrainFilesConfig
 from camtrap_tf.errors import SettingError
 
 WHOLE: dict[str, Any] = {
@@ -42,6 +43,17 @@ def written(folder: Path, **changes: Any) -> Path:
     values = {key: value for key, value in {**WHOLE, **changes}.items() if value is not None}
     path.write_text(yaml.safe_dump(values), encoding="utf-8")
     return path
+
+
+def test_without_weights_the_backbone_needs_no_preset(folder: Path) -> None:
+    """`weights: none`, in the file or as a flag, takes the network that is built here."""
+    for command in (
+        ["--config", str(written(folder, weights="none"))],
+        ["--config", str(written(folder)), "--weights", "none"],
+    ):
+        config = parse(["train", *command]).config
+        assert isinstance(config, TrainFilesConfig)
+        assert (config.model, config.weights) == ("ResNet18", "none")
 
 
 def test_every_key_is_a_setting(folder: Path) -> None:
