@@ -45,15 +45,12 @@ def written(folder: Path, **changes: Any) -> Path:
     return path
 
 
-def test_without_weights_the_backbone_needs_no_preset(folder: Path) -> None:
+@pytest.mark.parametrize(("inside", "flags"), [({"weights": "none"}, []), ({}, ["--weights", "none"])])
+def test_without_weights_the_backbone_needs_no_preset(folder: Path, inside: dict[str, str], flags: list[str]) -> None:
     """`weights: none`, in the file or as a flag, takes the network that is built here."""
-    for command in (
-        ["--config", str(written(folder, weights="none"))],
-        ["--config", str(written(folder)), "--weights", "none"],
-    ):
-        config = parse(["train", *command]).config
-        assert isinstance(config, TrainFilesConfig)
-        assert (config.model, config.weights) == ("ResNet18", "none")
+    config = parse(["train", "--config", str(written(folder, **inside)), *flags]).config
+    assert isinstance(config, TrainFilesConfig)
+    assert (config.model, config.weights) == ("ResNet18", "none")
 
 
 def test_every_key_is_a_setting(folder: Path) -> None:
