@@ -18,8 +18,8 @@ LOG_FILES = {"run_info.log": logging.INFO, "run_debug.log": logging.DEBUG}
 
 
 def logger(name: str) -> logging.Logger:
-    """Returns the logger of a module; pass `__name__`."""
-    return logging.getLogger(name)
+    """Returns the logger of a module; pass `__name__`, which is `__main__` where Python was started with that module."""
+    return logging.getLogger(ROOT if name == "__main__" else name)
 
 
 class _Waiting(logging.handlers.BufferingHandler):

@@ -15,6 +15,11 @@ def rejects_path(output: Path) -> Path:
     return output.with_name(f"{output.stem}.rejects.csv")
 
 
+def rejects_line(output: Path, *, dry_run: bool = False) -> str:
+    """Returns the line of a summary that says where the rejects of a file are, or would be."""
+    return f"{rejects_path(output)}: {'would say ' if dry_run else ''}what is not in it, and why"
+
+
 def write_rejects(path: Path, rejects: Sequence[Reject]) -> None:
     """Writes a table of rejects, whole or not at all; removes that of an earlier run where there are none."""
     if rejects:

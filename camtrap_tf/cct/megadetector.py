@@ -25,7 +25,7 @@ from camtrap_tf.detections.megadetector import ANIMAL, DetectedPicture, Detectio
 from camtrap_tf.errors import SourceError
 from camtrap_tf.files import require_folder, writable_folder
 from camtrap_tf.records import BoundingBox, Reject
-from camtrap_tf.rejects import reasons_text, rejects_path, write_rejects
+from camtrap_tf.rejects import reasons_text, rejects_line, rejects_path, write_rejects
 from camtrap_tf.sources.cct_document import CctDocument, Entry, number_of, text_of
 
 DETECTOR = "cct_to_md"
@@ -73,7 +73,7 @@ class MegadetectorWritten:
             f"{len(gone['annotation'])} left out{reasons_text(gone['annotation'])}",
             f"{start}{self.output}: {images} images, {found} detections",
         ]
-        return "\n".join(lines + [f"{rejects_path(self.output)}: what is not in it, and why"] * bool(self.rejects))
+        return "\n".join(lines + [rejects_line(self.output, dry_run=self.dry_run)] * bool(self.rejects))
 
 
 def to_megadetector_file(config: CctToMegadetectorConfig) -> MegadetectorWritten:

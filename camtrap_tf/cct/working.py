@@ -10,7 +10,7 @@ from camtrap_tf.config.cct import CctChangeConfig
 from camtrap_tf.errors import SettingError, TooManyRejectsError, suggestion
 from camtrap_tf.files import writable_folder
 from camtrap_tf.records import Reject
-from camtrap_tf.rejects import reasons_text, rejects_path, write_rejects
+from camtrap_tf.rejects import reasons_text, rejects_line, rejects_path, write_rejects
 from camtrap_tf.sources.cct_document import CctDocument, Entry, text_of
 from camtrap_tf.sources.split_files import UNKNOWN_LOCATION
 
@@ -63,8 +63,8 @@ class CctWritten:
             lines.append(f"{self.source}: {self.read[unit]} {unit}s read = {len(entries)} kept + {left_out}")
         lines += [*document.notes, *self.change.notes]
         lines.append(("would write " if self.dry_run else "") + f"{self.output}: {summary(document)}")
-        if rejects and not self.dry_run:
-            lines.append(f"{rejects_path(self.output)}: what is not in it, and why")
+        if rejects:
+            lines.append(rejects_line(self.output, dry_run=self.dry_run))
         return "\n".join(lines)
 
 

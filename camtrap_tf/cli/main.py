@@ -9,6 +9,7 @@ import contextlib
 import errno
 import logging
 import os
+import re
 import sys
 import tempfile
 import traceback
@@ -37,6 +38,7 @@ EXIT_BROKEN_PIPE = 141
 EXIT_REQUEUE = 75
 _ENDED_BY_SIGNAL = (EXIT_INTERRUPTED, EXIT_REQUEUE)
 _HELP = ("-h", "--help")
+_PYTHON = re.compile(r"python(3(\.\d+)?)?")
 _OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -112,9 +114,18 @@ def _main(argv: list[str]) -> int:
     return run(call)
 
 
+def _without_python(argv: Sequence[str]) -> list[str]:
+    """Returns a command line without a Python in front of an older script: lines of a shell script are pasted whole."""
+    words = list(argv)
+    if len(words) > 2 and words[0] == "legacy" and _PYTHON.fullmatch(words[1].rpartition("/")[2]):
+        del words[1]
+    return words
+
+
 def _help(argv: list[str]) -> int:
     from camtrap_tf.cli.help import group_overview, print_help
 
+    argv = _without_python(argv)
     if argv[0] == "legacy" and argv[1] in _HELP:
         print(f"usage: camtrap legacy <program> <its flags>\n\nprograms: {', '.join(legacy.PROGRAMS)}")
         print(f"scripts of Animl and MegaDetector's classification tools: {', '.join(SCRIPTS)}")
@@ -137,7 +148,7 @@ def parse(argv: Sequence[str]) -> Call:
     Raises:
         SettingError: something about it cannot be.
     """
-    words, older = list(argv), False
+    words, older = _without_python(argv), False
     notices: list[str] = []
     theirs = legacy_animl.translated(words[1:]) if words[0] == "legacy" else None
     if theirs is not None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from camtrap_tf.config.crop import DetectConfig
 from camtrap_tf.curation.crop_plan import URL_STARTS
-from camtrap_tf.curation.outside_program import run_program
+from camtrap_tf.curation.outside_program import require_package, run_program
 from camtrap_tf.detections.megadetector import Entry, MegadetectorDocument
 from camtrap_tf.errors import CamtrapError, DatasetError, SettingError, SourceError
 from camtrap_tf.files import (
@@ -131,6 +131,8 @@ def detect(config: DetectConfig) -> Detected:
     if absent == len(asked.files):
         raise SettingError(f"none of the {absent} pictures is there; check --image-root-path")
     check_writable(config.output.parent, "--output")
+    if config.megadetector_command is None:
+        require_package(str(config.megadetector_python), MODULE.partition(".")[0])
     with locked_folder(writable_folder(work, "--output")):
         keep_logs()
         document = _results(config, asked, work, plan)

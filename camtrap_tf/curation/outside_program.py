@@ -21,6 +21,34 @@ OF_THIS_PYTHON = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER_
 """Variables that would lead another Python to the libraries of this one."""
 
 
+INSTALL = (
+    "install it in an environment of its own (`python -m venv ~/envs/megadetector`, `~/envs/megadetector/bin/pip install "
+    "megadetector`) and name its Python with --megadetector-python ~/envs/megadetector/bin/python"
+)
+_NOT_THERE = 7
+_LOOK_FOR = f"import importlib.util, sys; sys.exit({_NOT_THERE} * (importlib.util.find_spec(sys.argv[1]) is None))"
+
+
+def require_package(python: str, package: str) -> None:
+    """Makes sure that a Python of the user's has a package; nothing of it is imported.
+
+    Raises:
+        SettingError: there is no such Python, or the package is not installed for it; says how to install it.
+    """
+    try:
+        looked = subprocess.run(
+            [python, "-c", _LOOK_FOR, package], stdin=subprocess.DEVNULL, capture_output=True, env=_environment(), check=False
+        )  # fmt: skip
+    except OSError as err:
+        raise SettingError(f"{python}: cannot be started ({err.strerror}); {package} is needed: {INSTALL}") from err
+    if looked.returncode == _NOT_THERE:
+        raise SettingError(f"{python} has no package {package}; {INSTALL}")
+
+
+def _environment() -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if key not in OF_THIS_PYTHON}
+
+
 def run_program(command: Sequence[str], *, what: str, timeout_s: float | None, advice: str) -> None:
     """Runs a program to its end; what it says goes to stderr.
 
@@ -34,16 +62,15 @@ def run_program(command: Sequence[str], *, what: str, timeout_s: float | None, a
         SettingError: there is no such program.
         CamtrapError: it ended with an error, or took too long.
     """
-    environment = {key: value for key, value in os.environ.items() if key not in OF_THIS_PYTHON}
     try:
         process = subprocess.Popen(
             list(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            env=environment, start_new_session=True,
+            env=_environment(), start_new_session=True,
         )  # fmt: skip
     except OSError as err:
         raise SettingError(
-            f"{command[0]}: {what} cannot be started ({err.strerror}); install the package megadetector in an environment of "
-            "its own and name its Python with --megadetector-python"
+            f"{command[0]}: {what} cannot be started ({err.strerror}); check --megadetector-command, or leave it out; then "
+            f"the package megadetector is needed: {INSTALL}"
         ) from err
     try:
         end = _pass_on(process, None if timeout_s is None else time.monotonic() + timeout_s)

@@ -20,7 +20,7 @@ from camtrap_tf.detections.megadetector import ANIMAL, DetectedPicture, Megadete
 from camtrap_tf.errors import SettingError
 from camtrap_tf.files import read_json, require_folder, writable_folder
 from camtrap_tf.records import BoundingBox, Reject
-from camtrap_tf.rejects import reasons_text, rejects_path, write_rejects
+from camtrap_tf.rejects import reasons_text, rejects_line, rejects_path, write_rejects
 from camtrap_tf.sources.cct_document import CctDocument, Entry, text_of
 from camtrap_tf.sources.queried_images import QueriedImage, write_queried_images
 from camtrap_tf.sources.split_files import UNKNOWN_LOCATION
@@ -57,7 +57,7 @@ class QueriedImagesWritten:
         lines += [f"{len(boxes)} boxes or annotations left out{reasons_text(boxes)}"] * bool(boxes)
         start = "would write " if self.dry_run else ""
         lines.append(f"{start}{self.output}: {len(self.images)} pictures, labels: {', '.join(labels)}")
-        return "\n".join(lines + [f"{rejects_path(self.output)}: what is not in it, and why"] * bool(self.rejects))
+        return "\n".join(lines + [rejects_line(self.output, dry_run=self.dry_run)] * bool(self.rejects))
 
 
 def make_queried_images(config: QueriedImagesConfig) -> QueriedImagesWritten:

@@ -19,7 +19,7 @@ from PIL import Image
 
 from camtrap_tf.config.picture_sources import CocoInventoryConfig
 from camtrap_tf.detections.boxes import PROBLEMS, REASONS, Floats, box_numbers, checked_boxes
-from camtrap_tf.errors import SettingError, suggestion
+from camtrap_tf.errors import SettingError, counted, suggestion
 from camtrap_tf.files import join_inside
 from camtrap_tf.records import Reject
 from camtrap_tf.sources.cct_document import CctDocument, Entry, number_of, text_of, without_collector
@@ -141,7 +141,7 @@ def _pictures(document: CctDocument, config: CocoInventoryConfig, found: _Found)
     }
     corrupt = sum(value is True for value in values_of(chosen, "corrupt"))
     if corrupt:
-        found.notes.append(f"{corrupt} images are marked as corrupt; they are kept, and judged when they are decoded")
+        found.notes.append(f"{counted(corrupt, 'image')} marked as corrupt; kept, and judged when decoded")
     table = picture_table(items=numbered("image", good + 1), ids=ids.take(rows), paths=paths, columns=columns)
     return table.append_column("size", _sizes(chosen)), ids.take(rows)
 

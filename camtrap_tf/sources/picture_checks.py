@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from camtrap_tf.config.picture_sources import PictureSourceConfig
 from camtrap_tf.detections.megadetector import VIDEO_SUFFIXES
+from camtrap_tf.errors import counted
 from camtrap_tf.files import join_inside, require_folder
 from camtrap_tf.records import Reject
 from camtrap_tf.sources.picture_files import file_problems, find_folder, is_example_path
@@ -193,7 +194,8 @@ def _times(
             for row, text in zip(lacking.tolist(), taken, strict=True):
                 texts[row] = text
             iso, seconds = parse_times(pa.array(texts, pa.string()))
-            notes.append(f"{sum(one is not None for one in taken)} times are from EXIF, where the source gave none")
+            read = sum(one is not None for one in taken)
+            notes.append(f"{counted(read, 'time')} read from EXIF, where the source gave none")
     latest = time.time() + FUTURE_S
     for row in _rows(seconds > latest):
         found.reject(row, "future_date", f"was taken in the future: {iso[row].as_py()}; mend the camera's clock")

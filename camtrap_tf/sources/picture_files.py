@@ -71,7 +71,8 @@ def file_problems(root: Path, paths: Iterable[str]) -> dict[str, tuple[str, str]
         for path in members:
             size = sizes.get(path.rpartition("/")[2])
             if size is None:
-                problems[path] = ("missing_file", f"is not in {root / folder.lstrip('/')}")
+                absolute = f"leads out of {root}; looked for below it, it " if path.startswith("/") else ""
+                problems[path] = ("missing_file", f"{absolute}is not in {root / folder.lstrip('/')}")
             elif size < SMALLEST_BYTES:
                 pointer = _pointer(root / path.lstrip("/"), size)
                 if pointer:

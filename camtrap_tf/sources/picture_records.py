@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from camtrap_tf.config.picture_sources import PictureSourceConfig
+from camtrap_tf.errors import counted
 from camtrap_tf.records import MISSING, BoundingBox, CaptureEvent, Media, Observation, Reject
 from camtrap_tf.sources.event_gaps import gap_events
 from camtrap_tf.sources.picture_checks import CheckedPictures, check_pictures
@@ -166,8 +167,8 @@ def _events(checked: CheckedPictures, gap_s: float, notes: list[str]) -> pa.Arra
     places[lacking] = np.arange(len(lacking))
     filled = pc.if_else(pa.array(places >= 0), made.take(pa.array(np.maximum(places, 0))), named)
     if timed.any():
-        count = len(np.unique(firsts[timed]))
-        notes.append(f"{int(timed.sum())} pictures without an event are in {count} events by gaps of more than {gap_s:g} s")
+        pictures, count = counted(int(timed.sum()), "picture"), counted(len(np.unique(firsts[timed])), "event")
+        notes.append(f"{pictures} without an event, put in {count} by gaps of more than {gap_s:g} s")
     return filled.combine_chunks() if isinstance(filled, pa.ChunkedArray) else filled
 
 

@@ -57,3 +57,10 @@ def test_files_wait_until_work_begins(tmp_path: Path) -> None:
     info, debug = ((tmp_path / "logs" / name).read_text().splitlines() for name in ("run_info.log", "run_debug.log"))
     assert [line.split(": ")[-1] for line in info] == ["before", "after"]
     assert [line.split(": ")[-1] for line in debug] == ["before", "details", "after"]
+
+
+def test_a_module_that_python_was_started_with_is_heard(capsys: pytest.CaptureFixture[str]) -> None:
+    """Started as `python -m`, a module is called `__main__`; its messages are shown all the same."""
+    start_logging()
+    logger("__main__").info("note: said")
+    assert capsys.readouterr().err == "note: said\n"

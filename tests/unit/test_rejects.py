@@ -6,7 +6,7 @@ import collections
 from pathlib import Path
 
 from camtrap_tf.records import Reject
-from camtrap_tf.rejects import counts_text, reasons_text, rejects_path, write_rejects
+from camtrap_tf.rejects import counts_text, reasons_text, rejects_line, rejects_path, write_rejects
 
 REJECTS = [Reject(str(n), f"{n}.jpg", "picture", reason, "said, so") for n, reason in enumerate(("cut", "gone", "gone"))]
 
@@ -31,3 +31,9 @@ def test_reasons_are_summed_up() -> None:
     """The most frequent reason comes first; without rejects there is nothing to say."""
     assert reasons_text(REJECTS) == counts_text(collections.Counter(cut=1, gone=2)) == " (2 × gone, 1 × cut)"
     assert reasons_text([]) == counts_text(collections.Counter()) == ""
+
+
+def test_a_plan_does_not_say_that_a_table_is_there() -> None:
+    """Where nothing is written, the line about the table says what it would hold."""
+    assert rejects_line(Path("a.json")) == "a.rejects.csv: what is not in it, and why"
+    assert rejects_line(Path("a.json"), dry_run=True) == "a.rejects.csv: would say what is not in it, and why"

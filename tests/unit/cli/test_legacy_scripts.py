@@ -179,6 +179,14 @@ def test_programs_of_one_name() -> None:
     assert translated(["predict.py", "--split", "val"]) is not None
 
 
+@pytest.mark.parametrize(("flags", "told"), [([], True), (["--split", "test"], True), (["--split", "val"], False)])
+def test_only_the_test_split_was_another(flags: list[str], told: bool) -> None:
+    """What `--split test` was there is told where that split is asked for, as it is by default."""
+    call = translated(["predict.py", "--checkpoint", "2.pt", *flags])
+    assert call is not None
+    assert any("there it was val" in notice for notice in call.notices) is told
+
+
 def test_our_flags_may_stand_beside_theirs() -> None:
     """A flag of ours in a call of a script counts, and `--profile` there is the user's."""
     flags = ["--coco-file", "x", "--output-dir", "y", "--profile", "mine", "--dry-run"]
@@ -200,3 +208,10 @@ def test_refusals_are_settings_errors() -> None:
     """A script without a command raises as any mistake does."""
     with pytest.raises(SettingError, match="is a notebook"):
         translated(["notebooks/inspect_dataset.ipynb"])
+
+
+@pytest.mark.parametrize("python", ["python", "python3", "/usr/bin/python3.11"])
+def test_a_line_of_a_shell_script_is_pasted_whole(python: str) -> None:
+    """The Python in front of a script is no word of it."""
+    plain = parse(["legacy", "cct_to_md.py", "-i", "x.json"])
+    assert parse(["legacy", python, "~/utils/cct_to_md.py", "-i", "x.json"]) == plain

@@ -306,3 +306,13 @@ def test_reader_that_left_is_no_error(tmp_path: Path) -> None:
     )
     assert done.stderr == ""
     assert done.returncode in (0, cli.EXIT_BROKEN_PIPE)
+
+
+@pytest.mark.parametrize("module", ["camtrap_tf", "camtrap_tf.cli.main"])
+def test_as_a_module_it_says_its_notes_too(module: str, tmp_path: Path) -> None:
+    """`python -m` runs commands with their notes on stderr, as the command `camtrap` does."""
+    (tmp_path / "md.json").write_text('{"images": [], "detection_categories": {}, "info": {}}')
+    words = ["legacy", "md_to_queried_images.py", "-i", "md.json", "-d", "set", "--dry-run"]
+    done = subprocess.run([sys.executable, "-m", module, *words], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0
+    assert "note: this is now: camtrap classification queried-images md.json --dataset set --dry-run" in done.stderr

@@ -174,3 +174,15 @@ def test_a_dry_run_says_the_command(tmp_path: Path, inventory: Path) -> None:
     assert "6 in = 5 to look at + 1 not there" in done.text()
     assert not (tmp_path / ".partial").exists()
     assert not (tmp_path / "bin" / "calls").exists()
+
+
+def test_a_python_without_the_package_is_told_in_one_line(
+    tmp_path: Path, inventory: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What to install is said before anything runs, and no traceback of the other Python is shown."""
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} -S "$@"\n')  # -S: without any installed package
+    python.chmod(0o755)
+    with pytest.raises(SettingError, match=r"has no package megadetector; .*bin/pip install megadetector"):
+        run(tmp_path, megadetector_command=None, megadetector_python=python)
+    assert capfd.readouterr() == ("", "")

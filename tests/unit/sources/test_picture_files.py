@@ -55,6 +55,12 @@ def test_problems_of_files(tmp_path: Path) -> None:
     assert "Git LFS" in problems["lfs.jpg"][1]
 
 
+def test_an_absolute_path_is_said_to_lead_out(tmp_path: Path) -> None:
+    """It is looked for below the root, and where it is not there the message says what is wrong with it."""
+    (problem,) = file_problems(tmp_path, ["/etc/passwd"]).values()
+    assert problem == ("missing_file", f"leads out of {tmp_path}; looked for below it, it is not in {tmp_path / 'etc'}")
+
+
 @pytest.mark.parametrize(("path", "answer"), [("path/to/a.jpg", True), ("/path/to/x/a.jpg", True), ("mypath/to/a.jpg", False)])
 def test_paths_of_documentation(path: str, answer: bool) -> None:
     """Paths that stand for others are recognised at their beginning only."""
