@@ -19,6 +19,8 @@ from camtrap_tf.inventory.of_splits import category_order
 from camtrap_tf.sources.cct_document import CctDocument, Entry, text_of
 
 KEYS = ("pred_labels", "true_labels", "logits", "scores", "filepaths")
+SPECIES = "species"
+"""Label type of results that name none, and what `camtrap train` calls the classes of such files."""
 MAX_STRANGE_SHARE = 0.5
 """Above this share of pictures that the document does not know, it is the document of another split."""
 
@@ -28,6 +30,7 @@ class Results:
     """Answers to the pictures of a split.
 
     Attributes:
+        label: label type that the classes are of.
         names: classes by index.
         truth: `[N]` class indices, -1 where missing.
         predicted: `[N]` class indices.
@@ -38,6 +41,7 @@ class Results:
         notes: what the user should know.
     """
 
+    label: str
     names: tuple[str, ...]
     truth: np.ndarray
     predicted: np.ndarray
@@ -100,9 +104,17 @@ def read_results(path: Path, document: CctDocument, document_path: Path) -> Resu
     notes += _disagreements(names, truth, images, document)
     entries = tuple(image or {} for image in images)
     return Results(
-        names=names, truth=truth, predicted=predicted, scores=scores, paths=paths, images=entries, strange=strange,
-        notes=tuple(notes),
+        label=_label(value, path), names=names, truth=truth, predicted=predicted, scores=scores, paths=paths, images=entries,
+        strange=strange, notes=tuple(notes),
     )  # fmt: skip
+
+
+def _label(value: Mapping[str, Any], path: Path) -> str:
+    """Returns the label type: as the file says, which has it from the bundle; Animl's say none."""
+    label = value.get("label", SPECIES)
+    if not isinstance(label, str) or not label:
+        raise SourceError(f"{path}: 'label' is not the name of a label type")
+    return label
 
 
 def _names(value: Mapping[str, Any], document: CctDocument, document_path: Path, path: Path) -> tuple[str, ...]:

@@ -21,7 +21,6 @@ from camtrap_tf.evaluation.sheets import PictureSheet, write_sheets
 from camtrap_tf.files import check_writable, join_inside, require_folder, sha256_file, writable_folder, write_csv
 from camtrap_tf.sources.cct_document import CctDocument
 
-LABEL = "class"
 ROW_COLUMNS = (
     "path", "true", "predicted", "score", "second", "second_score", "right", "location", "datetime", "original", "original_id",
 )  # fmt: skip
@@ -106,7 +105,7 @@ def chosen(results: Results, config: EvaluateResultsConfig) -> Results:
 
 def measured(results: Results, config: EvaluateResultsConfig) -> dict[str, Any]:
     """Returns the report as plain values, in the form of an evaluation of a bundle."""
-    tally = HeadTally(LABEL, results.names)
+    tally = HeadTally(results.label, results.names)
     places: dict[str, int] = {}
     for row in range(len(results)):
         place = results.fact(row, "location")
@@ -131,13 +130,13 @@ def measured(results: Results, config: EvaluateResultsConfig) -> dict[str, Any]:
             "pictures_unreadable": 0,
             "locations": len(places),
         },
-        "heads": {LABEL: tally.report(list(places))},
+        "heads": {results.label: tally.report(list(places))},
     }
 
 
 def write_tables(results: Results, report: Mapping[str, Any], folder: Path) -> list[Path]:
     """Writes a row per picture, per class and per location and class, and the confusion matrix; returns their paths."""
-    head = report["heads"][LABEL]
+    head = report["heads"][results.label]
     rows, classes, matrix, places = (folder / f"{name}.csv" for name in ("results", "classes", "confusion", "locations"))
     write_csv(rows, ROW_COLUMNS, (_cells(results, row) for row in range(len(results))))
     columns = ("class", "support", "predicted", "precision", "recall", "f1")

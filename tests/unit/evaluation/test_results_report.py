@@ -118,6 +118,15 @@ def test_filters(folder: Path) -> None:
     assert evaluate_results(config(folder, path_contains="/3.")).report["data"]["records"] == 1
 
 
+@pytest.mark.parametrize(("said", "label"), [({"label": "animal"}, "animal"), ({}, "species")])
+def test_label_type_is_that_of_the_results(folder: Path, said: dict[str, str], label: str) -> None:
+    """The report calls the label type as the results do, which have it from the bundle; Animl's say none."""
+    write(folder, **said)
+    found = evaluate_results(config(folder))
+    assert list(found.report["heads"]) == [label]
+    assert label in found.text()
+
+
 def test_names_of_the_results_count(folder: Path) -> None:
     """Classes that the results name are theirs, in whatever order; true ones that the document says otherwise are told."""
     write(folder, categories=["ant", "bat", "zebra"], ids=["i0", "i1", "i2", "i3"], filepaths=["x"] * 4)
@@ -130,7 +139,7 @@ def test_missing_classes_and_unknown_pictures(folder: Path) -> None:
     """A picture without a class is in no score; one that the document lacks counts, without location, and is told."""
     write(folder, true_labels=[0, 1, 1, -1], filepaths=["a/0.jpg", "a/1.jpg", "a/2.jpg", "a/9.jpg"])
     found = evaluate_results(config(folder))
-    head = found.report["heads"]["class"]
+    head = found.report["heads"]["species"]
     assert (head["n_labelled"], head["n_missing"]) == (3, 1)
     assert any("1 of 4 pictures are not in" in note for note in found.notes)
     assert rows_of(folder / "o/results.csv")[3]["location"] == ""
