@@ -32,7 +32,11 @@ WORDS: Mapping[str, tuple[str, ...]] = {
 
 RANKS = ("kingdom", "phylum", "class", "order", "family", "genus", "species")
 CLASS_COLUMN = "model_class"
-COLUMNS = (CLASS_COLUMN, "scientificName", "observationType", "taxonID", "taxonRank", *RANKS, "variant")
+VERNACULAR = "vernacularName"
+COLUMNS = (CLASS_COLUMN, "scientificName", VERNACULAR, "observationType", "taxonID", "taxonRank", *RANKS, "variant")
+DESCRIBED_RANKS = ("class", "order", "family", "genus")
+_ENGLISH = ("eng", "en")
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _BINOMIAL = re.compile(r"[A-Z][a-z]+(?:-[a-z]+)? [a-z]{2,}(?:-[a-z]+)?(?: [a-z]{2,}(?:-[a-z]+)?)?")
 
 
@@ -44,6 +48,7 @@ class Meaning:
         kind: observation type.
         name: scientific name; empty where it has none.
         taxon: `taxonID`, `taxonRank`, ranks from kingdom to species (its epithet), of those that are known.
+        common: vernacular name; empty where none is known.
         settled: False where a scientific name is needed and not known.
     """
 
@@ -51,13 +56,30 @@ class Meaning:
     name: str = ""
     taxon: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     settled: bool = True
+    common: str = ""
 
-    @property
-    def lineage(self) -> str:
-        """The taxon from kingdom down to its own name, in small letters with `;` between; empty where it is not known."""
-        above = [self.taxon[rank] for rank in RANKS[:-1] if rank in self.taxon]
-        own = [self.name] if self.name and self.name.lower() not in [one.lower() for one in above] else []
-        return ";".join([*above, *own]).lower()
+    def described(self, class_name: str) -> str:
+        """Returns the seven parts `guid;class;order;family;genus;species;common name`, empty where unknown, in small letters.
+
+        `species` is the epithet, of a subspecies both. A class without a vernacular name that is no scientific name either is
+        its own; nothing being there is `blank`. A `taxonID` that small letters would change is left out, unless it is a UUID.
+        Source: MegaDetector output format 1.6, `classification_category_descriptions`.
+
+        Args:
+            class_name: the class that means this.
+        """
+        ranks = [self.taxon.get(rank, "") for rank in DESCRIBED_RANKS]
+        rank, species = self.taxon.get("taxonRank", ""), self.taxon.get("species", "")
+        if rank in DESCRIBED_RANKS:
+            ranks[DESCRIBED_RANKS.index(rank)] = self.name
+        genus, _, epithet = self.name.partition(" ")
+        if epithet:
+            ranks[-1], species = ranks[-1] or genus, epithet
+        guid = self.taxon.get("taxonID", "")
+        guid = guid if guid == guid.lower() or _UUID.fullmatch(guid) else ""
+        own = BLANK if self.kind == BLANK else "" if _plain(class_name) == _plain(self.name) else class_name
+        parts = (guid, *ranks, species, self.common or own)
+        return ";".join(" ".join(part.replace(";", " ").split()).lower() for part in parts)
 
 
 def meanings(
@@ -115,10 +137,12 @@ def _covered(coverage: Sequence[Mapping[str, Any]]) -> dict[str, Meaning]:
         if not isinstance(name, str) or not name:
             continue
         facts = {key: entry[key] for key in ("taxonID", "taxonRank", *RANKS[:-1]) if isinstance(entry.get(key), str)}
-        meaning = Meaning(ANIMAL, name, MappingProxyType(facts))
-        found[_plain(name)] = meaning
         spoken = entry.get("vernacularNames")
-        for word in spoken.values() if isinstance(spoken, Mapping) else ():
+        spoken = spoken if isinstance(spoken, Mapping) else {}
+        common = next((str(spoken[key]) for key in _ENGLISH if spoken.get(key)), "")
+        meaning = Meaning(ANIMAL, name, MappingProxyType(facts), common=common)
+        found[_plain(name)] = meaning
+        for word in spoken.values():
             found.setdefault(_plain(str(word)), meaning)
     return found
 
@@ -184,7 +208,9 @@ def _told(row: Mapping[str, str], path: Path) -> Meaning:
     facts = {key: value.capitalize() if key in RANKS[:-1] else value for key, value in facts.items()}
     if not kind and not scientific:
         kind = _by_itself(name, {}).kind  # a line without any name says: there is none
-    return Meaning(kind or ANIMAL, scientific if (kind or ANIMAL) in (ANIMAL, HUMAN) else "", MappingProxyType(facts))
+    kind = kind or ANIMAL
+    scientific = scientific if kind in (ANIMAL, HUMAN) else ""
+    return Meaning(kind, scientific, MappingProxyType(facts), common=row.get(VERNACULAR, ""))
 
 
 def _lowest(facts: Mapping[str, str]) -> tuple[str, str]:

@@ -75,9 +75,7 @@ def megadetector_file(
         others = {
             "detection_categories": CATEGORIES,
             "classification_categories": {str(i): name for i, name in enumerate(names)},
-            "classification_category_descriptions": {
-                str(i): meanings[name].lineage or name.lower() for i, name in enumerate(names)
-            },
+            "classification_category_descriptions": {str(i): meanings[name].described(name) for i, name in enumerate(names)},
             "info": _info(model, detector, now()),
         }
         file.write("\n]" + "".join(f",\n{json_line(key)}: {json_line(value)}" for key, value in others.items()) + "\n}\n")

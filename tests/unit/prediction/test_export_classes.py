@@ -46,8 +46,40 @@ def test_table(tmp_path: Path) -> None:
         ("animal", "Equus quagga"), ("animal", "Panthera leo"), ("animal", "Aves"), ("human", ""), ("animal", ""),
     ]  # fmt: skip
     assert without_name(found) == []
-    assert found["lion"].lineage == "mammalia;felidae;panthera;panthera leo"
     assert found["bird"].taxon["taxonRank"] == "class"
+
+
+def test_seven_parts(tmp_path: Path) -> None:
+    """Descriptions have guid, class, order, family, genus, epithet and common name, in small letters; what is unknown is empty.
+
+    Source: MegaDetector output format 1.6.
+    """
+    path = tmp_path / "taxa.csv"
+    path.write_text(
+        "model_class,scientificName,vernacularName,observationType,taxonID,taxonRank,class,order,family,genus,species\n"
+        "lion,,African lion,,DDF59264-185A-4D35-B647-2785792BDF54,,mammalia,carnivora,felidae,panthera,leo\n"
+        "dingo,Canis lupus dingo,,,6MB3T,subspecies,,,,,\nbird,Aves,,,https://x.org/212,class,,,,,\n"
+        "cat; wild,Felis silvestris,,,,,,,,,\nranger,,,human,,,,,,,\nthing,,,,,,,,,,\n",
+        encoding="utf-8",
+    )
+    names = ["lion", "dingo", "bird", "cat; wild", "ranger", "thing", "Empty", "Vulpes vulpes", "zebra", "car"]
+    assert {name: meaning.described(name) for name, meaning in meanings(names, taxa=path).items()} == {
+        "lion": "ddf59264-185a-4d35-b647-2785792bdf54;mammalia;carnivora;felidae;panthera;leo;african lion",
+        "dingo": ";;;;canis;lupus dingo;dingo",
+        "bird": "https://x.org/212;aves;;;;;bird",
+        "cat; wild": ";;;;felis;silvestris;cat wild",
+        "ranger": ";;;;;;ranger",
+        "thing": ";;;;;;thing",
+        "Empty": ";;;;;;blank",
+        "Vulpes vulpes": ";;;;vulpes;vulpes;",
+        "zebra": ";;;;;;zebra",
+        "car": ";;;;;;car",
+    }
+
+
+def test_common_name_of_a_package() -> None:
+    """A class that the coverage of a package names has its rank and its English name."""
+    assert meanings(["Ardea"], coverage=COVERAGE)["Ardea"].described("Ardea") == ";;;;ardea;;great herons"
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,9 @@ def test_what_the_format_asks_for(tmp_path: Path) -> None:
     value = written(tmp_path / "md.json", [record(["a.jpg"])])
     ids = value["classification_categories"]
     assert all(key == str(int(key)) for key in [*ids, *value["detection_categories"]])
+    assert value["classification_category_descriptions"] == {
+        "0": ";;;;;;blank", "1": ";;;;vulpes;vulpes;", "2": ";;;;;;human", "3": ";;;;;;car",
+    }  # fmt: skip
     assert value["classification_category_descriptions"].keys() == ids.keys()
     assert value["info"]["format_version"] == "1.6"
     assert value["info"]["classifier"] == "fox-model 0123456789ab"
