@@ -69,12 +69,12 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 
     Args:
         name: what the user wrote.
-        known: the valid names.
+        known: the valid names; repeats count once.
 
     Returns:
         `; did you mean 'zebra'?`, `; choose from: a, b, c`, or `; there are none`.
     """
-    options = [str(option) for option in known]
+    options = list(dict.fromkeys(str(option) for option in known))
     if not options:
         return "; there are none"
     by_lower = {option.lower(): option for option in reversed(options)}

@@ -19,7 +19,7 @@ from camtrap_tf.cct.working import (
     without_images_left_bare,
 )
 from camtrap_tf.config.cct import CctCategoriesConfig, CctCategoryMapConfig
-from camtrap_tf.errors import SettingError, SourceError, suggestion
+from camtrap_tf.errors import SettingError, SourceError, counted, suggestion
 from camtrap_tf.files import read_json, write_json
 from camtrap_tf.records import Reject
 from camtrap_tf.sources.cct_document import CctDocument, Entry, text_of
@@ -188,7 +188,7 @@ def apply_category_map(document: CctDocument, entries: Sequence[Mapping[str, Any
             converted[f"{found['name']}:{found['convert_to']}"] += 1
             kept.append({**annotation, "category_id": ids[found["convert_to"]]})
     change = without_images_left_bare(document.with_parts(categories=categories), kept)
-    notes = tuple(f"converted {pair}: {count} annotations" for pair, count in sorted(converted.items()))
+    notes = tuple(f"converted {pair}: {counted(count, 'annotation')}" for pair, count in sorted(converted.items()))
     return CctChange(change.document, (*rejects, *change.rejects), notes)
 
 

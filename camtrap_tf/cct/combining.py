@@ -16,7 +16,9 @@ from camtrap_tf.cct.working import (
     check_output,
     check_share,
     finish,
+    has_location,
     is_empty_name,
+    location_of,
     reject_annotation,
     reject_image,
     sizes,
@@ -163,7 +165,7 @@ def _prefixed_images(images: Iterable[Entry], name: str, prefix: Iterable[str]) 
     for image in images:
         key, file_name = text_of(image.get("id")), text_of(image.get("file_name"))
         if key is None or file_name is None:
-            rejects.append(reject_image(image, "no_id" if key is None else "no_file_name", "cannot be told from others"))
+            rejects.append(reject_image(image, "no_id" if key is None else "no_path", "cannot be told from others"))
             continue
         own = text_of(image.get("dataset")) or name
         new = {**image, "dataset": own}
@@ -171,8 +173,8 @@ def _prefixed_images(images: Iterable[Entry], name: str, prefix: Iterable[str]) 
             new["id"] = f"{name}_{key}"
             if (sequence := text_of(image.get("seq_id"))) is not None:
                 new["seq_id"] = f"{name}_{sequence}"
-        if "locations" in wanted and (location := text_of(image.get("location"))) is not None:
-            new["location"] = f"{name}_{location}"
+        if "locations" in wanted and has_location(image):
+            new["location"] = f"{name}_{location_of(image)}"
         if "files" in wanted:
             new["file_name"] = f"{name}/{file_name}"
         kept.append(new)

@@ -7,10 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from camtrap_tf.cct.working import check_known, place_of, summary, with_location_from_path
+from camtrap_tf.cct.working import check_known, has_location, place_of, summary, with_location_from_path
 from camtrap_tf.config.cct import CctCountsConfig, CctLocationsConfig
+from camtrap_tf.errors import counted
 from camtrap_tf.files import write_csv, write_json
 from camtrap_tf.sources.cct_document import CctDocument, Entry, text_of
+from camtrap_tf.sources.split_files import UNKNOWN_LOCATION
 
 COUNT_COLUMNS = ("index", "id", "name", "annotations", "images", "locations")
 LOCATION_COLUMNS = ("dataset", "location", "annotations", "images")
@@ -27,7 +29,7 @@ class CategoryCount:
         name: its name.
         annotations: how many there are.
         images: on how many images.
-        locations: at how many (data set, location) pairs.
+        locations: at how many (data set, location) pairs; images without a location are at none.
     """
 
     index: int
@@ -80,7 +82,8 @@ def category_counts(document: CctDocument) -> tuple[CategoryCount, ...]:
         annotations[key] += 1
         if image_id in images:
             seen_images[key].add(image_id)
-            places[key].add(place_of(images[image_id]))
+            if has_location(images[image_id]):
+                places[key].add(place_of(images[image_id]))
     counts = []
     for index, category in enumerate(document.categories):
         key, name = text_of(category.get("id")) or "", text_of(category.get("name")) or ""
@@ -109,7 +112,10 @@ class Locations:
     def text(self) -> str:
         """Returns the tables for a person."""
         total = sum(row[2] for row in self.rows)
-        lines = [f"{self.path}: {total} annotations of {', '.join(self.categories)} at {len(self.rows)} locations"]
+        known = sum(row[1] != UNKNOWN_LOCATION for row in self.rows)
+        what = f"{counted(total, 'annotation')} of {', '.join(self.categories)}"
+        bare = sum(row[2] for row in self.rows if row[1] == UNKNOWN_LOCATION)
+        lines = [f"{self.path}: {what} at {counted(known, 'location')}" + (f", {bare} of them at none" if bare else "")]
         lines += table_lines(LOCATION_COLUMNS, self.rows)
         if self.contrast is not None:
             lines += ["", "everything at these locations:", *table_lines(CONTRAST_COLUMNS, self.contrast)]

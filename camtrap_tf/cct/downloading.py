@@ -26,7 +26,7 @@ from camtrap_tf.cct.counting import table_lines
 from camtrap_tf.cct.selecting import choose_images, with_images
 from camtrap_tf.cct.working import check_output, reject_image
 from camtrap_tf.config.download import CctDownloadConfig, LilaDownloadConfig
-from camtrap_tf.errors import SettingError, SourceError, suggestion
+from camtrap_tf.errors import SettingError, SourceError, counted, suggestion
 from camtrap_tf.files import writable_folder
 from camtrap_tf.rejects import rejects_path, write_rejects
 from camtrap_tf.sources.cct_document import CctDocument, Entry, text_of
@@ -110,8 +110,8 @@ def write_there(document: CctDocument, output: Path, folder: Path, below: str) -
     writable_folder(output.parent, "--cct-output")
     write_rejects(rejects_path(output), rejects)
     with_images(document, kept).write(output)
-    listed = f"; {rejects_path(output)}: {len(rejects)} images whose files are not there" if rejects else ""
-    return f"{output}: {len(kept)} images{listed}"
+    listed = f"; {rejects_path(output)}: {counted(len(rejects), 'image')} whose files are not there" if rejects else ""
+    return f"{output}: {counted(len(kept), 'image')}{listed}"
 
 
 def failed_paths(folder: Path) -> set[str]:

@@ -17,7 +17,7 @@ from camtrap_tf.cct.working import (
     summary,
 )
 from camtrap_tf.config.cct import CctSplitConfig
-from camtrap_tf.errors import SettingError
+from camtrap_tf.errors import SettingError, counted
 from camtrap_tf.files import writable_folder
 from camtrap_tf.records import Reject
 from camtrap_tf.rejects import reasons_text, write_rejects
@@ -26,6 +26,10 @@ from camtrap_tf.sources.split_files import COMBINED, UNKNOWN_LOCATION, Place, pl
 
 OLDER_UNKNOWN = "unknown"
 """What Animl's documents call the location of images without one, where its tables say `unknown_location`."""
+
+
+NAMED = 8
+"""Locations that a warning names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,23 +69,32 @@ class CctSplitWritten:
             gone = [reject for reject in rejects if reject.unit == unit]
             sizes = {name: len(getattr(document, f"{unit}s")) for name, document in documents.items()}
             parts = " + ".join(f"{size} {name}" for name, size in sizes.items())
-            total = sum(sizes.values()) + len(gone)
-            lines.append(f"{self.config.path}: {total} {unit}s = {parts} + {len(gone)} left out{reasons_text(gone)}")
+            total = counted(sum(sizes.values()) + len(gone), unit)
+            lines.append(f"{self.config.path}: {total} = {parts} + {len(gone)} left out{reasons_text(gone)}")
         lines += self.whole.notes
         if self.parts.unplaced:
-            shown = ", ".join("/".join(filter(None, place)) for place in self.parts.unplaced[:8])
-            lines.append(f"warning: {len(self.parts.unplaced)} locations are in no split: {shown}")
+            lines.append(_unplaced_text(self.parts.unplaced))
         start = "would write " if self.config.dry_run else ""
         for name, document in documents.items():
             lines.append(f"{start}{split_path(self.config.output_dir, name)}: {summary(document)}")
         return "\n".join(lines)
 
 
+def _unplaced_text(unplaced: Sequence[Place]) -> str:
+    count = len(unplaced)
+    start = "1 location is in no split" if count == 1 else f"{count} locations are in no split"
+    return f"warning: {start}: {', '.join(map(_place_text, unplaced[:NAMED]))}" + (" …" if count > NAMED else "")
+
+
+def _place_text(place: Place) -> str:
+    return "/".join(filter(None, place))
+
+
 def split_file(config: CctSplitConfig) -> CctSplitWritten:
     """Cuts a file into one per split.
 
     Raises:
-        SettingError: the splits do not fit the file, or it cannot be written there.
+        SettingError: the splits do not fit the file, e.g. name none of its locations, or it cannot be written there.
         SourceError: a file cannot be read.
     """
     splits = read_splits(config.splits)
@@ -124,7 +137,8 @@ def split_document(
         prune: leave out categories that no annotation kept has, from every part alike.
 
     Raises:
-        SettingError: a location is in two splits, or the splits cannot tell data sets apart that the document has.
+        SettingError: a location is in two splits, the splits cannot tell data sets apart that the document has, or they
+            name none of its locations.
     """
     split_of = places_to_splits(splits)
     kept_names = _labels_to_keep(document, labels, min_locs)
@@ -132,6 +146,7 @@ def split_document(
     if prune:
         whole = pruned(whole)
     find = _finder(split_of, document.images, dataset)
+    _refuse_strange_splits(split_of, document.images, find)
     images: dict[str, list[Entry]] = {name: [] for name in splits}
     where: dict[str | None, str] = {}
     unplaced: dict[Place, None] = {}
@@ -212,6 +227,18 @@ def _finder(split_of: Mapping[Place, str], images: Sequence[Entry], dataset: str
         return found
 
     return find
+
+
+def _refuse_strange_splits(split_of: Mapping[Place, str], images: Sequence[Entry], find: Callable[[Entry], str | None]) -> None:
+    """Raises a SettingError where the splits place no image, as those of another data set do."""
+    if not images or any(find(image) is not None for image in images):
+        return
+    mine = list(dict.fromkeys(map(place_of, images)))
+    theirs = f"theirs are e.g. {_place_text(next(iter(split_of)))!r}" if split_of else "they name none at all"
+    raise SettingError(
+        f"the splits name no location of the file, which has {len(mine)}, e.g. {_place_text(mine[0])!r}; {theirs}. Take the "
+        "splits.json of this data set; where images name no data set, --dataset says it"
+    )
 
 
 def _refuse_shared_names(images: Iterable[Entry]) -> None:

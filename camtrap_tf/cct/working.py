@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from camtrap_tf.config.cct import CctChangeConfig
-from camtrap_tf.errors import SettingError, TooManyRejectsError, suggestion
+from camtrap_tf.errors import SettingError, TooManyRejectsError, counted, suggestion
 from camtrap_tf.files import writable_folder
 from camtrap_tf.records import Reject
 from camtrap_tf.rejects import reasons_text, rejects_line, rejects_path, write_rejects
@@ -60,7 +60,7 @@ class CctWritten:
         for unit, entries in kept.items():
             gone = [reject for reject in rejects if reject.unit == unit]
             left_out = f"{len(gone)} left out{reasons_text(gone)}"
-            lines.append(f"{self.source}: {self.read[unit]} {unit}s read = {len(entries)} kept + {left_out}")
+            lines.append(f"{self.source}: {counted(self.read[unit], unit)} read = {len(entries)} kept + {left_out}")
         lines += [*document.notes, *self.change.notes]
         lines.append(("would write " if self.dry_run else "") + f"{self.output}: {summary(document)}")
         if rejects:
@@ -137,11 +137,19 @@ def check_output(output: Path, sources: Sequence[Path], *, flag: str = "--output
 
 def summary(document: CctDocument) -> str:
     """Returns how many images, annotations, categories and locations a document has, as a phrase."""
-    places = {place_of(image) for image in document.images}
+    located = [place_of(image) for image in document.images if has_location(image)]
+    bare = len(document.images) - len(located)
     return (
-        f"{len(document.images)} images, {len(document.annotations)} annotations, "
-        f"{len(document.categories)} categories, {len(places)} locations"
+        f"{counted(len(document.images), 'image')}, {counted(len(document.annotations), 'annotation')}, "
+        f"{len(document.categories)} {'category' if len(document.categories) == 1 else 'categories'}, "
+        + counted(len(set(located)), "location")
+        + (f" ({counted(bare, 'image')} without a location)" if bare else "")
     )
+
+
+def has_location(image: Entry) -> bool:
+    """Tells whether an image names a location; `unknown_location`, which tables write for none, is no location."""
+    return location_of(image) != UNKNOWN_LOCATION
 
 
 def location_of(image: Entry) -> str:
@@ -217,7 +225,7 @@ def check_known(names: Iterable[str], known: Iterable[str], flag: str, what: str
     Raises:
         SettingError: a name is not among the known ones; says the nearest.
     """
-    there = sorted(known)
+    there = sorted(set(known))
     for name in names:
         if name not in there:
             raise SettingError(f"{flag} {name}: no such {what}{suggestion(name, there)}")

@@ -15,6 +15,7 @@ from camtrap_tf.errors import CamtrapError, PictureError, TooManyRejectsError, c
         ("ZEBRA", ["lion", "zebra"], "; did you mean 'zebra'?"),
         ("x", ["lion", "zebra"], "; choose from: lion, zebra"),
         ("x", [], "; there are none"),
+        ("qqq", ["108", "115"] * 50, "; choose from: 108, 115"),
         (
             "qqq",
             [f"class{i}" for i in range(40)],

@@ -49,7 +49,7 @@ def test_converting_into_a_new_category_takes_a_free_id() -> None:
     change = apply_category_map(document(), edited(rat={"convert_to": "rodent"}))
     assert change.document.category_names() == {"3": "fox", "8": "rodent"}
     assert [one["category_id"] for one in change.document.annotations] == [3, 8, 3]
-    assert "converted rat:rodent: 1 annotations" in change.notes
+    assert "converted rat:rodent: 1 annotation" in change.notes
 
 
 def test_what_is_not_kept_goes_with_the_images_it_leaves_bare() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from camtrap_tf.cct.combining import combine, combine_files, dataset_name
+from camtrap_tf.cct.working import summary
 from camtrap_tf.config.cct import CctCombineConfig
 from camtrap_tf.errors import SettingError
 from camtrap_tf.sources.cct_document import CctDocument
@@ -115,3 +116,12 @@ def test_combined_files_can_be_combined_again() -> None:
     again = combine([once], ["c"], prefix=BOTH).document
     assert [image["dataset"] for image in again.images] == ["a", "b"]
     assert ids(again.images) == ["c_a_1", "c_b_1"]
+
+
+@pytest.mark.parametrize("nowhere", [None, "unknown_location"])
+def test_a_missing_location_is_not_one_of_each_data_set(nowhere: str | None) -> None:
+    """Two documents with one located and one other image each have two locations together."""
+    parts = [make_document([make_image(f"{key}1", "hill"), make_image(f"{key}2", nowhere)], []) for key in "ab"]
+    whole = combine(parts, ["a", "b"], prefix=BOTH).document
+    assert "2 locations (2 images without a location)" in summary(whole)
+    assert [image.get("location") for image in whole.images] == ["a_hill", nowhere, "b_hill", nowhere]

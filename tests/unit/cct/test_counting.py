@@ -71,3 +71,15 @@ def test_contrast_and_files(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "l.json").read_text(encoding="utf-8"))["locations"][0]["location"] == "a"
     assert len(CctDocument.read(tmp_path / "o.json").annotations) == 4
     assert "everything at these locations" in found.text()
+
+
+def test_images_without_a_location_are_at_none(tmp_path: Path) -> None:
+    """Neither the summary nor the table of categories takes their missing location for one; their number is told."""
+    images = [make_image("1", None), make_image("2", "unknown_location"), make_image("3", "b")]
+    document = make_document(images, [make_annotation(key, key) for key in "123"])
+    document.write(tmp_path / "in.json")
+    assert {one.name: one.locations for one in category_counts(document)}["fox"] == 1
+    text = count_file(CctCountsConfig(path=tmp_path / "in.json")).text()
+    assert "3 images, 3 annotations, 3 categories, 1 location (2 images without a location)" in text
+    found = find_locations(CctLocationsConfig(path=tmp_path / "in.json", category=("fox",), output=tmp_path / "o.csv"))
+    assert "3 annotations of fox at 1 location, 2 of them at none" in found.text()

@@ -54,6 +54,8 @@ def test_unknown_names_are_refused() -> None:
     """A category that is not there would sample nothing; it is an error."""
     with pytest.raises(SettingError, match="no such category; did you mean 'fox'"):
         sampled(document(), count=1, categories=("foxx",))
+    with pytest.raises(SettingError, match=r"no such location; choose from: a, b$"):
+        sampled(document(), count=1, locations=("nowhere",))
 
 
 def dropped(**options: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from camtrap_tf.cct.splitting import split_document, split_file
+from camtrap_tf.cct.splitting import CctSplitWritten, split_document, split_file
 from camtrap_tf.config.cct import CctSplitConfig
 from camtrap_tf.errors import SettingError
 from camtrap_tf.sources.cct_document import CctDocument
@@ -89,3 +89,29 @@ def test_files_are_written_and_add_up(tmp_path: Path) -> None:
     assert "warning: 2 locations are in no split: x/b, y/c" in text
     assert CctDocument.read(tmp_path / "o/test_cct.json").images == []
     assert CctDocument.read(tmp_path / "o/val_cct.json").images == [whole().images[2]]
+
+
+def test_only_some_of_many_unplaced_locations_are_named() -> None:
+    """Eight of ten, with a sign that there are more."""
+    images = [make_image(str(number), f"l{number}") for number in range(11)]
+    written = CctSplitWritten(
+        CctSplitConfig(path=Path("i.json"), splits=Path("s.json"), output_dir=Path("o")),
+        make_document(images, []),
+        split_document(make_document(images, []), {"train": [("d", "l0")]}),
+    )
+    line = next(line for line in written.text().splitlines() if line.startswith("warning"))
+    assert line == "warning: 10 locations are in no split: l1, l2, l3, l4, l5, l6, l7, l8 …"
+
+
+@pytest.mark.parametrize(
+    "splits", [{"train": [["z", "nowhere"]]}, {"train": [["y", "b"]], "val": ["elsewhere"]}, {"train": []}]
+)
+def test_splits_of_another_data_set_are_refused(tmp_path: Path, splits: Any) -> None:
+    """They would give empty documents; the message names a location of each side, and nothing is written."""
+    whole().write(tmp_path / "in.json")
+    (tmp_path / "splits.json").write_text(json.dumps(splits), encoding="utf-8")
+    config = CctSplitConfig(path=tmp_path / "in.json", splits=tmp_path / "splits.json", output_dir=tmp_path / "o")
+    for dry_run in (True, False):
+        with pytest.raises(SettingError, match=r"name no location of the file, which has 4, e\.g\. 'x/a'; the(irs are|y name)"):
+            split_file(config.model_copy(update={"dry_run": dry_run}))
+    assert not (tmp_path / "o").exists()
