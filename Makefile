@@ -1,7 +1,7 @@
 # Plain `make` lists what there is. Everything runs in .venv, which the first target that needs it makes.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench bench-quality bench-open docs clean
+.PHONY: help setup demo test test-all check format bench bench-quality bench-open docs clean
 
 # The first interpreter of a version that TensorFlow 2.20 has wheels for.
 PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3; do \
@@ -23,7 +23,10 @@ setup: .venv/ready ## make .venv and install everything into it
 demo: .venv/ready ## draw a sample and walk it through every stage, up to an answer over HTTP
 	$(BIN)/camtrap demo --output-dir demo
 
-test: .venv/ready ## all tests
+test: .venv/ready ## all tests but those of further sizes of a network
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not large'
+
+test-all: .venv/ready ## all tests, every size of every network too
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: .venv/ready ## format, lint, types, floors, generated docs

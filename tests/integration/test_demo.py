@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import shlex
-import time
 from pathlib import Path
 
 import pytest
@@ -54,10 +53,8 @@ def test_demo_goes_through_every_stage_and_keeps_what_is_finished(tmp_path: Path
     assert said.rstrip().splitlines()[-1].split()[0] in LABELS  # what the service answered
 
     before = (folder / "bundle/model.keras").stat().st_mtime_ns
-    started = time.monotonic()
     again = demo(config)
     assert again.heads == result.heads
     assert (folder / "bundle/model.keras").stat().st_mtime_ns == before
     assert capsys.readouterr().out.count("kept") >= 3
     assert not (folder / "export/2").exists()
-    assert time.monotonic() - started < 120

@@ -63,7 +63,7 @@ def check(folder: Path, network: OldNetwork) -> None:
     ("name", "first"),
     [
         ("small_cnn", 0), ("ResNet18", 0), ("ResNet50", 93), ("Xception", 1), ("InceptionResNetV2", 0),
-        *(pytest.param(name, 1, marks=pytest.mark.slow) for name in ("ResNet34", "ResNet101", "ResNet152")),
+        *(pytest.param(name, 1, marks=pytest.mark.large) for name in ("ResNet34", "ResNet101", "ResNet152")),
     ],
 )  # fmt: skip
 def test_old_network_answers_as_it_did(folder: Path, name: str, first: int) -> None:
