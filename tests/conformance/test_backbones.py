@@ -24,8 +24,8 @@ SCALED_INSIDE = {
 }  # fmt: skip
 LARGE = {
     "ResNet101", "ResNet152", "ResNet101V2", "ResNet152V2", "DenseNet169", "DenseNet201",
-    *(f"EfficientNetB{size}" for size in (1, 2, 4, 5, 6, 7)), *(f"EfficientNetV2{size}" for size in ("B1", "B2", "B3", "M", "L")),
-    "ConvNeXtSmall", "ConvNeXtBase", "ConvNeXtLarge",
+    "ConvNeXtSmall", "ConvNeXtBase", "ConvNeXtLarge", *(f"EfficientNetB{size}" for size in (1, 2, 4, 5, 6, 7)),
+    *(f"EfficientNetV2{size}" for size in ("B1", "B2", "B3", "M", "L")),
 }  # fmt: skip
 NAMES = [pytest.param(name, marks=pytest.mark.large) if name in LARGE else name for name in BACKBONES]
 LABELS = LabelMapping({"species": {"cat": 0, "dog": 1}, "a/b": {"x": 0, "y": 1, "z": 2}})

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import csv
 import hashlib
+import threading
 import time
 from email.utils import formatdate
 from pathlib import Path
@@ -263,11 +264,11 @@ def test_redirects_are_followed_a_few_times(tmp_path: Path, site: Site) -> None:
 
 def test_a_silent_server_is_given_up(tmp_path: Path, site: Site) -> None:
     """A server that takes the request and says nothing costs the timeout, not the day."""
-    site.answers["/a.jpg"] = lambda _, handler: time.sleep(3)
-    started = time.monotonic()
+    given_up = threading.Event()
+    site.answers["/a.jpg"] = lambda _, handler: given_up.wait(60)
     done = download_urls(listed(tmp_path, site, "/a.jpg", timeout_s=0.3, attempts=2))
+    given_up.set()
     assert done.counts.reasons == {"timeout": 1}
-    assert time.monotonic() - started < 2.5
 
 
 def test_a_dripping_server_is_given_up(tmp_path: Path, site: Site) -> None:
@@ -360,7 +361,7 @@ def test_hostile_lists_stay_in_their_folder(tmp_path: Path, site: Site) -> None:
     with (tmp_path / "list.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("url", "path"), *rows])
     done = download_urls(UrlsDownloadConfig(path=tmp_path / "list.csv", output_dir=tmp_path / "out", connections=1))
-    assert done.counts.reasons == {"bad_path": 6, "bad_url": 3}
+    assert done.counts.reasons == {"outside_root": 2, "bad_path": 4, "bad_url": 3}
     assert (done.counts.fetched, done.counts.repeated) == (2, 1)
     found = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.jpg"))
     assert found == ["out/etc/absolute.jpg", "out/fine.jpg"]
