@@ -23,7 +23,9 @@ from camtrap_tf.labels import UNKNOWN
 from camtrap_tf.models.devices import choose_gpus
 from camtrap_tf.models.locating import BEST_FILE, epoch_of, locate_model
 from camtrap_tf.prediction.aggregation import Combining
+from camtrap_tf.prediction.earlier_measures import read_measures
 from camtrap_tf.prediction.results import Capture
+from camtrap_tf.prediction.spilled import SpilledRows
 from camtrap_tf.prediction.split_tables import SplitAnswers, metrics_lines, write_answers, write_measures
 from camtrap_tf.prediction.targets import read_targets
 from camtrap_tf.progress import track
@@ -86,6 +88,7 @@ def predict_split(config: PredictSplitConfig) -> SplitResults:
     model = find_checkpoint(config.run, config.checkpoint)
     folder = config.output_dir or config.run.parent / "predictions"
     check_writable(folder, "--output-dir")
+    read_measures(folder)  # whose parts of other splits are to stay
     with tempfile.TemporaryDirectory(prefix="camtrap-") as scratch:
         inventories = {split: inventory_of_split(files, split, Path(scratch) / split) for split in config.split}
     targets = read_targets(config.target_mapping, config.target_index) if config.target_mapping is not None else None
@@ -98,7 +101,7 @@ def predict_split(config: PredictSplitConfig) -> SplitResults:
     done: list[SplitAnswers] = []
     rejects: dict[str, tuple[Reject, ...]] = {}
     for split, inventory in inventories.items():
-        answers, gone = answers_of(bundle, label, split, inventory, files, config)
+        answers, gone = answers_of(bundle, label, split, inventory, files, config, folder)
         done.append(answers if targets is None else targets.applied(answers))
         rejects[split] = (*inventory.rejects, *gone)
     about = {"checkpoint": model.name, "model_sha256": sha256_file(model), "label": label}
@@ -180,9 +183,12 @@ def _label(bundle: Bundle, label: str) -> str:
 
 
 def answers_of(
-    bundle: Bundle, label: str, split: str, inventory: Inventory, files: SplitFiles, config: PredictSplitConfig
+    bundle: Bundle, label: str, split: str, inventory: Inventory, files: SplitFiles, config: PredictSplitConfig, folder: Path
 ) -> tuple[SplitAnswers, list[Reject]]:
-    """Returns what the model says about the records of a split, and what could not be used."""
+    """Returns what the model says about the records of a split, and what could not be used.
+
+    Memory does not grow with the classes: logits lie in a file without a name in `folder`.
+    """
     from camtrap_tf.prediction.inference import predict_captures
 
     names = bundle.classes(label)
@@ -197,7 +203,7 @@ def answers_of(
         threads=config.n_cpus,
     )
     rows: list[int] = []
-    logits: list[np.ndarray] = []
+    logits = SpilledRows(folder, len(names))
     rejects: list[Reject] = []
     for row, record in enumerate(track(records, total=len(inventory), description=f"Predicting {split}", unit="records")):
         answer = next((one.logits[label] for one in record.pictures if one.logits), None)
@@ -207,7 +213,7 @@ def answers_of(
             rejects += record.rejects()
             continue
         rows.append(row)
-        logits.append(np.asarray(answer, np.float64))
+        logits.add(np.asarray(answer))
     paths = [record.media[0].path for record in inventory]
     ids = inventory.ids
     answers = SplitAnswers(
@@ -218,7 +224,7 @@ def answers_of(
         files=tuple(str(join_inside(files.crops_dir, paths[row])) for row in rows),
         stated=tuple(stated[row] for row in rows),
         targets=np.array([truth[row] for row in rows], np.int64),
-        logits=np.array(logits).reshape(len(rows), len(names)),
+        logits=logits.array(),
     )
     return answers, rejects
 
@@ -232,5 +238,5 @@ def _captures(inventory: Inventory, root: Path) -> Iterator[Capture]:
                 paths.append(str(join_inside(root, media.path)))
             except ValueError as err:
                 paths.append(media.path)
-                problems[media.path] = ("path_leads_out", str(err))
+                problems[media.path] = ("outside_root", str(err))
         yield Capture(record.event_id, tuple(paths), problems)

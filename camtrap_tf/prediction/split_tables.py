@@ -1,7 +1,7 @@
 """The files that predictions of a split are written to: results JSON, a row per picture, metrics of all splits.
 
 `<split>_results.json` has the arrays of Animl's `predict.py`, class names and ids beside them; the tables and the `.npz`
-are those of the evaluation of MegaDetector's classification tools.
+are those of the evaluation of MegaDetector's classification tools. Logits may lie on disk; they are gone through in pieces.
 """
 
 from __future__ import annotations
@@ -9,19 +9,31 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
-from camtrap_tf.files import atomic_file, write_csv, write_json
+from camtrap_tf.files import atomic_file, json_line, write_csv
 from camtrap_tf.prediction.aggregation import link
+from camtrap_tf.prediction.earlier_measures import (
+    MATRICES,
+    METRICS,
+    OVERALL,
+    OVERALL_COLUMNS,
+    STATS,
+    STATS_COLUMNS,
+    Measures,
+    Rows,
+    read_measures,
+)
 
 TOP_K = (1, 3)
-METRICS = ("loss", "loss_weighted", "acc_top1", "acc_top3", "acc_weighted_top1", "acc_weighted_top3")
 DECIMALS = 6
+PIECE = 2**18
+"""Logits that are looked at at once: some 20 MiB while they are written as JSON."""
 SMALLEST = -1e9
 """What stands for the logit of a target without any class of the model, which JSON cannot say."""
 
@@ -38,7 +50,7 @@ class SplitAnswers:
         files: `N` paths as they were opened.
         stated: `N` classes as the files have them, empty where missing.
         targets: `[N]` true class indices, -1 where missing or unknown to the model.
-        logits: `[N, C]`.
+        logits: `[N, C]`, float32 or float64; may lie on disk.
     """
 
     split: str
@@ -50,10 +62,17 @@ class SplitAnswers:
     targets: np.ndarray
     logits: np.ndarray
 
-    @property
-    def scores(self) -> np.ndarray:
-        """Probabilities `[N, C]`."""
-        return link(self.logits, sigmoid=False) if len(self.ids) else np.zeros_like(self.logits)
+    def pieces(self) -> Iterator[tuple[slice, np.ndarray]]:
+        """Yields some rows after the others: which, and their logits `[n, C]` as float64."""
+        count = max(1, PIECE // max(len(self.names), 1))
+        for start in range(0, len(self.ids), count):
+            rows = slice(start, start + count)
+            yield rows, np.asarray(self.logits[rows], np.float64)
+
+    def scores(self) -> Iterator[np.ndarray]:
+        """Yields probabilities float32 `[n, C]`, row after row in pieces."""
+        for _, logits in self.pieces():
+            yield link(logits, sigmoid=False)
 
     @property
     def predicted(self) -> np.ndarray:
@@ -80,14 +99,8 @@ def measures(answers: SplitAnswers) -> dict[str, float | None]:
     known = answers.targets >= 0
     if not known.any():
         return dict.fromkeys(METRICS)
-    targets, logits = answers.targets[known], answers.logits[known]
-    weights = label_weights(targets)
-    highest = logits.max(axis=1, keepdims=True)
-    log_sums = highest[:, 0] + np.log(np.exp(logits - highest).sum(axis=1))
-    true = logits[np.arange(len(targets)), targets]
-    losses = log_sums - np.maximum(true, SMALLEST)
-    earlier = np.arange(logits.shape[1])[None, :] < targets[:, None]
-    ranks = ((logits > true[:, None]) | ((logits == true[:, None]) & earlier)).sum(axis=1)
+    weights = label_weights(answers.targets[known])
+    losses, ranks = (values[known] for values in _losses_and_ranks(answers))
     found: dict[str, float | None] = {
         "loss": float(losses.mean()), "loss_weighted": float(np.average(losses, weights=weights))
     }  # fmt: skip
@@ -96,6 +109,21 @@ def measures(answers: SplitAnswers) -> dict[str, float | None]:
     for k in TOP_K:
         found[f"acc_weighted_top{k}"] = 100 * float(np.average(ranks < k, weights=weights))
     return found
+
+
+def _losses_and_ranks(answers: SplitAnswers) -> tuple[np.ndarray, np.ndarray]:
+    """Returns of each record its cross-entropy and the place of its true class among the answers; of unlabelled ones 0."""
+    losses, ranks = np.zeros(len(answers.ids)), np.zeros(len(answers.ids), np.int64)
+    for rows, whole in answers.pieces():
+        known = answers.targets[rows] >= 0
+        targets, logits = answers.targets[rows][known], whole[known]
+        highest = logits.max(axis=1, keepdims=True)
+        log_sums = highest[:, 0] + np.log(np.exp(logits - highest).sum(axis=1))
+        true = logits[np.arange(len(targets)), targets]
+        losses[rows][known] = log_sums - np.maximum(true, SMALLEST)
+        earlier = np.arange(logits.shape[1])[None, :] < targets[:, None]
+        ranks[rows][known] = ((logits > true[:, None]) | ((logits == true[:, None]) & earlier)).sum(axis=1)
+    return losses, ranks
 
 
 def confusion(answers: SplitAnswers) -> np.ndarray:
@@ -114,21 +142,7 @@ def write_answers(answers: SplitAnswers, folder: Path, about: Mapping[str, Any])
         about: further keys of the JSON.
     """
     results, outputs = folder / f"{answers.split}_results.json", folder / f"outputs_{answers.split}.csv.gz"
-    write_json(
-        results,
-        {
-            "pred_labels": answers.predicted.tolist(),
-            "true_labels": answers.targets.tolist(),
-            "logits": np.round(np.maximum(answers.logits, SMALLEST), DECIMALS).tolist(),
-            "scores": np.round(answers.scores.astype(np.float64), DECIMALS).tolist(),
-            "filepaths": list(answers.files),
-            "categories": list(answers.names),
-            "ids": list(answers.ids),
-            "split": answers.split,
-            **about,
-        },
-        indent=None,
-    )
+    _write_results(results, answers, about)
     weights = label_weights(answers.targets)
     with (
         atomic_file(outputs) as file,
@@ -137,32 +151,70 @@ def write_answers(answers: SplitAnswers, folder: Path, about: Mapping[str, Any])
     ):
         table = csv.writer(text, lineterminator="\n")
         table.writerow(("path", "label", "weight", *answers.names))
-        for path, stated, weight, row in zip(answers.paths, answers.stated, weights, answers.scores, strict=True):
+        probabilities = (row for piece in answers.scores() for row in piece.tolist())
+        for path, stated, weight, row in zip(answers.paths, answers.stated, weights, probabilities, strict=True):
             table.writerow((path, stated, f"{weight:.6g}", *(f"{value:.6f}" for value in row)))
     return [results, outputs]
 
 
+def _write_results(path: Path, answers: SplitAnswers, about: Mapping[str, Any]) -> None:
+    """Writes `<split>_results.json` on one line, its rows of numbers piece by piece."""
+    ends = {
+        "filepaths": list(answers.files),
+        "categories": list(answers.names),
+        "ids": list(answers.ids),
+        "split": answers.split,
+        **about,
+    }
+    with atomic_file(path, "w", errors="backslashreplace") as file:  # JSON understands these escapes too
+        starts = {"pred_labels": answers.predicted.tolist(), "true_labels": answers.targets.tolist()}
+        file.write(json_line(starts)[:-1] + ', "logits": [')
+        _write_rows(file, (np.maximum(logits, SMALLEST) for _, logits in answers.pieces()))
+        file.write('], "scores": [')
+        _write_rows(file, (scores.astype(np.float64) for scores in answers.scores()))
+        file.write("], " + json_line(ends)[1:] + "\n")
+
+
+def _write_rows(file: IO[str], pieces: Iterable[np.ndarray]) -> None:
+    """Writes the rows of pieces `[n, C]` as what stands between the brackets of a list."""
+    between = ""
+    for piece in pieces:
+        file.write(between + json_line(np.round(piece, DECIMALS).tolist())[1:-1])
+        between = ", "
+
+
 def write_measures(every: Sequence[SplitAnswers], folder: Path) -> list[Path]:
-    """Writes `overall_metrics.csv`, `label_stats.csv` and `confusion_matrices.npz` of some splits; returns their paths."""
-    metrics, stats, matrices = (folder / name for name in ("overall_metrics.csv", "label_stats.csv", "confusion_matrices.npz"))
-    found = {one.split: measures(one) for one in every}
-    rows = (
-        (split, *("" if values[key] is None else f"{values[key]:.6f}" for key in METRICS)) for split, values in found.items()
-    )
-    write_csv(metrics, ("split", *METRICS), rows)
-    counted = {one.split: confusion(one) for one in every}
-    write_csv(
-        stats, ("split", "label", "precision", "recall"), (row for one in every for row in _stats(one, counted[one.split]))
-    )
+    """Writes `overall_metrics.csv`, `label_stats.csv` and `confusion_matrices.npz` of some splits; returns their paths.
+
+    Parts of other splits that are there already stay; those of the same split are replaced.
+
+    Raises:
+        SourceError: files of these names are of another form.
+    """
+    whole = read_measures(folder).updated(measures_of(every))
+    metrics, stats, matrices = (folder / name for name in (OVERALL, STATS, MATRICES))
+    write_csv(metrics, OVERALL_COLUMNS, whole.overall.values())
+    write_csv(stats, STATS_COLUMNS, (row for rows in whole.stats.values() for row in rows))
     with atomic_file(matrices) as file:
-        np.savez(file, **counted)  # type: ignore[arg-type]  # split names are keys; numpy's stub takes them for its flag
+        np.savez(file, **whole.matrices)  # type: ignore[arg-type]  # split names are keys; numpy's stub takes them for its flag
     return [metrics, stats, matrices]
 
 
-def _stats(answers: SplitAnswers, matrix: np.ndarray) -> list[tuple[str, ...]]:
+def measures_of(every: Sequence[SplitAnswers]) -> Measures:
+    """Returns the measures of splits as their tables have them; a cell is empty where nothing can be measured."""
+    found = {one.split: measures(one) for one in every}
+    overall = {
+        split: (split, *("" if (value := values[key]) is None else f"{value:.6f}" for key in METRICS))
+        for split, values in found.items()
+    }
+    matrices = {one.split: confusion(one) for one in every}
+    return Measures(overall, {one.split: _stats(one, matrices[one.split]) for one in every}, matrices)
+
+
+def _stats(answers: SplitAnswers, matrix: np.ndarray) -> list[Rows]:
     """Returns split, label, precision and recall per class; empty where there is nothing to be a share of."""
     right, given, true = np.diag(matrix), matrix.sum(axis=0), matrix.sum(axis=1)
-    rows: list[tuple[str, ...]] = []
+    rows: list[Rows] = []
     for index, name in enumerate(answers.names):
         shares = (f"{right[index] / whole:.6f}" if whole else "" for whole in (given[index], true[index]))
         rows.append((answers.split, name, *shares))

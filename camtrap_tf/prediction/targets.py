@@ -94,10 +94,11 @@ class Targets:
             LabelError: the model has no such label.
         """
         columns = self.over(answers.names)
-        logits = np.full((len(answers.ids), len(columns.names)), -np.inf)
-        for column, own in enumerate(columns.members):
-            if own:
-                logits[:, column] = np.logaddexp.reduce(answers.logits[:, list(own)], axis=1)
+        logits = np.full((len(answers.ids), len(columns.names)), -np.inf, np.float32)
+        for rows, whole in answers.pieces():
+            for column, own in enumerate(columns.members):
+                if own:
+                    logits[rows, column] = np.logaddexp.reduce(whole[:, list(own)], axis=1)
         number: dict[str | None, int] = {name: column for column, name in enumerate(columns.names)}
         truth = [number.get(columns.truth(name), -1) for name in answers.stated]
         return replace(answers, names=columns.names, logits=logits, targets=np.array(truth, np.int64))

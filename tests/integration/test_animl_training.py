@@ -107,7 +107,9 @@ def test_second_generation_predicts_the_split_that_is_asked_for(second: Path) ->
     scores, logits = np.array(results["scores"]), np.array(results["logits"])
     np.testing.assert_allclose(scores, np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True), atol=2e-6)
     assert results["pred_labels"] == scores.argmax(axis=1).tolist()
-    metrics = rows_of(runs / "predictions/overall_metrics.csv")[-1]
+    measured = {row["split"]: row for row in rows_of(runs / "predictions/overall_metrics.csv")}
+    assert list(measured) == ["test", "val"]
+    metrics = measured["val"]
     trained = rows_of(runs / "run/metrics.csv")[-1]
     assert float(metrics["loss"]) == pytest.approx(float(trained["val_loss"]), abs=1e-4)
     assert float(metrics["acc_top1"]) == pytest.approx(100 * float(trained["val_label/species_accuracy"]), abs=1e-4)

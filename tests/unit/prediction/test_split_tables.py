@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from camtrap_tf.errors import LabelError, SourceError
+from camtrap_tf.prediction import split_tables
 from camtrap_tf.prediction.split_tables import SplitAnswers, confusion, label_weights, measures, write_answers, write_measures
 from camtrap_tf.prediction.targets import Targets, read_targets
 from tests.reading import rows_of
@@ -22,7 +23,7 @@ def answers(targets: list[int], logits: list[list[float]], split: str = "val") -
     return SplitAnswers(
         split=split, names=NAMES, ids=tuple(map(str, range(count))), paths=tuple(f"{i}.jpg" for i in range(count)),
         files=tuple(f"/c/{i}.jpg" for i in range(count)), stated=tuple(NAMES[t] if t >= 0 else "" for t in targets),
-        targets=np.array(targets), logits=np.array(logits, np.float64),
+        targets=np.array(targets, np.int64), logits=np.array(logits, np.float64).reshape(count, len(NAMES)),
     )  # fmt: skip
 
 
@@ -102,12 +103,61 @@ def test_files_of_all_splits(tmp_path: Path) -> None:
         assert matrices["val"].tolist() == confusion(SOME).tolist()
 
 
+def test_pieces_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files and measures are the same however many rows are looked at at once."""
+    whole = [path.read_bytes() for path in write_answers(SOME, tmp_path / "whole", {})]
+    measured = measures(SOME)
+    monkeypatch.setattr(split_tables, "PIECE", 2 * len(NAMES))
+    assert [rows for rows, _ in SOME.pieces()] == [slice(0, 2), slice(2, 4), slice(4, 6)]
+    assert [path.read_bytes() for path in write_answers(SOME, tmp_path / "pieces", {})] == whole
+    assert measures(SOME) == pytest.approx(measured)
+
+
+def test_nothing_predicted_gives_empty_lists(tmp_path: Path) -> None:
+    """A split of which nothing could be predicted has a results file all the same."""
+    value = json.loads(write_answers(answers([], []), tmp_path, {})[0].read_text(encoding="utf-8"))
+    assert (value["logits"], value["scores"], value["categories"]) == ([], [], list(NAMES))
+
+
+def test_other_splits_keep_their_part(tmp_path: Path) -> None:
+    """A later call adds its split to metrics, statistics and matrices; the same split again replaces its own part."""
+    write_measures([answers([0], [[9, 0, 0]]), answers([1], [[0, 9, 0]], "test")], tmp_path)
+    write_measures([SOME], tmp_path)
+    write_measures([answers([2], [[0, 0, 9]], "train")], tmp_path)
+    metrics = rows_of(tmp_path / "overall_metrics.csv")
+    assert [(row["split"], float(row["acc_top1"])) for row in metrics] == [("val", 25), ("test", 100), ("train", 100)]
+    stats = [(row["split"], row["label"], row["recall"]) for row in rows_of(tmp_path / "label_stats.csv")]
+    assert [split for split, *_ in stats] == ["val"] * 3 + ["test"] * 3 + ["train"] * 3
+    assert stats[:3] == [("val", "fox", "0.500000"), ("val", "bird", "0.000000"), ("val", "rat", "0.000000")]
+    with np.load(tmp_path / "confusion_matrices.npz") as matrices:
+        assert list(matrices) == ["val", "test", "train"]
+        assert matrices["val"].tolist() == confusion(SOME).tolist()
+        assert matrices["test"].sum() == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("overall_metrics.csv", b"split,accuracy\nval,1\n"),
+        ("label_stats.csv", b"split,label,precision,recall\n\xff"),
+        ("confusion_matrices.npz", b"PK no zip"),
+    ],
+)
+def test_foreign_tables_are_not_written_over(tmp_path: Path, name: str, content: bytes) -> None:
+    """A file of such a name that is of another form is named, with what to do, and stays as it is."""
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(SourceError, match=f"{name}: is there already.*give another --output-dir"):
+        write_measures([SOME], tmp_path)
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [(name, content)]
+
+
 def test_targets_sum_probabilities() -> None:
     """The probability of a target is the sum of its labels'; labels in none are `other`; true targets stay themselves."""
     targets = Targets(("mammal",), {"mammal": ("fox", "rat")})
     found = targets.applied(SOME)
     assert found.names == ("mammal", "other")
-    np.testing.assert_allclose(found.scores[:, 0], SOME.scores[:, 0] + SOME.scores[:, 2], atol=1e-6)
+    (summed,), (single,) = found.scores(), SOME.scores()
+    np.testing.assert_allclose(summed[:, 0], single[:, 0] + single[:, 2], atol=1e-6)
     assert found.targets.tolist() == [0, 0, 1, 0, -1]
     with pytest.raises(LabelError, match="'cat', no class of the model; did you mean 'rat'"):
         Targets(("x",), {"x": ("cat",)}).applied(SOME)

@@ -58,7 +58,7 @@ def test_splits_get_the_same_probabilities(tmp_path: Path) -> None:
     )  # fmt: skip
     targets = read_targets(*write(tmp_path, {"bird": ["owl", "crow"]}))
     found, columns = targets.applied(answers), targets.over(CLASSES)
-    assert np.allclose(found.scores, [columns.summed(row) for row in answers.scores], atol=1e-6)
+    assert np.allclose(*found.scores(), [columns.summed(row) for piece in answers.scores() for row in piece], atol=1e-6)
     assert found.targets.tolist() == [0, -1]
 
 
