@@ -245,16 +245,17 @@ def writable_folder(path: Path, flag: str) -> Path:
 
 
 @contextmanager
-def finished_folder(path: Path) -> Iterator[Path]:
+def finished_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     """Gives a scratch folder beside `path` that takes its name once the block ends without an error.
 
     Args:
-        path: final name; must not exist, or be an empty folder.
+        path: final name; must not exist, or be an empty folder, unless `replace`.
+        replace: a folder that is there gives way when the new one is complete; who asks for it has looked what it is.
 
     Raises:
         CamtrapError: `path` holds something already.
     """
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    if not replace and path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise CamtrapError(f"{path}: exists already; choose another name or remove it first")
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -262,11 +263,26 @@ def finished_folder(path: Path) -> Iterator[Path]:
     unfinished.mkdir()
     try:
         yield unfinished
-        if path.exists():
-            path.rmdir()
-        os.replace(unfinished, path)
+        if replace and path.exists() and any(path.iterdir()):
+            _replace_folder(path, unfinished)
+        else:
+            if path.exists():
+                path.rmdir()
+            os.replace(unfinished, path)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _replace_folder(path: Path, newer: Path) -> None:
+    """Puts a folder in the place of another one, which stays if that fails."""
+    older = path.with_name(f".{path.name}.{os.getpid()}.old")
+    os.replace(path, older)
+    try:
+        os.replace(newer, path)
+    except OSError:
+        os.replace(older, path)
+        raise
+    shutil.rmtree(older)
 
 
 @contextmanager

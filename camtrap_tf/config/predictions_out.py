@@ -25,6 +25,9 @@ class ExportFormsConfig(StageConfig):
 
     export: tuple[ExportForm, ...] = Field((), description=f"further forms to write: {', '.join(FORMS)}")
     export_dir: Path | None = Field(None, description="folder for these; default: beside the results file, named after it")
+    overwrite: bool = Field(
+        False, description="camtrap-dp: replace the package of an earlier export; a folder that holds anything else is kept"
+    )
     export_root: Path | None = Field(
         None, description="folder that picture paths in these are relative to; default: the folder of the pictures"
     )

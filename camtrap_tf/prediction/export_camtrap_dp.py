@@ -30,10 +30,11 @@ from camtrap_tf.prediction.export_classes import UNCLASSIFIED, Meaning
 from camtrap_tf.prediction.export_deployments import COLUMNS as DEPLOYMENT_COLUMNS
 from camtrap_tf.prediction.export_deployments import Deployment, Deployments, seconds, zoned
 from camtrap_tf.prediction.export_model import ModelFacts
-from camtrap_tf.prediction.export_package import datapackage, taxonomic
+from camtrap_tf.prediction.export_package import DESCRIPTION, datapackage, require_own_package, taxonomic
 from camtrap_tf.prediction.export_pictures import FactBook, PictureFacts
 from camtrap_tf.prediction.results import NO_DETECTION, PicturePrediction, RecordPrediction
-from camtrap_tf.records import REJECT_COLUMNS, Reject
+from camtrap_tf.records import Reject
+from camtrap_tf.rejects import write_rejects
 
 MEDIA_COLUMNS = (
     "mediaID", "deploymentID", "captureMethod", "timestamp", "filePath", "filePublic", "fileName", "fileMediatype", "exifData",
@@ -64,6 +65,7 @@ class CamtrapDp:
         unknown_below: see `answers`.
         media_url: put before paths; None: they stay relative.
         hashes: write the SHA-256 of files.
+        overwrite: an earlier package of this program gives way.
         now: the clock.
         media: pictures in the package.
         observations: observation type → observations.
@@ -80,6 +82,7 @@ class CamtrapDp:
     unknown_below: float = 0.0
     media_url: str | None = None
     hashes: bool = True
+    overwrite: bool = False
     now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
     media: int = 0
     observations: Counter[str] = field(default_factory=Counter)
@@ -108,11 +111,11 @@ def camtrap_package(folder: Path, package: CamtrapDp) -> Iterator[Callable[[Reco
 
     Raises:
         SourceError: not one picture could be placed.
+        SettingError: what is there to be overwritten is no package of this program.
     """
     rejects_path = folder.with_name(f"{folder.name}.rejects.csv")
-    rejects_path.unlink(missing_ok=True)
     with ExitStack() as stack:
-        scratch = stack.enter_context(finished_folder(folder))
+        scratch = stack.enter_context(finished_folder(folder, replace=package.overwrite))
         media = stack.enter_context((scratch / "media.csv").open("w", newline="", encoding="utf-8", errors="backslashreplace"))
         seen = stack.enter_context(
             (scratch / "observations.csv").open("w", newline="", encoding="utf-8", errors="backslashreplace")
@@ -137,9 +140,10 @@ def camtrap_package(folder: Path, package: CamtrapDp) -> Iterator[Callable[[Reco
             taxa=taxonomic(tables.names, package.meanings.values(), package.coverage),
             classifier=str(package.model.classifier),
         )
-        write_json(scratch / "datapackage.json", about, indent=2)
-        if tables.rejects:
-            write_csv(rejects_path, REJECT_COLUMNS, (one.row() for one in tables.rejects))
+        write_json(scratch / DESCRIPTION, about, indent=2)
+        if package.overwrite and folder.exists() and any(folder.iterdir()):
+            require_own_package(folder)  # it was one at the start; somebody may have put files there since
+        write_rejects(rejects_path, tables.rejects)
 
 
 class _Tables:

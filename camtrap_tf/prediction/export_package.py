@@ -17,15 +17,20 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
+from camtrap_tf import __version__
 from camtrap_tf.config.names import CropStrategy
-from camtrap_tf.errors import SettingError, suggestion
-from camtrap_tf.files import path_hint
+from camtrap_tf.errors import CamtrapError, SettingError, suggestion
+from camtrap_tf.files import path_hint, read_json
 from camtrap_tf.prediction.export_classes import RANKS, Meaning
 from camtrap_tf.prediction.export_deployments import Deployment
 
 VERSION = "1.0.2"
 BASE_URL = f"https://raw.githubusercontent.com/tdwg/camtrap-dp/{VERSION}"
 TABLES = ("deployments", "media", "observations")
+DESCRIPTION = "datapackage.json"
+MADE_BY = "camtrap_tf"
+"""Key of `datapackage.json` that says which version of this program wrote the package."""
+_FILES = (DESCRIPTION, *(f"{table}.csv" for table in TABLES))
 CARRIED = ("title", "contributors", "licenses", "project", "coordinatePrecision", "keywords")
 """What is taken over from the package that the deployments come from."""
 MAX_FACTS_BYTES = 2**20
@@ -197,13 +202,14 @@ def datapackage(
         taxa: taxonomic coverage.
         classifier: what made the observations, with its version.
     """
-    own = ("resources", "profile", "created", "addaxai")
+    own = ("resources", "profile", "created", "addaxai", MADE_BY)
     given = {key: value for key, value in facts.items() if key not in own and value is not None}
     return {
         "resources": [_resource(table) for table in TABLES],
         "profile": f"{BASE_URL}/camtrap-dp-profile.json",
         "name": re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("-._") or "predictions",
         "created": created.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        MADE_BY: __version__,
         "sources": [{"title": classifier}],
         **given,
         "project": {**given["project"], "observationLevel": sorted(set(levels), reverse=True)},
@@ -214,6 +220,26 @@ def datapackage(
         },
         "taxonomic": list(taxa),
     }
+
+
+def require_own_package(folder: Path) -> None:
+    """Makes sure that a folder holds a package that this program wrote and nothing else, so that a newer one may replace it.
+
+    Raises:
+        SettingError: it does not; says why.
+    """
+    kept = "it is kept; remove it, or give another --export-dir"
+    if folder.is_symlink() or not folder.is_dir():
+        raise SettingError(f"--overwrite: {folder} is no folder; {kept}")
+    foreign = sorted(path.name for path in folder.iterdir() if path.name not in _FILES or path.is_symlink() or path.is_dir())
+    if foreign:
+        raise SettingError(f"--overwrite: {folder} holds {foreign[0]!r}, which is no part of an exported package; {kept}")
+    try:
+        described = read_json(folder / DESCRIPTION, what="description of a package")
+    except CamtrapError as err:
+        raise SettingError(f"--overwrite: {folder} is no exported package ({err}); {kept}") from err
+    if not isinstance(described, dict) or MADE_BY not in described:
+        raise SettingError(f"--overwrite: {folder} is a package of another program ({DESCRIPTION} lacks {MADE_BY!r}); {kept}")
 
 
 def _resource(table: str) -> dict[str, str]:

@@ -23,7 +23,7 @@ from camtrap_tf.prediction.export_classes import Meaning, meanings, without_name
 from camtrap_tf.prediction.export_deployments import REQUIRED, Deployments, read_deployments, standard_names
 from camtrap_tf.prediction.export_megadetector import megadetector_file
 from camtrap_tf.prediction.export_model import ModelFacts, classifier_name, described_model
-from camtrap_tf.prediction.export_package import CARRIED, plugin_facts, problems, read_facts
+from camtrap_tf.prediction.export_package import CARRIED, plugin_facts, problems, read_facts, require_own_package
 from camtrap_tf.prediction.export_pictures import FactBook, known_pictures, relative_path
 from camtrap_tf.prediction.export_timelapse import TimelapseCounts, columns_of, timelapse_table
 from camtrap_tf.prediction.results import RecordPrediction
@@ -101,9 +101,8 @@ class ExportPlan:
             raise SettingError("--export addaxai is made by the command `camtrap predict`, or `camtrap export addaxai`")
         check_writable(stem.parent, "--export-dir")
         for form in (CAMTRAP_DP, ADDAXAI):
-            target = plan.target(form)
-            if form in config.export and target.exists() and (not target.is_dir() or any(target.iterdir())):
-                raise SettingError(f"--export {form}: {target} is there already; remove it, or give another --export-dir")
+            if form in config.export:
+                plan._check_target(form)
         plan.facts = read_facts(config.package_facts)
         if ADDAXAI in config.export:
             plugin_facts(plan.facts)
@@ -112,6 +111,21 @@ class ExportPlan:
         if CAMTRAP_DP in config.export:
             plan._prepare_package(meta_fields)
         return plan
+
+    def _check_target(self, form: str) -> None:
+        """Makes sure that nothing is in the way of a folder.
+
+        Raises:
+            SettingError: there is; with `--overwrite`, where it is anything but an earlier package.
+        """
+        target = self.target(form)
+        if not target.exists() or (target.is_dir() and not any(target.iterdir())):
+            return
+        if form == CAMTRAP_DP and self.config.overwrite:
+            require_own_package(target)
+            return
+        over = ", --overwrite replaces an earlier package" if form == CAMTRAP_DP else ""
+        raise SettingError(f"--export {form}: {target} is there already; remove it, or give another --export-dir{over}")
 
     def target(self, form: str) -> Path:
         """Returns the file or folder of a form."""
@@ -246,6 +260,7 @@ class ExportPlan:
             unknown_below=config.unknown_below,
             media_url=config.media_url,
             hashes=config.media_hashes,
+            overwrite=config.overwrite,
         )
         folder = self.target(CAMTRAP_DP)
         with camtrap_package(folder, package) as add:

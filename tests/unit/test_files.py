@@ -203,6 +203,27 @@ def test_a_folder_gets_its_name_when_it_is_complete(tmp_path: Path) -> None:
     assert names_in(tmp_path) == ["out"]
 
 
+def test_a_folder_may_be_replaced_by_a_complete_one(tmp_path: Path) -> None:
+    """The older one stays until the newer one is complete, and wholly gives way then."""
+    path = tmp_path / "out"
+    with finished_folder(path) as folder:
+        (folder / "a").write_text("a")
+
+    def fail() -> None:
+        """Fails half way."""
+        with finished_folder(path, replace=True) as folder:
+            (folder / "b").write_text("b")
+            raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        fail()
+    assert names_in(path) == ["a"]
+    with finished_folder(path, replace=True) as folder:
+        (folder / "b").write_text("b")
+    assert names_in(path) == ["b"]
+    assert names_in(tmp_path) == ["out"]
+
+
 @pytest.mark.parametrize(
     ("asked", "hint"),
     [

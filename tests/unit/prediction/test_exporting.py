@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,40 @@ def test_a_package_that_is_there_is_kept(results: Path) -> None:
     export_predictions(config(results, "camtrap-dp"))
     with pytest.raises(SettingError, match="is there already"):
         export_predictions(config(results, "camtrap-dp"))
+
+
+def test_a_package_may_be_replaced(results: Path) -> None:
+    """With `--overwrite` the package of an earlier export gives way, whole; nothing else lies there afterwards."""
+    export_predictions(config(results, "camtrap-dp"))
+    folder = results.parent / "p.camtrap-dp"
+    before = sorted(path.name for path in results.parent.rglob("*"))
+    older = (folder / "observations.csv").read_text(encoding="utf-8")
+    export_predictions(config(results, "camtrap-dp", overwrite=True, classified_by="newt 2"))
+    newer = (folder / "observations.csv").read_text(encoding="utf-8")
+    assert ("fox 1" in older, "newt 2" in older) == (True, False)
+    assert ("fox 1" in newer, "newt 2" in newer) == (False, True)
+    assert sorted(path.name for path in results.parent.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda folder: (folder / "notes.txt").write_text("mine"), "holds 'notes.txt', which is no part"),
+        (lambda folder: (folder / "pictures").mkdir(), "holds 'pictures'"),
+        (lambda folder: (folder / "datapackage.json").write_text('{"name": "x"}'), "is a package of another program"),
+        (lambda folder: (folder / "datapackage.json").unlink(), "is no exported package"),
+        (lambda folder: (folder / "media.csv").unlink() or (folder / "media.csv").symlink_to("/x"), "holds 'media.csv'"),
+    ],
+)
+def test_only_what_the_export_wrote_is_replaced(results: Path, spoil: Callable[[Path], Any], said: str) -> None:
+    """A folder with anything else in it, or of another program, stays as it is."""
+    export_predictions(config(results, "camtrap-dp"))
+    folder = results.parent / "p.camtrap-dp"
+    spoil(folder)
+    before = {path.name: path.lstat().st_mtime_ns for path in folder.iterdir()}
+    with pytest.raises(SettingError, match=said):
+        export_predictions(config(results, "camtrap-dp", overwrite=True, classified_by="newt 2"))
+    assert {path.name: path.lstat().st_mtime_ns for path in folder.iterdir()} == before
 
 
 def test_facts_of_an_inventory(results: Path, tmp_path: Path) -> None:
