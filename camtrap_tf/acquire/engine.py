@@ -295,7 +295,8 @@ def check_entry(item: Wanted) -> Wanted | FetchError:
     try:
         path = safe_path(item.path)
     except ValueError as err:
-        return FetchError("bad_path", str(err))
+        leads_out = ".." in item.path.replace("\\", "/").split("/")
+        return FetchError("outside_root" if leads_out else "bad_path", str(err))
     return Wanted(url=item.url, path=path, id=item.id, size=item.size, sha256=item.sha256, md5=item.md5)
 
 

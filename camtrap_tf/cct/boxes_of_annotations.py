@@ -19,13 +19,16 @@ READERS = 16
 """Threads that look at the heads of pictures; they mostly wait for the disk."""
 
 
-def given_box(annotation: Entry) -> tuple[str, list[Any]] | None:
-    """Returns the key and the numbers of an annotation's box; None where it has none, or one with a null in it."""
+def given_box(annotation: Entry, *, relative: bool = False) -> tuple[str, list[Any]] | None:
+    """Returns the key and the numbers of an annotation's box; None where it has none, or one with a null in it.
+
+    With `relative`, numbers of `bbox` are in [0, 1] like those of `bbox_relative`, whose key they get.
+    """
     for key in (PIXELS, RELATIVE):
         values = annotation.get(key)
         if values is None or values == [] or (isinstance(values, list) and any(value is None for value in values)):
             continue
-        return key, values
+        return RELATIVE if relative else key, values
     return None
 
 
@@ -35,13 +38,18 @@ def size_of(image: Entry) -> tuple[float, float] | None:
     return (width, height) if width and height and width > 0 and height > 0 else None
 
 
-def box_of(annotation: Entry, image: Entry) -> BoundingBox | None:
+def box_of(annotation: Entry, image: Entry, *, relative: bool = False) -> BoundingBox | None:
     """Returns the box of an annotation in [0, 1], cut at the edges of its picture; None where it has none.
+
+    Args:
+        annotation: the entry.
+        image: the entry of its image.
+        relative: numbers of `bbox` are in [0, 1], too.
 
     Raises:
         BoxError: its box cannot be used.
     """
-    found = given_box(annotation)
+    found = given_box(annotation, relative=relative)
     if found is None:
         return None
     key, values = found

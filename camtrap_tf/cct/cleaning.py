@@ -95,12 +95,12 @@ def image_refusal(image: Entry, ids: set[str], files: set[str]) -> Refusal | Non
     if key in ids:
         return "repeated_id", f"an earlier image has the id {key!r}"
     if name is None:
-        return "no_file_name", "has no file_name"
+        return "no_path", "has no file_name"
     if name in files:
-        return "repeated_file_name", f"an earlier image is the file {name!r}"
+        return "repeated_file", f"an earlier image is the file {name!r}"
     path = PurePosixPath(name.replace("\\", "/"))
     if ".." in path.parts or "\0" in name:
-        return "path_leads_out", f"{name!r} leads out of the folder of pictures"
+        return "outside_root", f"{name!r} leads out of the folder of pictures"
     return None
 
 
@@ -144,16 +144,25 @@ def reference_refusal(
         meanings: categories of the file by id; None where an id stands for several names.
         seen: ids of the annotations before it.
     """
-    key, category = text_of(annotation.get("id")), text_of(annotation.get("category_id"))
+    key = text_of(annotation.get("id"))
     if not known_image:
         return "unknown_image", f"no image has the id {annotation.get('image_id')!r}"
+    if (refusal := category_refusal(annotation, meanings)) is not None:
+        return refusal
+    return repeated_refusal(key) if key is not None and key in seen else None
+
+
+def repeated_refusal(key: str | None) -> Refusal:
+    """Returns why an annotation with the id of an earlier one cannot be used."""
+    return "repeated_id", f"an earlier annotation has the id {key!r}"
+
+
+def category_refusal(annotation: Entry, meanings: Mapping[str, str | None]) -> Refusal | None:
+    """Returns why the category of an annotation is none, or None; `meanings` as of `reference_refusal`."""
+    category = text_of(annotation.get("category_id"))
     if category is None or category not in meanings:
         return "unknown_category", f"no category has the id {annotation.get('category_id')!r}"
-    if meanings[category] is None:
-        return "category_clash", f"several categories have the id {category}"
-    if key is not None and key in seen:
-        return "repeated_id", f"an earlier annotation has the id {key!r}"
-    return None
+    return ("category_clash", f"several categories have the id {category}") if meanings[category] is None else None
 
 
 def _judged(annotation: Entry, image: Entry, names: Mapping[str, str], config: CctCleanConfig) -> Entry | Refusal:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from camtrap_tf.cct.boxes_of_annotations import box_of, size_inside, with_sizes
+from camtrap_tf.cct.cleaning import Refusal, category_refusal, repeated_refusal
 from camtrap_tf.cct.working import (
     EMPTY,
     CctChange,
@@ -19,9 +20,10 @@ from camtrap_tf.cct.working import (
     reject_annotation,
     reject_image,
 )
+from camtrap_tf.config.base import BoxNumbers
 from camtrap_tf.config.cct import CctFromMegadetectorConfig, CctToMegadetectorConfig
-from camtrap_tf.detections.boxes import BoxError, pixels_of
-from camtrap_tf.detections.megadetector import ANIMAL, DetectedPicture, Detection, MegadetectorDocument
+from camtrap_tf.detections.boxes import BoxError, flag_advice, pixels_of
+from camtrap_tf.detections.megadetector import ANIMAL, DetectedPicture, Detection, MegadetectorDocument, left_out_text
 from camtrap_tf.errors import SourceError
 from camtrap_tf.files import require_folder, writable_folder
 from camtrap_tf.records import BoundingBox, Reject
@@ -90,7 +92,7 @@ def to_megadetector_file(config: CctToMegadetectorConfig) -> MegadetectorWritten
     document = CctDocument.read(config.path)
     if config.image_root is not None:
         document = document.with_parts(images=with_sizes(document.images, config.image_root))
-    done = to_megadetector(document, animals=config.detections_are == "animals")
+    done = to_megadetector(document, animals=config.detections_are == "animals", boxes=config.boxes)
     done = replace(done, path=config.path, output=output, dry_run=config.dry_run)
     if not config.dry_run:
         writable_folder(output.parent, "--output")
@@ -99,26 +101,27 @@ def to_megadetector_file(config: CctToMegadetectorConfig) -> MegadetectorWritten
     return done
 
 
-def to_megadetector(document: CctDocument, *, animals: bool = False) -> MegadetectorWritten:
+def to_megadetector(document: CctDocument, *, animals: bool = False, boxes: BoxNumbers = "pixels") -> MegadetectorWritten:
     """Returns the boxes of a document as detections; images without one have an empty list.
 
     Args:
         document: images whose boxes are relative, or whose size is known.
         animals: every detection is an `animal` and the category its classification; else categories are those of the
             document, which programs that look for `animal` do not know.
+        boxes: whether the numbers of `bbox` are px or in [0, 1].
     """
-    names = document.category_names()
+    names, known = document.category_names(), document.images_by_id()
     by_image = document.annotations_by_image()
-    known = document.images_by_id()
+    judge = _Judge(document.category_meanings(), {id(one) for one in document.repeated_annotations()}, boxes == "relative")
     images: list[Entry] = []
     rejects: list[Reject] = list(document.rejects)
     unboxed = 0
     for image in document.images:
         key, file = text_of(image.get("id")), text_of(image.get("file_name"))
         if file is None or known.get(key or "", image) is not image:
-            rejects.append(reject_image(image, "no_file_name" if file is None else "repeated_id", "cannot stand for a picture"))
+            rejects.append(reject_image(image, "no_path" if file is None else "repeated_id", "cannot stand for a picture"))
             continue
-        found, gone, bare = _detections(image, by_image.get(key or "", ()), names, animals=animals)
+        found, gone, bare = _detections(image, by_image.get(key or "", ()), judge, animals=animals)
         images.append(_megadetector_image(image, file, found))
         rejects += gone
         unboxed += bare
@@ -149,27 +152,42 @@ def _megadetector_image(image: Entry, file: str, detections: list[Entry]) -> Ent
     return {**entry, "detections": detections, "max_detection_conf": most, "is_ground_truth": True}
 
 
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """What decides about annotations: categories of the file, annotations with the id of an earlier one, the form of boxes."""
+
+    meanings: dict[str, str | None]
+    repeated: set[int]
+    relative: bool
+
+    def box(self, annotation: Entry, image: Entry) -> BoundingBox | Refusal | None:
+        """Returns the box of an annotation, None where it has none, or why it cannot be used."""
+        refusal = category_refusal(annotation, self.meanings)
+        if refusal is None and id(annotation) in self.repeated:
+            refusal = repeated_refusal(text_of(annotation.get("id")))
+        if refusal is not None:
+            return refusal
+        try:
+            return box_of(annotation, image, relative=self.relative)
+        except BoxError as err:
+            return err.reason, f"{err}{flag_advice(err.reason, 'relative' if self.relative else 'pixels')}"
+
+
 def _detections(
-    image: Entry, annotations: Iterable[Entry], names: dict[str, str], *, animals: bool
+    image: Entry, annotations: Iterable[Entry], judge: _Judge, *, animals: bool
 ) -> tuple[list[Entry], list[Reject], int]:
     """Returns the detections of an image, annotations that cannot be one, and how many have no box."""
     found: list[Entry] = []
     rejects: list[Reject] = []
     unboxed = 0
     for annotation in annotations:
-        category = text_of(annotation.get("category_id"))
-        try:
-            box = box_of(annotation, image)
-        except BoxError as err:
-            rejects.append(reject_annotation(annotation, err.reason, str(err)))
-            continue
-        if category is None or category not in names:
-            detail = f"not exactly one category has the id {annotation.get('category_id')!r}"
-            rejects.append(reject_annotation(annotation, "unknown_category", detail))
+        box = judge.box(annotation, image)
+        if isinstance(box, tuple):
+            rejects.append(reject_annotation(annotation, *box))
         elif box is None or image.get("corrupt") is True:
             unboxed += 1
         else:
-            found.append(_detection(annotation, box, category, animals=animals))
+            found.append(_detection(annotation, box, text_of(annotation.get("category_id")) or "", animals=animals))
     return found, rejects, unboxed
 
 
@@ -218,6 +236,7 @@ def from_megadetector(document: MegadetectorDocument, config: CctFromMegadetecto
     rejects: list[Reject] = []
     ids: set[str] = set()
     taken: set[str] = set()
+    used: list[Detection] = []
     for picture in document.pictures():
         if isinstance(picture, Reject):
             rejects.append(replace(picture, unit="image"))
@@ -228,6 +247,7 @@ def from_megadetector(document: MegadetectorDocument, config: CctFromMegadetecto
             continue
         image = _cct_image(picture, config, ids)
         images.append(image)
+        used += picture.detections
         rejects += [replace(one, unit="annotation") for one in picture.rejects]
         for detection in picture.detections:
             if detection.confidence is not None and detection.confidence < config.threshold:
@@ -240,7 +260,7 @@ def from_megadetector(document: MegadetectorDocument, config: CctFromMegadetecto
     categories = [{"id": number, "name": name} for name, number in numbers.items()]
     info = {"description": f"made of MegaDetector results ({document.info.get('detector', 'unknown detector')})"}
     whole = CctDocument(images=images, annotations=annotations, categories=categories, others={"info": info})
-    return CctChange(whole, tuple(rejects), document.notes)
+    return CctChange(whole, tuple(rejects), (*document.notes, *left_out_text(used)))
 
 
 def _refusal(picture: DetectedPicture) -> tuple[str, str] | None:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+BoxNumbers = Literal["pixels", "relative"]
+"""What the numbers of `bbox` are in COCO Camera Traps files."""
+
+BOXES_ARE = "numbers of 'bbox': px, or shares of the picture"
 
 
 class StageConfig(BaseModel):

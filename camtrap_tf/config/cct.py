@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from camtrap_tf.config.base import Seed, StageConfig
+from camtrap_tf.config.base import BOXES_ARE, BoxNumbers, Seed, StageConfig
 
 BoxRule = Literal["both", "either", "off"]
 OutsideRule = Literal["clip", "reject"]
@@ -189,6 +189,7 @@ class CctToMegadetectorConfig(CctConfig):
         "categories",
         description="detection categories: those of the file, or 'animals', with the file's categories as classifications",
     )
+    boxes: BoxNumbers = Field("pixels", description=BOXES_ARE)
     image_root: Path | None = Field(None, description="folder of the pictures, to read width and height that are not given")
     dry_run: bool = Field(False, description="say what would be written, write nothing")
 

@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from camtrap_tf.config.base import LoggedConfig
+from camtrap_tf.config.base import BOXES_ARE, BoxNumbers, LoggedConfig
 from camtrap_tf.config.names import CropStrategy, TruncatedPolicy
 
 BoxSource = Literal["auto", "cct", "megadetector"]
@@ -20,6 +20,7 @@ class CropConfig(LoggedConfig):
     output_dir: Path = Field(description="folder for the crops, crops.csv, rejects.csv and crops.json (the settings)")
     image_root: Path = Field(Path(), description="folder that picture paths are relative to")
     boxes_from: BoxSource = Field("auto", description="what the file is: cct, megadetector, or auto: told from its content")
+    boxes: BoxNumbers = Field("pixels", description=f"{BOXES_ARE}; MegaDetector results are always relative")
 
     crop_strategy: CropStrategy = Field(
         "square",

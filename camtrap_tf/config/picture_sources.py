@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from camtrap_tf.config.base import BOXES_ARE, BoxNumbers
 from camtrap_tf.config.inventory import InventoryConfig
 
 RecordsAre = Literal["auto", "images", "events"]
@@ -38,7 +39,7 @@ class CocoInventoryConfig(PictureSourceConfig):
     label_fields: tuple[str, ...] = Field(
         (), description="keys of annotations that are labels too; default: count, sex, age, behaviour … where they are there"
     )
-    boxes: Literal["pixels", "relative"] = Field("pixels", description="numbers of 'bbox': px, or shares of the picture")
+    boxes: BoxNumbers = Field("pixels", description=BOXES_ARE)
     location_from_path: int = Field(
         0, ge=0, le=16, description="where a picture has no location: it is this many first folders of its path"
     )

@@ -102,6 +102,8 @@ def crops_of_cct(document: CctDocument, crops: Crops, *, dataset: str) -> Iterat
         own = text_of(annotation.get("id"))
         of = usable.get(text_of(annotation.get("image_id")) or "")
         refusal = reference_refusal(annotation, of is not None, meanings, seen)
+        if own is not None:
+            seen.add(own)
         if refusal is None and own is None:
             refusal = ("no_id", "has no id, which its crop is named by")
         if refusal is None and given_box(annotation) is None:
@@ -109,7 +111,6 @@ def crops_of_cct(document: CctDocument, crops: Crops, *, dataset: str) -> Iterat
         if refusal is not None or of is None or own is None:
             yield Reject(text_of(annotation.get("image_id")) or "", own or "", UNIT, *(refusal or ("unknown_image", "")))
             continue
-        seen.add(own)
         path = crops.find(accepted_names(text_of(of["file_name"]) or "", annotation_id=own))
         if path is None:
             yield Reject(text_of(of["id"]) or "", own, UNIT, "missing_crop", f"{of['file_name']} has no crop of {own}")

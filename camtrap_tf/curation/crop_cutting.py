@@ -106,8 +106,8 @@ def cut_picture(cutting: Cutting, wanted: WantedPicture) -> CutPicture:
         picture = whole_picture(data, truncated=cutting.truncated, max_pixels=cutting.max_pixels)
         place_of = placing(wanted, data, picture)
     except PictureError as err:
-        lost = [Reject(wanted.file, wanted.crops[place].box_id, BOX, "no_picture", err.reason) for place in todo]
-        rejected = Reject(wanted.file, wanted.file, PICTURE, err.reason, err.detail)
+        lost = [Reject(wanted.picture_id, wanted.crops[place].box_id, BOX, "no_picture", err.reason) for place in todo]
+        rejected = Reject(wanted.picture_id, wanted.file, PICTURE, err.reason, err.detail)
         return CutPicture((), tuple(kept), (rejected, *lost))
     made, rejects = [], []
     for place in todo:
@@ -115,7 +115,7 @@ def cut_picture(cutting: Cutting, wanted: WantedPicture) -> CutPicture:
         try:
             _write(paths[place], _crop(picture, place_of(one), cutting, marks[place]))
         except PictureError as err:
-            rejects.append(Reject(wanted.file, one.box_id, BOX, err.reason, err.detail))
+            rejects.append(Reject(wanted.picture_id, one.box_id, BOX, err.reason, err.detail))
         else:
             made.append(place)
     return CutPicture(tuple(made), tuple(kept), tuple(rejects))

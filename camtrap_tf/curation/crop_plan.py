@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from camtrap_tf.cct.boxes_of_annotations import RELATIVE, given_box, size_of
+from camtrap_tf.cct.cleaning import Refusal, category_refusal, repeated_refusal
 from camtrap_tf.cct.megadetector import CONFIDENCES
 from camtrap_tf.config.crop import CropConfig
 from camtrap_tf.detections.boxes import BoxError, checked_box
@@ -57,12 +58,14 @@ class WantedPicture:
 
     Attributes:
         file: path below the folder of pictures.
+        picture_id: how rejects name it: the id of its image, or its file where the source has no ids.
         location: where its camera stood, as far as the file says.
         size_px: width and height that boxes in px are measured by; None: those of the picture itself.
         crops: none where no box of it is asked for.
     """
 
     file: str
+    picture_id: str
     location: str
     size_px: tuple[float, float] | None
     crops: tuple[WantedCrop, ...]
@@ -77,7 +80,8 @@ class CropPlan:
         threshold: boxes that are less sure were left out.
         categories: boxes of others were left out; empty: all were taken.
         pictures: every usable picture of the file, with what is to be cut out of it.
-        rejects: pictures and boxes that cannot be used.
+        rejects: pictures and boxes that cannot be used; their `id` is that of the image, where the file has ids.
+        files: id of a picture → its file.
         passed: why boxes are not asked for → how many.
         pictures_read: pictures of the file.
         boxes_read: annotations or detections of the file.
@@ -91,12 +95,17 @@ class CropPlan:
     categories: tuple[str, ...]
     pictures: list[WantedPicture] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
+    files: dict[str, str] = field(default_factory=dict)
     passed: Counter[str] = field(default_factory=Counter)
     pictures_read: int = 0
     boxes_read: int = 0
     undetected: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     detector: str | None = None
+
+    def file_of(self, reject: Reject) -> str:
+        """Returns the file of the picture that a reject is of; its item where it is of none."""
+        return reject.item if reject.unit == PICTURE else self.files.get(reject.id, reject.item)
 
     @property
     def to_cut(self) -> list[WantedPicture]:
@@ -169,12 +178,12 @@ def _plan_of_detections(config: CropConfig) -> CropPlan:
         if problem is not None:
             if picture.failure is not None:
                 plan.undetected.append(picture.file)
-            _reject_whole(plan, picture.file, problem, [str(one.place) for one in picture.detections])
+            _reject_whole(plan, picture.file, picture.file, problem, [str(one.place) for one in picture.detections])
             plan.rejects += _boxes_of(picture)
             continue
         files.add(picture.file)
         plan.rejects += _boxes_of(picture)
-        _add(plan, picture.file, picture.entry, None, _wanted_detections(plan, picture, detector))
+        _add(plan, picture.file, picture.file, picture.entry, None, _wanted_detections(plan, picture, detector))
     return plan
 
 
@@ -243,7 +252,7 @@ def _plan_of_annotations(config: CropConfig) -> CropPlan:
     for one in document.rejects:
         if one.unit in ("image", "annotation"):
             plan.rejects.append(replace(one, unit=PICTURE if one.unit == "image" else BOX))
-    by_image = document.annotations_by_image()
+    by_image, judge = document.annotations_by_image(), _Judge.of(document, relative=config.boxes == "relative")
     seen: set[str] = set()
     for image in document.images:
         key = text_of(image.get("id"))
@@ -254,14 +263,15 @@ def _plan_of_annotations(config: CropConfig) -> CropPlan:
         if key is not None:
             seen.add(key)
         if problem is not None:
-            _reject_whole(plan, file, problem, [text_of(one.get("id")) or "" for one in annotations])
+            _reject_whole(plan, key or "", file, problem, [text_of(one.get("id")) or "" for one in annotations])
             continue
-        _add(plan, file, image, size_of(image), _wanted_annotations(plan, image, file, annotations, names))
+        _add(plan, key or "", file, image, size_of(image), _wanted_annotations(plan, image, file, annotations, judge))
     left = [one for annotations in by_image.values() for one in annotations]
     left += [one for one in document.annotations if text_of(one.get("image_id")) is None]
     for lost in left:
         detail = f"no image has the id {lost.get('image_id')!r}"
-        plan.rejects.append(Reject("", text_of(lost.get("id")) or "", BOX, "unknown_image", detail))
+        image_id = text_of(lost.get("image_id")) or ""
+        plan.rejects.append(Reject(image_id, text_of(lost.get("id")) or "", BOX, "unknown_image", detail))
     return plan
 
 
@@ -286,20 +296,56 @@ def _path_problem(file: str) -> tuple[str, str] | None:
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """What decides about annotations.
+
+    Attributes:
+        meanings: names of the categories by id; None where an id stands for several.
+        repeated: those that have the id of an earlier one, by `id()`.
+        relative: whether numbers of `bbox` are in [0, 1].
+    """
+
+    meanings: dict[str, str | None]
+    repeated: set[int]
+    relative: bool
+
+    @classmethod
+    def of(cls, document: CctDocument, *, relative: bool) -> _Judge:
+        """Makes it for a document."""
+        return cls(document.category_meanings(), {id(one) for one in document.repeated_annotations()}, relative)
+
+    def problem(self, one: Entry, found: tuple[str, list[object]], size: tuple[float, float] | None) -> Refusal | None:
+        """Returns why an annotation with this box cannot be used, or None."""
+        key = text_of(one.get("id"))
+        if key is None:
+            return "no_id", "the annotation has no id, which names its crop"
+        if (refusal := category_refusal(one, self.meanings)) is not None:
+            return refusal
+        if id(one) in self.repeated:
+            return repeated_refusal(key)
+        try:
+            checked_box(found[1], size_px=size, relative=found[0] == RELATIVE)
+        except BoxError as err:
+            if err.reason != "box_without_size":  # judged by the picture itself
+                return err.reason, str(err)
+        return None
+
+
 def _wanted_annotations(
-    plan: CropPlan, image: Entry, file: str, annotations: Sequence[Entry], names: dict[str, str]
+    plan: CropPlan, image: Entry, file: str, annotations: Sequence[Entry], judge: _Judge
 ) -> list[WantedCrop]:
     wanted = []
     for one in annotations:
-        key, category = text_of(one.get("id")), names.get(text_of(one.get("category_id")) or "")
-        found = given_box(one)
+        key, category = text_of(one.get("id")), judge.meanings.get(text_of(one.get("category_id")) or "")
+        found = given_box(one, relative=judge.relative)
         if found is None:
             plan.passed["without a box"] += 1
             continue
         confidence = _confidence(one)
-        problem = _annotation_problem(one, key, category, found, size_of(image))
+        problem = judge.problem(one, found, size_of(image))
         if problem is not None:
-            plan.rejects.append(Reject(file, key or "", BOX, *problem))
+            plan.rejects.append(Reject(text_of(image.get("id")) or "", key or "", BOX, *problem))
         elif key is not None and category is not None and _asked_for(plan, category, confidence):
             x, y, width, height = map(float, found[1])
             wanted.append(
@@ -311,21 +357,6 @@ def _wanted_annotations(
     return wanted
 
 
-def _annotation_problem(
-    one: Entry, key: str | None, category: str | None, found: tuple[str, list[object]], size: tuple[float, float] | None
-) -> tuple[str, str] | None:
-    if key is None:
-        return "no_id", "the annotation has no id, which names its crop"
-    if category is None:
-        return "unknown_category", f"not exactly one category has the id {one.get('category_id')!r}"
-    try:
-        checked_box(found[1], size_px=size, relative=found[0] == RELATIVE)
-    except BoxError as err:
-        if err.reason != "box_without_size":  # judged by the picture itself
-            return err.reason, str(err)
-    return None
-
-
 def _confidence(annotation: Entry) -> float | None:
     sure = next((number for key in CONFIDENCES if (number := number_of(annotation.get(key))) is not None), None)
     return sure if sure is not None and 0 <= sure <= 1 else None
@@ -334,16 +365,17 @@ def _confidence(annotation: Entry) -> float | None:
 # ── both ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _add(plan: CropPlan, file: str, entry: Entry, size: tuple[float, float] | None, crops: list[WantedCrop]) -> None:
+def _add(plan: CropPlan, key: str, file: str, entry: Entry, size: tuple[float, float] | None, crops: list[WantedCrop]) -> None:
     """Puts a picture in, with what is to be cut out of it."""
+    plan.files[key] = file
     location = text_of(entry.get("location")) or ""
-    plan.pictures.append(WantedPicture(file=file, location=location, size_px=size, crops=tuple(crops)))
+    plan.pictures.append(WantedPicture(file=file, picture_id=key, location=location, size_px=size, crops=tuple(crops)))
 
 
-def _reject_whole(plan: CropPlan, file: str, problem: tuple[str, str], boxes: Sequence[str]) -> None:
+def _reject_whole(plan: CropPlan, key: str, file: str, problem: Refusal, boxes: Sequence[str]) -> None:
     """Rejects a picture and its boxes with it."""
-    plan.rejects.append(Reject(file, file, PICTURE, *problem))
-    plan.rejects += [Reject(file, box, BOX, "no_picture", problem[0]) for box in boxes]
+    plan.rejects.append(Reject(key, file, PICTURE, *problem))
+    plan.rejects += [Reject(key, box, BOX, "no_picture", problem[0]) for box in boxes]
 
 
 def _without_repeated_names(plan: CropPlan) -> CropPlan:
@@ -355,7 +387,7 @@ def _without_repeated_names(plan: CropPlan) -> CropPlan:
         for one in picture.crops:
             if one.name in names:
                 detail = "an earlier box has the same id, and its crop the same name"
-                plan.rejects.append(Reject(picture.file, one.box_id, BOX, "repeated_id", detail))
+                plan.rejects.append(Reject(picture.picture_id, one.box_id, BOX, "repeated_id", detail))
             else:
                 names.add(one.name)
                 own.append(one)

@@ -11,7 +11,7 @@ import functools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -20,8 +20,9 @@ from typing import Any
 from camtrap_tf.config.crop import CropConfig
 from camtrap_tf.curation.crop_cutting import CutPicture, Cutting, cut_chunk
 from camtrap_tf.curation.crop_plan import BOX, PICTURE, CropPlan, WantedPicture, plan_crops
+from camtrap_tf.detections.boxes import BOXES_FLAG, flag_advice
 from camtrap_tf.detections.crop_names import SEPARATOR
-from camtrap_tf.errors import CamtrapError, SettingError, SourceError
+from camtrap_tf.errors import CamtrapError, SettingError, SourceError, counted
 from camtrap_tf.executors import available_cores, map_in_processes
 from camtrap_tf.files import (
     PARTIAL,
@@ -139,6 +140,7 @@ def crop(config: CropConfig) -> Cropped:
     plan = plan_crops(config)
     done = Cropped(config=config, plan=plan, rejects=list(plan.rejects))
     if config.dry_run:
+        _advise(done)
         return done
     check_writable(config.output_dir, "--output-dir")
     settings = settings_of(config)
@@ -149,9 +151,25 @@ def crop(config: CropConfig) -> Cropped:
         write_json(config.output_dir / SETTINGS_NAME, {"kind": "crops", "digest": digest_of(settings), "settings": settings})
         _cut_all(config, plan, done, digest_of(settings))
         done.rejects.sort(key=lambda one: one.unit != PICTURE)
+        _advise(done)
         _write_rejects(config.output_dir / REJECTS_NAME, done.rejects)
         done.log = _write_log(config, done)
     return done
+
+
+def _advise(done: Cropped) -> None:
+    """Says in each reject of a box which file it is of and, where `--boxes` reads such a box, so, there and in the notes."""
+    helped: Counter[str] = Counter()
+    for place, one in enumerate(done.rejects):
+        if one.unit == BOX:
+            advice = flag_advice(one.reason, done.config.boxes) if done.plan.source == "cct" else ""
+            helped[one.reason] += bool(advice)
+            done.rejects[place] = replace(one, detail=f"{done.plan.file_of(one)}: {one.detail}{advice}")
+    for reason, count in (+helped).items():
+        there = "relative where px" if reason == "box_relative" else "in px where shares of the picture"
+        done.plan.notes.append(
+            f"{counted(count, 'box', 'es')} {there} are expected; if all are, read them with --boxes {BOXES_FLAG[reason]}"
+        )
 
 
 def settings_of(config: CropConfig) -> dict[str, Any]:

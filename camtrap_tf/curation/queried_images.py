@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from camtrap_tf.cct.boxes_of_annotations import box_of, with_sizes
+from camtrap_tf.cct.cleaning import category_refusal, repeated_refusal
 from camtrap_tf.cct.working import (
     check_output,
     dataset_of,
@@ -87,29 +88,33 @@ def of_cct(document: CctDocument, config: QueriedImagesConfig) -> tuple[dict[str
     """Returns the pictures of a document by `<data set>/<file>`, and what is left out."""
     if config.image_root is not None:
         document = document.with_parts(images=with_sizes(document.images, config.image_root))
-    names, by_image = document.category_names(), document.annotations_by_image()
+    meanings, by_image = document.category_meanings(), document.annotations_by_image()
+    repeated = {id(one) for one in document.repeated_annotations()}
     queried: dict[str, QueriedImage] = {}
     rejects: list[Reject] = list(document.rejects)
     for image in document.images:
         file, key = text_of(image.get("file_name")), text_of(image.get("id")) or ""
         found: list[Found] = []
         for annotation in by_image.get(key, ()):
-            _take(found, rejects, annotation, image, names)
+            if id(annotation) in repeated:
+                rejects.append(reject_annotation(annotation, *repeated_refusal(text_of(annotation.get("id")))))
+            else:
+                _take(found, rejects, annotation, image, meanings)
         _add(queried, rejects, (image, file or "", location_of(image)), found, config)
     return queried, rejects
 
 
-def _take(found: list[Found], rejects: list[Reject], annotation: Entry, image: Entry, names: dict[str, str]) -> None:
+def _take(found: list[Found], rejects: list[Reject], annotation: Entry, image: Entry, meanings: dict[str, str | None]) -> None:
     """Adds class and box of an annotation to those found, or why it has none to the rejects."""
-    name = names.get(text_of(annotation.get("category_id")) or "")
+    name = meanings.get(text_of(annotation.get("category_id")) or "")
     try:
         box = box_of(annotation, image)
     except BoxError as err:
         rejects.append(reject_annotation(annotation, err.reason, str(err)))
         return
     if name is None:
-        detail = f"not exactly one category has the id {annotation.get('category_id')!r}"
-        rejects.append(reject_annotation(annotation, "unknown_category", detail))
+        refusal = category_refusal(annotation, meanings) or ("unknown_category", "has no category")
+        rejects.append(reject_annotation(annotation, *refusal))
     elif box is None:
         rejects.append(reject_annotation(annotation, "no_bbox", "has no box"))
     else:
@@ -168,11 +173,11 @@ def _add(
     key = f"{dataset}/{file}"
     problem = None
     if not file:
-        problem = ("no_file_name", "has no file name")
+        problem = ("no_path", "has no file name")
     elif ".." in file.replace("\\", "/").split("/"):
-        problem = ("path_leads_out", f"{file!r} leads out of the folder of pictures")
+        problem = ("outside_root", f"{file!r} leads out of the folder of pictures")
     elif key in queried:
-        problem = ("repeated_file_name", f"an earlier picture is {key!r}")
+        problem = ("repeated_file", f"an earlier picture is {key!r}")
     elif not found:
         problem = ("no_detection", "has no box")
     elif len(found) > 1 and not config.keep_several:

@@ -26,12 +26,15 @@ from camtrap_tf.records import BoundingBox
 PROBLEMS: dict[str, str] = {
     "box_not_numbers": "is not four finite numbers",
     "box_without_size": "is in px, and the size of its picture is not known",
-    "box_relative": "is relative ([0, 1]) where px are expected",
+    "box_relative": "is relative ([0, 1]) where px are expected; relative ones are called bbox_relative",
     "box_absolute": "is in px where numbers in [0, 1] are expected",
     "box_empty": "has no area",
     "box_outside": "lies outside its picture",
 }
 """Reason code → what is wrong with such a box, worst first."""
+
+BOXES_FLAG: dict[str, str] = {"box_relative": "relative", "box_absolute": "pixels"}
+"""Reason code → value of the flag `--boxes` with which such boxes are read, where a command has that flag."""
 
 REASONS = ("", *PROBLEMS)
 """Reason by the number that `checked_boxes` gives; 0: the box is fine."""
@@ -88,9 +91,26 @@ def checked_box(values: Any, *, size_px: tuple[float, float] | None = None, rela
     return BoundingBox(x, y, width, height)
 
 
+def flag_advice(reason: str, boxes: str) -> str:
+    """Ends a message about a box: the flag that reads it, or nothing where that would not help.
+
+    Args:
+        reason: reason code of the box.
+        boxes: what `--boxes` is now, `pixels` or `relative`.
+    """
+    other = BOXES_FLAG.get(reason, boxes)
+    return "" if other == boxes else f" (--boxes {other} reads such)"
+
+
 def is_number(value: Any) -> bool:
     """Returns whether a parsed JSON value is a finite number; truth values are not."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < LARGEST
+
+
+def is_cut(numbers: Sequence[float]) -> bool:
+    """Tells whether a relative box sticks out of its picture by more than rounding, so that `checked_box` cuts it."""
+    x, y, width, height = numbers
+    return min(x, y) < -SLACK or max(x + width, y + height) > 1 + SLACK
 
 
 def _problem(numbers: Sequence[float], width_px: float, height_px: float, *, relative: bool) -> str:

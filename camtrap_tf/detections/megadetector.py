@@ -7,13 +7,13 @@ detections. Source: MegaDetector output format, https://lila.science/megadetecto
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from camtrap_tf.detections.boxes import BoxError, checked_box, is_number
-from camtrap_tf.errors import SourceError
+from camtrap_tf.detections.boxes import BoxError, checked_box, is_cut, is_number
+from camtrap_tf.errors import SourceError, counted
 from camtrap_tf.files import atomic_file, json_line, json_text, printable, read_json
 from camtrap_tf.records import BoundingBox, Reject
 
@@ -41,6 +41,8 @@ class Detection:
         classifications: class name and confidence, best first.
         frame_number: frame of the video, where it is one.
         place: its place among the detections of the picture as the file lists them, from 0.
+        cut: whether its box stuck out of the picture and was cut at the edge.
+        unknown_classes: how many of its classifications are of no known class, and left out.
     """
 
     category: str
@@ -50,6 +52,8 @@ class Detection:
     classifications: tuple[tuple[str, float], ...] = ()
     frame_number: int | None = None
     place: int = 0
+    cut: bool = False
+    unknown_classes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,32 +251,48 @@ def _detection(value: Any, place: int, categories: dict[str, str], classes: dict
     confidence, frame = value.get("conf"), value.get("frame_number")
     if confidence is not None and not (is_number(confidence) and 0 <= confidence <= 1):
         raise ValueError(f"bad_confidence: conf {str(confidence)[:40]!r} is not a number in [0, 1]")
+    box = checked_box(value.get("bbox"), relative=True)
+    found, unknown = _classifications(value.get("classifications"), classes)
     return Detection(
         category=categories[key],
         category_id=key,
         confidence=None if confidence is None else float(confidence),
-        box=checked_box(value.get("bbox"), relative=True),
-        classifications=_classifications(value.get("classifications"), classes),
+        box=box,
+        classifications=found,
         frame_number=frame if isinstance(frame, int) and not isinstance(frame, bool) else None,
         place=place,
+        cut=is_cut(value["bbox"]),
+        unknown_classes=unknown,
     )
 
 
-def _classifications(value: Any, classes: dict[str, str]) -> tuple[tuple[str, float], ...]:
-    """Returns names and confidences, best first.
+def _classifications(value: Any, classes: dict[str, str]) -> tuple[tuple[tuple[str, float], ...], int]:
+    """Returns names and confidences, best first, and how many were left out because nobody knows what class they are.
+
+    Where that is the likeliest one, none is left: a less likely class must not pass for the answer.
 
     Raises:
         ValueError: begins with a reason code and a colon.
     """
     if value is None:
-        return ()
+        return (), 0
     if not isinstance(value, list):
         raise ValueError("bad_classification: classifications is not a list")
-    found = []
+    found: list[tuple[str | None, float]] = []
     for pair in value:
         if not isinstance(pair, (list, tuple)) or len(pair) != 2 or not is_number(pair[1]) or not 0 <= pair[1] <= 1:
             raise ValueError(f"bad_classification: {str(pair)[:40]!r} is not [category, confidence]")
-        if str(pair[0]) not in classes:
-            raise ValueError(f"unknown_category: class {str(pair[0])[:40]!r} is not in classification_categories")
-        found.append((classes[str(pair[0])], float(pair[1])))
-    return tuple(sorted(found, key=lambda one: -one[1]))
+        found.append((classes.get(str(pair[0])), float(pair[1])))
+    found.sort(key=lambda one: -one[1])
+    known = tuple((name, sure) for name, sure in found if name is not None)
+    return (known if found and found[0][0] is not None else ()), len(found) - len(known)
+
+
+def left_out_text(detections: Iterable[Detection]) -> list[str]:
+    """Returns sentences on what was changed on reading: boxes that were cut at the edge, classes that were left out."""
+    detections = list(detections)
+    cut, unknown = sum(one.cut for one in detections), sum(one.unknown_classes for one in detections)
+    said = [f"{counted(cut, 'box', 'es')} stuck out of the picture, cut at the edge"] if cut else []
+    if unknown:
+        said.append(f"{counted(unknown, 'classification')} left out: of no class that classification_categories knows")
+    return said

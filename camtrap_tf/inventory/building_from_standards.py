@@ -130,19 +130,20 @@ def _build(source: PictureSource, config: PictureSourceConfig) -> BuiltFromStand
     remote = () if config.keep_remote else checked.remote
     begin_writing(config.export_path, rejects)
     _write_remote(config.export_path, remote)
+    advice = f"; {source.advice}" if source.advice else ""
     if not len(grouped.ids):
         far = f"; {len(remote)} {REMOTE}, listed in {remote_path(config.export_path)}" if remote else ""
-        where = f", e.g. {rejects[0].item}: {rejects[0].detail}; see {rejects_path(config.export_path)}" if rejects else ""
+        where = f", e.g. {_named(rejects[0])}: {rejects[0].detail}; see {rejects_path(config.export_path)}" if rejects else ""
         said = tallies[0]
         raise SourceError(
             f"{config.path}: no usable picture in {said.read}; {said.rejected} rejected"
-            f"{reasons_text([one for one in rejects if one.unit == 'picture'])}{where}{far}"
+            f"{reasons_text([one for one in rejects if one.unit == 'picture'])}{where}{far}{advice}"
         )
     problem = too_many(tallies, config.max_rejected_share)
     if problem:
         raise TooManyRejectsError(
             f"{config.path}: {problem}{reasons_text(rejects)}; see {rejects_path(config.export_path)}, "
-            "mend the source or the image root, or raise --max-rejected-share"
+            f"mend the source or the image root, or raise --max-rejected-share{advice}"
         )
     inventory = Inventory.from_table(table_of_grouped(grouped))
     dropped: list[Reject] = []
@@ -160,6 +161,11 @@ def _build(source: PictureSource, config: PictureSourceConfig) -> BuiltFromStand
     return BuiltFromStandard(
         config.export_path, inventory, config.path, tallies, rejects, tuple(dropped), len(remote), tuple(source.notes)
     )
+
+
+def _named(reject: Reject) -> str:
+    """Returns how a message names a reject: an observation that its id stands for is called one."""
+    return f"observation {reject.item}" if reject.unit == "observation" and " " not in reject.item else reject.item
 
 
 def _write_remote(inventory: Path, remote: tuple[tuple[str, str, str], ...]) -> None:

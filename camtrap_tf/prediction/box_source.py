@@ -85,7 +85,7 @@ class BoxSource:
         for picture in self.plan.pictures:
             yield from self._of_picture(picture, ids)
         for fault in self._faults():
-            yield _fault(fault, ids)
+            yield _fault(fault, self.plan.file_of(fault), ids)
 
     def _of_picture(self, picture: WantedPicture, ids: dict[str, int]) -> Iterator[Capture]:
         path = str(join_inside(self._root, picture.file))
@@ -114,9 +114,8 @@ def _facts(picture: WantedPicture, one: WantedCrop) -> dict[str, str]:
     return dict(zip(FIELDS, values, strict=True))
 
 
-def _fault(fault: Reject, ids: dict[str, int]) -> Capture:
+def _fault(fault: Reject, file: str, ids: dict[str, int]) -> Capture:
     box = fault.unit == BOX
-    file = fault.id or fault.item
     name = f"{file}: {fault.item}" if box and fault.item != file else file
     meta = {"file": file, **({"box": fault.item} if box else {})}
     return Capture(_own_id(name, ids), (file,), {file: (fault.reason, fault.detail)}, meta)

@@ -167,6 +167,18 @@ class CctDocument:
                 found.setdefault(key, image)
         return found
 
+    def repeated_annotations(self) -> list[Entry]:
+        """Returns the annotations that have the id of an earlier one, whatever becomes of that; the first of them counts."""
+        seen: set[str] = set()
+        repeated = []
+        for annotation in self.annotations:
+            key = text_of(annotation.get("id"))
+            if key in seen:
+                repeated.append(annotation)
+            elif key is not None:
+                seen.add(key)
+        return repeated
+
     def annotations_by_image(self) -> dict[str, list[Entry]]:
         """Returns image id (as text) → its annotations, in the order of the file."""
         found: dict[str, list[Entry]] = {}

@@ -91,7 +91,7 @@ def _row(cells: Mapping[str, str], item: str) -> CropRow | Reject:
     if not cells["path"]:
         problem = ("no_path", "has no path")
     elif ".." in PurePosixPath(cells["path"]).parts or "\0" in cells["path"]:
-        problem = ("path_leads_out", f"{cells['path']!r} leads out of the folder of crops")
+        problem = ("outside_root", f"{cells['path']!r} leads out of the folder of crops")
     elif not labels:
         problem = ("no_label", "has no label")
     elif not 0 <= confidence <= 1:

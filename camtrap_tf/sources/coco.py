@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from PIL import Image
 
 from camtrap_tf.config.picture_sources import CocoInventoryConfig
-from camtrap_tf.detections.boxes import PROBLEMS, REASONS, Floats, box_numbers, checked_boxes
+from camtrap_tf.detections.boxes import BOXES_FLAG, PROBLEMS, REASONS, Floats, box_numbers, checked_boxes, flag_advice
 from camtrap_tf.errors import SettingError, counted, suggestion
 from camtrap_tf.files import join_inside
 from camtrap_tf.records import Reject
@@ -70,6 +70,7 @@ class _Found:
     rejects: list[Reject] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     of_rejected: int = 0
+    advice: str = ""
 
 
 def _tables(document: CctDocument, config: CocoInventoryConfig) -> PictureTables:
@@ -93,6 +94,7 @@ def _tables(document: CctDocument, config: CocoInventoryConfig) -> PictureTables
         seen_unit="annotations",
         seen_of_rejected=found.of_rejected,
         notes=found.notes,
+        advice=found.advice,
     )
 
 
@@ -194,9 +196,13 @@ def _seen(
         ((rows < 0) & ~gone, "unknown_image", "there is no image {image}"),
         (clash & ~gone, "category_clash", "category {category} stands for several names"),
         (np.asarray(pc.is_null(classes)) & ~gone, "unknown_category", "there is no category {category}"),
+        (_repeated(annotations) & ~gone, "repeated_id", "{number} has the id of an earlier annotation"),
     ]
-    reasons += [(problems == REASONS.index(reason), reason, "box {box} " + detail) for reason, detail in PROBLEMS.items()]
-    bad = _reject_annotations(annotations, reasons, found) | gone
+    reasons += [
+        (problems == REASONS.index(reason), reason, f"box {{box}} {detail}{flag_advice(reason, config.boxes)}")
+        for reason, detail in PROBLEMS.items()
+    ]
+    bad = _reject_annotations(annotations, reasons, found, config.boxes) | gone
     found.of_rejected = int(gone.sum())
     lost = np.zeros(len(pictures), bool)
     lost[rows[bad & (rows >= 0)]] = True
@@ -214,26 +220,37 @@ def _seen(
     return seen, lost, whole * 2 > len(good)
 
 
-def _reject_annotations(annotations: Sequence[Entry], reasons: list[tuple[Flags, str, str]], found: _Found) -> Flags:
+def _repeated(annotations: Sequence[Entry]) -> Flags:
+    """Returns which annotations have the id of an earlier one."""
+    ids = _column(annotations, "id")
+    there: Flags = np.asarray(pc.is_valid(ids), bool)
+    return ~_first_of_each(ids) & there
+
+
+def _reject_annotations(
+    annotations: Sequence[Entry], reasons: list[tuple[Flags, str, str]], found: _Found, boxes: str
+) -> Flags:
     """Adds a reject for each annotation that one of the reasons holds for, the first that does; returns which these are."""
     bad = np.zeros(len(annotations), bool)
     for problem, reason, detail in reasons:
         for row in np.flatnonzero(problem & ~bad).tolist():
             one = annotations[row]
             image, category = text_of(one.get("image_id")) or "", text_of(one.get("category_id"))
+            number = f"annotation {row + 1}"
             said = detail.format(
-                image=repr(image), category=repr(category), box=str(one.get("bbox", one.get("bbox_relative")))[:80]
-            )
-            found.rejects.append(Reject(image, f"annotation {row + 1}", "observation", reason, said))
+                image=repr(image), category=repr(category), number=number,
+                box=str(one.get("bbox", one.get("bbox_relative")))[:80],
+            )  # fmt: skip
+            found.rejects.append(Reject(image, text_of(one.get("id")) or number, "observation", reason, said))
         bad |= problem
     counts = {reason: int(problem.sum()) for problem, reason, _ in reasons}
-    for reason, there, wanted, other in (
-        ("box_relative", "relative", "px", "relative"),
-        ("box_absolute", "in px", "shares of the picture", "pixels"),
-    ):
-        if counts[reason]:
-            said = f"{counts[reason]} boxes are {there} where {wanted} are expected"
-            found.notes.append(f"{said}; if all are, read them with --boxes {other}")
+    for reason, there, wanted in (("box_relative", "relative", "px"), ("box_absolute", "in px", "shares of the picture")):
+        if not counts[reason]:
+            continue
+        said = f"{counted(counts[reason], 'box', 'es')} {there} where {wanted} are expected"
+        if flag_advice(reason, boxes):
+            found.advice = f"{said}; if all are, read them with --boxes {BOXES_FLAG[reason]}"
+        found.notes.append(found.advice or said)
     return bad
 
 
@@ -292,7 +309,7 @@ def _boxes(
         checked = checked_boxes(numbers, size_px=sizes)
         boxes[places], problems[places] = checked.boxes, checked.problems
         if checked.cut.any():
-            found.notes.append(f"{int(checked.cut.sum())} boxes stuck out of their pictures and were cut at the edge")
+            found.notes.append(f"{counted(int(checked.cut.sum()), 'box', 'es')} stuck out of the picture, cut at the edge")
     return boxes, problems
 
 

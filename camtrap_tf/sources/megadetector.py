@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from camtrap_tf.config.picture_sources import MegadetectorInventoryConfig
-from camtrap_tf.detections.megadetector import DetectedPicture, Detection, MegadetectorDocument
+from camtrap_tf.detections.megadetector import DetectedPicture, Detection, MegadetectorDocument, left_out_text
 from camtrap_tf.records import Reject
 from camtrap_tf.sources.cct_document import without_collector
 from camtrap_tf.sources.picture_files import is_example_path
@@ -85,6 +85,7 @@ class _Reading:
         self.notes.append(
             f"{read['sure'] + self.below + bad} detections = {read['sure']} that count + {self.below} below + {bad} rejected"
         )
+        self.notes += left_out_text(one for picture in self.pictures for one in picture.detections)
         columns = {name: pa.array(values, pa.string()) for name, values in self.classes.items()}
         seen = seen_table(
             items=pa.array(self.items, pa.string()), picture=np.array(self.rows, np.int64), labels=columns,

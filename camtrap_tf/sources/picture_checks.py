@@ -151,7 +151,7 @@ def _path_problem(path: str, *, remote: bool) -> tuple[str, str] | None:
     try:
         join_inside(Path(), path)
     except ValueError as err:
-        return "bad_path", str(err).replace("leads out of .", "leads out of its folder")
+        return "outside_root", str(err).replace("leads out of .", "leads out of its folder")
     return None
 
 
@@ -198,7 +198,7 @@ def _times(
             notes.append(f"{counted(read, 'time')} read from EXIF, where the source gave none")
     latest = time.time() + FUTURE_S
     for row in _rows(seconds > latest):
-        found.reject(row, "future_date", f"was taken in the future: {iso[row].as_py()}; mend the camera's clock")
+        found.reject(row, "future_time", f"was taken in the future: {iso[row].as_py()}; mend the camera's clock")
     return pictures.set_column(pictures.column_names.index("time"), "time", iso), seconds
 
 

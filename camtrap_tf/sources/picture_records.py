@@ -72,6 +72,7 @@ class PictureSource(ABC):
         unit: what is counted.
         read: pictures and observations seen so far; each is part of a record, rejected, remote, or tallied elsewhere.
         notes: sentences for the log, complete once `records` or `grouped` was used.
+        advice: likewise, what helps where too much was rejected.
     """
 
     unit = "entries"
@@ -81,6 +82,7 @@ class PictureSource(ABC):
         self.config = config
         self.read = 0
         self.notes: list[str] = []
+        self.advice = ""
 
     @abstractmethod
     def tables(self) -> PictureTables:
@@ -100,6 +102,7 @@ class PictureSource(ABC):
         """
         tables = self.tables()
         self.read = tables.pictures_read + tables.seen_read
+        self.advice = tables.advice
         grouped = group_pictures(tables, check_pictures(tables, self.config), self.config)
         self.notes = list(grouped.notes)
         return grouped

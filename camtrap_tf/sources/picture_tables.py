@@ -82,6 +82,7 @@ class PictureTables:
         seen_read: entries for observations.
         seen_unit: what the source calls them, e.g. `annotations`.
         notes: sentences for the log.
+        advice: what helps where too much was rejected, e.g. a flag that reads it; empty: nothing that is known.
     """
 
     pictures: pa.Table
@@ -95,6 +96,7 @@ class PictureTables:
     seen_unit: str = "observations"
     seen_of_rejected: int = 0
     notes: list[str] = field(default_factory=list)
+    advice: str = ""
 
     @property
     def label_types(self) -> list[str]:

@@ -88,7 +88,7 @@ def _image(key: str, entry: Any) -> QueriedImage | Reject:
     if entry.get("dataset") not in (None, dataset):
         return reject("bad_key", f"is said to be of the data set {entry['dataset']!r}")
     if ".." in PurePosixPath(file.replace("\\", "/")).parts or "\0" in file:
-        return reject("path_leads_out", "leads out of the folder of pictures")
+        return reject("outside_root", "leads out of the folder of pictures")
     given = entry.get("label", entry.get("class"))
     listed = given if isinstance(given, list) else [given]
     labels = [label for label in listed if isinstance(label, str) and label]

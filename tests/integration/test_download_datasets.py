@@ -53,7 +53,7 @@ def test_keys_of_images_are_joined_to_the_base(tmp_path: Path, site: Site) -> No
         cct_output=tmp_path / "there_cct.json",
     )
     done = download_cct(config)
-    assert (done.counts.fetched, done.counts.reasons) == (2, {"not_found": 1, "bad_path": 1})
+    assert (done.counts.fetched, done.counts.reasons) == (2, {"not_found": 1, "outside_root": 1})
     assert (tmp_path / "out" / "proj/cam/gate_1/p-1.jpg").read_bytes() == picture("p:1")
     assert not (tmp_path / "evil.jpg").exists()
     written = json.loads((tmp_path / "there_cct.json").read_text())
@@ -62,7 +62,7 @@ def test_keys_of_images_are_joined_to_the_base(tmp_path: Path, site: Site) -> No
     assert len(written["categories"]) == 3
     assert [row["id"] for row in rows_of(tmp_path / "there_cct.rejects.csv")] == ["p:2", "p:3"]
     assert [(row["id"], row["reason"]) for row in rows_of(tmp_path / "out" / "failed.csv")] == [
-        ("p:3", "bad_path"),
+        ("p:3", "outside_root"),
         ("p:2", "not_found"),
     ]
     assert done.exit_code == 3

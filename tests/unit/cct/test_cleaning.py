@@ -106,9 +106,9 @@ def test_empty_pictures_can_be_kept() -> None:
     ("image", "reason"),
     [
         ({"file_name": "x.jpg"}, "no_id"),
-        ({"id": "x"}, "no_file_name"),
-        ({"id": "x", "file_name": "i.jpg"}, "repeated_file_name"),
-        ({"id": "x", "file_name": "a/../../b.jpg"}, "path_leads_out"),
+        ({"id": "x"}, "no_path"),
+        ({"id": "x", "file_name": "i.jpg"}, "repeated_file"),
+        ({"id": "x", "file_name": "a/../../b.jpg"}, "outside_root"),
     ],
 )
 def test_image_is_left_out_for_its_reason(image: dict[str, Any], reason: str) -> None:

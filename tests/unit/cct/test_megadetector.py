@@ -48,10 +48,23 @@ def test_what_cannot_be_a_detection_is_listed() -> None:
         make_annotation("3", "nowhere"),
         make_annotation("4", "i", 99),
         make_annotation("5", "sizeless", bbox=None, bbox_relative=[0.1, 0.1, 0.2, 0.2]),
+        make_annotation("1", "i"),
     ]
     done = to_megadetector(make_document(images, annotations))
-    assert sorted(reasons(done.rejects)) == [("2", "box_without_size"), ("3", "unknown_image"), ("4", "unknown_category")]
+    assert sorted(reasons(done.rejects)) == [
+        ("1", "repeated_id"), ("2", "box_without_size"), ("3", "unknown_image"), ("4", "unknown_category"),
+    ]  # fmt: skip
     assert [len(image["detections"]) for image in done.document.images] == [1, 1]
+
+
+def test_relative_boxes_are_said_and_read(tmp_path: Path) -> None:
+    """The reject names the flag; with it the numbers of `bbox` are taken as they are."""
+    make_document([make_image("i")], [make_annotation("1", "i", bbox=[0.1, 0.2, 0.3, 0.4])]).write(tmp_path / "x.json")
+    done = to_megadetector_file(CctToMegadetectorConfig(path=tmp_path / "x.json"))
+    assert [(one.reason, "--boxes relative" in one.detail) for one in done.rejects] == [("box_relative", True)]
+    assert "1 × box_relative" in done.text()
+    done = to_megadetector_file(CctToMegadetectorConfig(path=tmp_path / "x.json", boxes="relative"))
+    assert done.document.images[0]["detections"][0]["bbox"] == [0.1, 0.2, 0.3, 0.4]
 
 
 def test_file_gets_its_default_name(tmp_path: Path) -> None:

@@ -35,10 +35,10 @@ def test_a_sound_document_has_no_problem() -> None:
         (make_image("x", width="100"), "bad_dimensions"),
         (make_image("x", datetime="2031-01-01 00:00:00"), "future_time"),
         (make_image("x", date_captured="31/05/2024"), "bad_time"),
-        (make_image("x", file_name="i.jpg"), "repeated_file_name"),
+        (make_image("x", file_name="i.jpg"), "repeated_file"),
         (make_image("i", file_name="x.jpg"), "repeated_id"),
-        (make_image("x", file_name="../x.jpg"), "path_leads_out"),
-        ({"id": "x"}, "no_file_name"),
+        (make_image("x", file_name="../x.jpg"), "outside_root"),
+        ({"id": "x"}, "no_path"),
         ({"file_name": "x.jpg"}, "no_id"),
     ],
 )

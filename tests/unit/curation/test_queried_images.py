@@ -73,3 +73,14 @@ def test_data_set_has_to_be_known(tmp_path: Path) -> None:
     done = make_queried_images(QueriedImagesConfig(path=write(tmp_path), dataset="ds", dry_run=True))
     assert done.output.name == "ds_cct_queried_images.json"
     assert not done.output.exists()
+
+
+def test_an_id_that_an_earlier_annotation_has_is_rejected(tmp_path: Path) -> None:
+    """As everywhere: the first annotation of an id counts, so the second picture has no box."""
+    images = [make_image("one"), make_image("two")]
+    make_document(images, [make_annotation("1", "one"), make_annotation("1", "two")]).write(tmp_path / "x_cct.json")
+    value, text = made(tmp_path / "x_cct.json")
+    assert list(value) == ["ds/one.jpg"]
+    assert "1 × repeated_id" in text
+    _, text = made(tmp_path / "x_cct.json", dry_run=True)
+    assert "rejects.csv: would say what is not in it, and why" in text

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from camtrap_tf.detections.megadetector import DetectedPicture, MegadetectorDocument
+from camtrap_tf.detections.megadetector import DetectedPicture, MegadetectorDocument, left_out_text
 from camtrap_tf.errors import SourceError
 from camtrap_tf.records import BoundingBox, Reject
 from tests.shared_data import shared
@@ -49,7 +49,6 @@ def test_a_detection() -> None:
         ({"category": "5", "conf": 0.9, "bbox": BOX}, "unknown_category"),
         ({"category": "1", "conf": 90, "bbox": BOX}, "bad_confidence"),
         ({"category": "1", "conf": "0.9", "bbox": BOX}, "bad_confidence"),
-        ({"category": "1", "bbox": BOX, "classifications": [["9", 0.5]]}, "unknown_category"),
         ({"category": "1", "bbox": BOX, "classifications": [0.5]}, "bad_classification"),
         ({"category": "1", "bbox": BOX, "classifications": {}}, "bad_classification"),
         ("x", "not_an_object"),
@@ -160,3 +159,26 @@ def test_other_files(tmp_path: Path, text: str, message: str) -> None:
     assert "md.json" in str(caught.value)
     with pytest.raises(SourceError, match="no such"):
         MegadetectorDocument.read(tmp_path / "absent.json")
+
+
+def test_a_class_that_nobody_knows_costs_itself_alone() -> None:
+    """It is counted, and the detection stays; where it is the likeliest, no less likely one stands in for it."""
+    both = [
+        {"category": "1", "bbox": BOX, "classifications": pairs}
+        for pairs in ([["9", 0.1], ["0", 0.9]], [["9", 0.9], ["0", 0.1]])
+    ]
+    found = picture({"file": "a.jpg", "detections": both})
+    assert found.rejects == ()
+    assert [one.classifications for one in found.detections] == [(("fox", 0.9),), ()]
+    assert [one.unknown_classes for one in found.detections] == [1, 1]
+    assert left_out_text(found.detections) == ["2 classifications left out: of no class that classification_categories knows"]
+
+
+def test_boxes_that_stick_out_are_cut_and_counted() -> None:
+    """The box ends at the edge; what is less than rounding is no cut."""
+    boxes = [[0.1, 0.1, 1.2, 0.2], [0.5, 0.5, 0.5004, 0.5], [0.1, 0.1, 0.2, 0.2]]
+    found = picture({"file": "a.jpg", "detections": [{"category": "1", "conf": 1, "bbox": one} for one in boxes]})
+    assert [one.cut for one in found.detections] == [True, False, False]
+    assert found.detections[0].box == BoundingBox(0.1, 0.1, 0.9, 0.2)
+    assert left_out_text(found.detections) == ["1 box stuck out of the picture, cut at the edge"]
+    assert left_out_text(found.detections[1:]) == []

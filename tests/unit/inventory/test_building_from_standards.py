@@ -83,9 +83,21 @@ def test_nothing_usable_is_an_error(tmp_path: Path) -> None:
     """It names the first reject and where the others are."""
     path = document(tmp_path, [{"id": 1, "file_name": "../a.jpg"}], [])
     with pytest.raises(
-        SourceError, match=r"no usable picture in 1; 1 rejected \(1 × bad_path\), e\.g\. image 1: .*rejects\.csv"
+        SourceError, match=r"no usable picture in 1; 1 rejected \(1 × outside_root\), e\.g\. image 1: .*rejects\.csv"
     ):
         build_from_coco(CocoInventoryConfig(path=path, export_path=tmp_path / "out.json"))
+
+
+def test_relative_boxes_name_the_flag_that_reads_them(tmp_path: Path) -> None:
+    """Also where nothing is left, and where too much is rejected, the message says what to do."""
+    box = {"category_id": 1, "bbox": [0.1, 0.1, 0.2, 0.2]}
+    path = document(tmp_path, images(2), [{"id": "a", "image_id": 0, **box}, {"id": "b", "image_id": 1, **box}])
+    config = CocoInventoryConfig(path=path, export_path=tmp_path / "out.json", max_rejected_share=0)
+    with pytest.raises(SourceError, match=r"observation a: .*2 boxes relative where px .*read them with --boxes relative"):
+        build_from_coco(config)
+    path = document(tmp_path, images(3), [{"id": "a", "image_id": 0, **box}, {"id": "b", "image_id": 1, "category_id": 1}])
+    with pytest.raises(TooManyRejectsError, match=r"1 × box_relative.*read them with --boxes relative"):
+        build_from_coco(config)
 
 
 def test_bad_settings_stop_the_work_first(tmp_path: Path) -> None:

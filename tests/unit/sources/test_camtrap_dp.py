@@ -135,7 +135,7 @@ def test_bad_observations_are_rejected_by_line(tmp_path: Path, bad: str, reason:
         ("m2,,,b.jpg,image/jpeg", "no_deployment"), ("m2,d1,,b.mp4,video/mp4", "video"),
         ("m2,d1,,b.wav,audio/wav", "not_a_picture"),
         ("m2,d1,,a.jpg,image/jpeg", "repeated_file"), ("m2,d1,,gone.jpg,image/jpeg", "missing_file"),
-        ("m2,d1,,../a.jpg,image/jpeg", "bad_path"), ('m2,"d1,,b.jpg,image/jpeg', "bad_row"),
+        ("m2,d1,,../a.jpg,image/jpeg", "outside_root"), ('m2,"d1,,b.jpg,image/jpeg', "bad_row"),
     ],
 )  # fmt: skip
 def test_bad_media_are_rejected_by_line(tmp_path: Path, bad: str, reason: str) -> None:

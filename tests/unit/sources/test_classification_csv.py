@@ -35,7 +35,7 @@ def test_rows_come_back(tmp_path: Path) -> None:
     ("row", "reason"),
     [
         (",d,l,c,1,fox", "no_path"),
-        ("../a.jpg,d,l,c,1,fox", "path_leads_out"),
+        ("../a.jpg,d,l,c,1,fox", "outside_root"),
         ("a.jpg,d,l,c,1,", "no_label"),
         ("a.jpg,d,l,c,1.5,fox", "bad_confidence"),
         ("a.jpg,d,l,c,sure,fox", "bad_confidence"),

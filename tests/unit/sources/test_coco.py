@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import defaultdict
 from pathlib import Path
@@ -17,6 +18,7 @@ from camtrap_tf.sources.coco import CocoSource
 from tests.shared_data import shared
 from tests.unit.sources.picture_sources import read
 
+NUMBERS = itertools.count()
 CATEGORIES = [{"id": 0, "name": "empty"}, {"id": 1, "name": "fox"}, {"id": "2", "name": "owl"}]
 
 
@@ -26,8 +28,8 @@ def image(number: object, **facts: Any) -> dict[str, Any]:
 
 
 def note(number: object, category: object = 1, **facts: Any) -> dict[str, Any]:
-    """Returns an annotation of an image."""
-    return {"id": f"n{number}", "image_id": number, "category_id": category, **facts}
+    """Returns an annotation of an image, with an id that no other has."""
+    return {"id": f"n{next(NUMBERS)}", "image_id": number, "category_id": category, **facts}
 
 
 def source(folder: Path, images: list[Any], notes: list[Any], categories: Any = CATEGORIES, **options: Any) -> CocoSource:
@@ -115,12 +117,12 @@ def test_missing_sequences_are_made_from_time_gaps(tmp_path: Path) -> None:
         ({**image(8), "file_name": "1.jpg"}, "repeated_file"),
         ({"file_name": "x.jpg"}, "no_id"),
         ({"id": 8}, "no_path"),
-        (image(8, file_name="../x.jpg"), "bad_path"),
-        (image(8, file_name="a/../../x.jpg"), "bad_path"),
-        (image(8, file_name="a\\..\\x.jpg"), "bad_path"),
+        (image(8, file_name="../x.jpg"), "outside_root"),
+        (image(8, file_name="a/../../x.jpg"), "outside_root"),
+        (image(8, file_name="a\\..\\x.jpg"), "outside_root"),
         (image(8, file_name="path/to/x.jpg"), "placeholder_path"),
         (image(8, file_name="x.mp4"), "video"),
-        (image(8, datetime="2999-01-01 10:00:00"), "future_date"),
+        (image(8, datetime="2999-01-01 10:00:00"), "future_time"),
         (5, "not_an_object"),
     ],
 )
@@ -144,17 +146,27 @@ def test_bad_images_are_rejected_one_by_one(tmp_path: Path, bad: Any, reason: st
         (note(1, 99), "unknown_category"),
         (note(1, 7), "category_clash"),
         (note("gone"), "unknown_image"),
+        (note(1, id="first"), "repeated_id"),
         ({"id": 5, "category_id": 1}, "unknown_image"),
         ("x", "not_an_object"),
     ],
 )
 def test_bad_annotations_are_rejected_one_by_one(tmp_path: Path, bad: Any, reason: str) -> None:
-    """A bad annotation is named by its number; the other annotations of the picture stay."""
+    """A bad annotation is named by its id, or its number where it has none; the others of the picture stay."""
     categories = [*CATEGORIES, {"id": 7, "name": "a"}, {"id": 7, "name": "b"}]
-    records, rejects = read(source(tmp_path, [image(1)], [note(1), bad], categories))
+    records, rejects = read(source(tmp_path, [image(1)], [note(1, id="first"), bad], categories))
     assert [facts(one)[2] for one in records] == [[("fox", "1", None)]]
     assert [(one.reason, one.unit) for one in rejects] == [(reason, "observation")]
     assert " " in rejects[0].detail
+    assert rejects[0].item == (bad["id"] if bad != "x" and "id" in bad else "annotations 2") or reason == "unknown_image"
+
+
+def test_annotations_without_ids_are_not_of_one_id(tmp_path: Path) -> None:
+    """They all count; a bad one is named by its place in the file."""
+    notes = [{"image_id": 1, "category_id": 1}, {"image_id": 1, "category_id": 2}, {"image_id": 1, "category_id": 9}]
+    (record,), rejects = read(source(tmp_path, [image(1)], notes))
+    assert len(record.observations) == 2
+    assert [(one.item, one.reason) for one in rejects] == [("annotation 3", "unknown_category")]
 
 
 def test_a_picture_all_of_whose_annotations_are_bad_is_not_unlabelled(tmp_path: Path) -> None:
@@ -170,6 +182,7 @@ def test_relative_boxes_are_said(tmp_path: Path) -> None:
     found = source(tmp_path, [image(1), image(2)], notes)
     read(found)
     assert any("--boxes relative" in one for one in found.notes)
+    assert "--boxes relative" in read(source(tmp_path, [image(1), image(2)], notes))[1][0].detail
     records, _ = read(source(tmp_path, [image(1)], notes, boxes="relative"))
     assert facts(records[0])[2] == [("fox", "1", (0.1, 0.2))]
 

@@ -90,11 +90,11 @@ def test_unsure_classes_are_missing(tmp_path: Path) -> None:
         ({"file": "x.jpg", "failure": "Failure image access", "detections": None}, "detector_failure"),
         ({"file": "x.mp4", "frame_rate": 20, "frames_processed": [0], "detections": []}, "video"),
         ({"file": "path/to/x.jpg", "detections": []}, "placeholder_path"),
-        ({"file": "../x.jpg", "detections": []}, "bad_path"),
+        ({"file": "../x.jpg", "detections": []}, "outside_root"),
         ({"file": "1.jpg", "detections": []}, "repeated_file"),
         ({"detections": []}, "no_path"),
         ("x", "not_an_object"),
-        ({"file": "x.jpg", "detections": [], "datetime": "2999-01-01 00:00:00"}, "future_date"),
+        ({"file": "x.jpg", "detections": [], "datetime": "2999-01-01 00:00:00"}, "future_time"),
     ],
 )
 def test_bad_entries_are_told_apart(tmp_path: Path, bad: Any, reason: str) -> None:
@@ -117,6 +117,17 @@ def test_bad_detections(tmp_path: Path) -> None:
         ("image 2, detection 1", "bad_confidence"),
         ("image 2", "no_usable_observation"),
     ]
+
+
+def test_what_reading_changed_is_said(tmp_path: Path) -> None:
+    """A box that was cut and a class that is unknown are in the notes; the picture stays with its other class."""
+    one = found(0.9, bbox=[0.1, 0.1, 1.2, 0.2], classifications=[["0", 0.9], ["9", 0.1]])
+    md = source(tmp_path, [{"file": "1.jpg", "detections": [one]}])
+    (record,), rejects = read(md)
+    assert rejects == []
+    assert record.observations[0].labels["species"] == "fox"
+    assert "1 box stuck out of the picture, cut at the edge" in md.notes
+    assert any(note.startswith("1 classification left out") for note in md.notes)
 
 
 def test_real_results() -> None:

@@ -47,7 +47,7 @@ def test_what_is_left_out_has_a_meaning(tmp_path: Path) -> None:
     [
         ("a.jpg", {"label": ["x"]}, "bad_key"),
         ("d/a.jpg", {"label": ["x"], "dataset": "e"}, "bad_key"),
-        ("d/../../a.jpg", {"label": ["x"]}, "path_leads_out"),
+        ("d/../../a.jpg", {"label": ["x"]}, "outside_root"),
         ("d/a.jpg", {"label": []}, "no_label"),
         ("d/a.jpg", {"label": [3]}, "no_label"),
         ("d/a.jpg", [], "not_an_object"),
