@@ -13,6 +13,7 @@ from pathlib import Path
 from camtrap_tf.cli.legacy_arguments import Argument, Given
 from camtrap_tf.config.names import BACKBONES, HUB_PREFIX
 from camtrap_tf.errors import SettingError, suggestion
+from camtrap_tf.executors import available_cores
 
 Words = tuple[list[str], list[str]]
 """Words of ours, and notices."""
@@ -37,11 +38,15 @@ class Script:
     become: Callable[[Given], Words]
 
 
+def _whole(script: str, flag: str, text: str) -> int:
+    """Returns a whole number from 1; raises a SettingError that names script and flag where the text is none."""
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise SettingError(f"legacy {script}: {flag} {text} is not a whole number from 1")
+    return int(text)
+
+
 def _download_images(given: Given) -> Words:
-    threads = given.text("max_threads", "50")
-    if not threads.isdigit() or not int(threads):
-        raise SettingError(f"legacy download_images: --max-threads {threads} is not a whole number from 1")
-    at_once = str(min(int(threads), 256))
+    at_once = str(min(_whole("download_images", "--max-threads", given.text("max_threads", "50")), 256))
     words = [given.text("coco_file"), "--output-dir", given.text("output_dir"), "--base-url", BUCKET]
     words += ["--key-field", "serving_bucket_key", "--connections", at_once, "--per-host", at_once]
     notices = ["files that are there with the right size are not fetched again; what fails is in failed.csv (--retry)"]
@@ -86,8 +91,15 @@ def _crop_detections(given: Given) -> Words:
     words += given.passed(*pairs, ("detector_version", "--detector-name"))
     notices = given.notices(
         save_full_images="does nothing here, as there without --container-url: pictures are in --images-dir already",
-        threads="pictures are cut by worker processes, one per core (--workers sets another number)",
     )
+    if given.has("threads"):
+        threads = _whole("crop_detections", "--threads", given.text("threads"))
+        at_once = min(threads, available_cores())
+        words += [] if "--workers" in given.rest else ["--workers", str(at_once)]
+        if at_once < threads:
+            notices.append(
+                f"--threads {threads}: pictures are cut by processes, of which more than {at_once} (cores) gain nothing"
+            )
     notices.append("windows are cut pixel for pixel as there; without --legacy-geometry squares stay inside the picture")
     return words, notices
 
@@ -263,7 +275,7 @@ _CROP = (
     Argument(("--crop-strategy",), "--crop-strategy"),
     Argument(("--check-crops-valid",), "--check-crops-valid", "switch"),
     Argument(("-t", "--threshold"), "--threshold"),
-    Argument(("-n", "--threads"), "nothing: one worker process per core"),
+    Argument(("-n", "--threads"), "--workers, at most one per core"),
     Argument(("--logdir",), "--log-outdir"),
 )
 _CLASSIFICATION = (

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from camtrap_tf.cli import legacy_scripts
 from camtrap_tf.cli import main as cli
 from camtrap_tf.cli.legacy_animl import translated
 from camtrap_tf.cli.legacy_scripts import REFUSED, SCRIPTS
@@ -215,3 +216,25 @@ def test_a_line_of_a_shell_script_is_pasted_whole(python: str) -> None:
     """The Python in front of a script is no word of it."""
     plain = parse(["legacy", "cct_to_md.py", "-i", "x.json"])
     assert parse(["legacy", python, "~/utils/cct_to_md.py", "-i", "x.json"]) == plain
+
+
+def test_threads_become_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At most one per core, which is said; a number of ours wins; what is no number is refused."""
+    monkeypatch.setattr(legacy_scripts, "available_cores", lambda: 8)
+    call = ["crop_detections.py", "x.json", "crops", "--threads"]
+    for threads, workers, said in (("50", "8", True), ("8", "8", False), ("3", "3", False)):
+        found = translated([*call, threads])
+        assert found is not None
+        assert found.words[found.words.index("--workers") + 1] == workers
+        assert any("--threads 50" in notice for notice in found.notices) is said
+    found = translated([*call, "50", "--workers", "2"])
+    assert found is not None
+    assert [found.words.count("--workers"), found.words[-1]] == [1, "2"]
+    with pytest.raises(SettingError, match="--threads many is not a whole number"):
+        translated([*call, "many"])
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_scripts_without_a_command_are_in_the_guide(name: str) -> None:
+    """Who looks for a script there finds what to do instead."""
+    assert name in (Path(__file__).parents[3] / "docs" / "MIGRATION-animl.md").read_text(encoding="utf-8")
