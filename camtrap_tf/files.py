@@ -21,6 +21,13 @@ from camtrap_tf.errors import CamtrapError, RunLockedError, SettingError, Source
 
 _ESCAPED_HALF = re.compile(r"\\u[dD][89a-fA-F]")
 
+_FORMS = (
+    frozenset((".json", ".jsonl", ".csv", ".tsv", ".xlsx", ".parquet", ".yaml", ".yml", ".toml", ".ini", ".html", ".md", ".py"))
+    | frozenset((".gz", ".zip", ".tar", ".npz", ".keras", ".h5", ".hdf5", ".pt", ".tfrecord"))
+    | frozenset((".jpg", ".jpeg", ".png", ".tif", ".tiff"))
+)
+"""Endings of names that say what a file holds."""
+
 PARTIAL = ".partial"
 """Name of the folder, inside an output folder, in which unfinished pieces live."""
 
@@ -192,6 +199,30 @@ def path_hint(path: Path) -> str:
     if close:
         return f"; did you mean {missing.parent / names[close[0]]}?"
     return "; check the path" if missing == path else f"; there is no folder {missing}"
+
+
+def check_output_file(path: Path, flag: str, *, suffixes: Sequence[str], sources: Iterable[Path] = ()) -> None:
+    """Makes sure that a command may write a file of this name: one of its own form, and none that it reads.
+
+    A command run again replaces its own outputs. A name that says another form is most likely somebody else's file.
+
+    Args:
+        path: the name.
+        flag: how it was given, for the message.
+        suffixes: what names of this form end in, e.g. `.csv`; endings of no known form are let pass.
+        sources: files that the command reads.
+
+    Raises:
+        SettingError: it is a folder, says another form, or is one of the sources.
+    """
+    if path.is_dir():
+        raise SettingError(f"{flag} {path}: is a folder; name a file in it")
+    suffix = path.suffix.lower()
+    if suffix in _FORMS and suffix not in suffixes:
+        raise SettingError(f"{flag} {path}: no {suffix} file is written; its name has to end in {' or '.join(suffixes)}")
+    for source in sources:
+        if path.resolve() == source.resolve() or (path.exists() and source.exists() and path.samefile(source)):
+            raise SettingError(f"{flag} {path}: is the file that is read; choose another name")
 
 
 def require_folder(path: Path, flag: str) -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 from camtrap_tf.cct.working import check_known, has_location, place_of, summary, with_location_from_path
 from camtrap_tf.config.cct import CctCountsConfig, CctLocationsConfig
 from camtrap_tf.errors import counted
-from camtrap_tf.files import write_csv, write_json
+from camtrap_tf.files import check_output_file, write_csv, write_json
 from camtrap_tf.sources.cct_document import CctDocument, Entry, text_of
 from camtrap_tf.sources.split_files import UNKNOWN_LOCATION
 
@@ -61,8 +61,11 @@ def count_file(config: CctCountsConfig) -> CctCounts:
     """Counts the categories of a file and writes the table where asked to.
 
     Raises:
+        SettingError: the table cannot have that name.
         SourceError: the file cannot be read.
     """
+    if config.output is not None:
+        check_output_file(config.output, "--output", suffixes=(".csv",), sources=(config.path,))
     document = CctDocument.read(config.path)
     counts = category_counts(document)
     if config.output is not None:
@@ -126,9 +129,13 @@ def find_locations(config: CctLocationsConfig) -> Locations:
     """Finds the locations of a file that have a category, writes what was asked for.
 
     Raises:
-        SettingError: no such category.
+        SettingError: no such category, or a file cannot have the name that is asked for.
         SourceError: the file cannot be read.
     """
+    for flag, output in (("--output", config.output), ("--cct-output", config.cct_output)):
+        if output is not None:
+            forms = (".csv", ".json") if flag == "--output" else (".json",)
+            check_output_file(output, flag, suffixes=forms, sources=(config.path,))
     document = CctDocument.read(config.path)
     if config.location_from_path:
         document = document.with_parts(images=with_location_from_path(document.images, config.location_from_path))

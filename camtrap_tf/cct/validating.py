@@ -16,7 +16,7 @@ from camtrap_tf.cct.working import is_empty_name, reject_annotation, reject_imag
 from camtrap_tf.config.cct import CctValidateConfig
 from camtrap_tf.detections.boxes import SLACK, SLACK_PX, BoxError
 from camtrap_tf.errors import TooManyRejectsError
-from camtrap_tf.files import join_inside, require_folder, write_csv
+from camtrap_tf.files import check_output_file, join_inside, require_folder, write_csv
 from camtrap_tf.records import REJECT_COLUMNS, Reject
 from camtrap_tf.rejects import reasons_text
 from camtrap_tf.sources.cct_document import CctDocument, Entry, text_of
@@ -74,11 +74,13 @@ def validate_file(config: CctValidateConfig) -> CctValidation:
     """Checks a file and writes the table of its problems where asked to.
 
     Raises:
-        SettingError: `--image-root` is no folder.
+        SettingError: `--image-root` is no folder, or the table cannot have that name.
         SourceError: the file cannot be read.
     """
     if config.image_root is not None:
         require_folder(config.image_root, "--image-root")
+    if config.report is not None:
+        check_output_file(config.report, "--report", suffixes=(".csv",), sources=(config.path,))
     document = CctDocument.read(config.path)
     problems = [*document.rejects, *problems_of(document)]
     if config.image_root is not None:

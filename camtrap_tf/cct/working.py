@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from camtrap_tf.config.cct import CctChangeConfig
 from camtrap_tf.errors import SettingError, TooManyRejectsError, counted, suggestion
-from camtrap_tf.files import writable_folder
+from camtrap_tf.files import check_output_file, writable_folder
 from camtrap_tf.records import Reject
 from camtrap_tf.rejects import reasons_text, rejects_line, rejects_path, write_rejects
 from camtrap_tf.sources.cct_document import CctDocument, Entry, text_of
@@ -123,16 +123,8 @@ def sizes(documents: Iterable[CctDocument]) -> dict[str, int]:
 
 
 def check_output(output: Path, sources: Sequence[Path], *, flag: str = "--output") -> None:
-    """Makes sure that a command can write its result and does not write over what it reads.
-
-    Raises:
-        SettingError: it cannot, or would.
-    """
-    if output.is_dir():
-        raise SettingError(f"{flag} {output}: is a folder; name a file in it")
-    for source in sources:
-        if output.resolve() == source.resolve():
-            raise SettingError(f"{flag} {output}: is the file that is read; choose another name")
+    """Makes sure that a command may write a document, or another JSON file, there; raises as `check_output_file` does."""
+    check_output_file(output, flag, suffixes=(".json",), sources=sources)
 
 
 def summary(document: CctDocument) -> str:

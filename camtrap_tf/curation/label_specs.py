@@ -23,10 +23,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from camtrap_tf.cct.working import check_output
 from camtrap_tf.config.classification import LabelSpecConfig
 from camtrap_tf.errors import LabelError, SourceError
-from camtrap_tf.files import path_hint, read_json, write_csv, write_json
+from camtrap_tf.files import check_output_file, path_hint, read_json, write_csv, write_json
 from camtrap_tf.records import Reject
 from camtrap_tf.sources.classification_csv import CropRow
 from camtrap_tf.sources.csv_rows import CsvRows, positions
@@ -138,7 +137,7 @@ def convert_label_spec(config: LabelSpecConfig) -> LabelSpecWritten:
         SettingError: it cannot be written there.
         SourceError: it cannot be read.
     """
-    check_output(config.output, (config.path,))
+    check_output_file(config.output, "--output", suffixes=(".csv", ".json"), sources=(config.path,))
     specs = read_label_spec(config.path)
     write_label_spec(config.output, specs)
     return LabelSpecWritten(config.path, config.output, specs)

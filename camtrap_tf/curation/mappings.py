@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from camtrap_tf.config.dataset import LabelsMergeConfig
+from camtrap_tf.files import check_output_file
 from camtrap_tf.labels import LabelMapping, merge_mappings
 
 
@@ -42,9 +43,11 @@ def merge_label_mappings(config: LabelsMergeConfig) -> MergedMapping:
     """Reads label mappings and writes the one that covers them all.
 
     Raises:
+        SettingError: the new one cannot have that name.
         SourceError: one cannot be read.
         LabelError: one is not a label mapping, or they disagree on which names are one class.
     """
+    check_output_file(config.output, "--output", suffixes=(".json",), sources=config.mappings)
     mappings = [LabelMapping.read(path) for path in config.mappings]
     merged = merge_mappings(mappings)
     known: dict[str, set[str]] = collections.defaultdict(set)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,11 +18,11 @@ from camtrap_tf.config.inventory import (
     JsonInventoryConfig,
     PantheraInventoryConfig,
 )
-from camtrap_tf.errors import SettingError, SourceError, counted
-from camtrap_tf.files import check_writable, writable_folder
+from camtrap_tf.errors import SourceError, counted
+from camtrap_tf.files import check_output_file, check_writable, writable_folder
 from camtrap_tf.inventory.columns import table_of
 from camtrap_tf.inventory.merging import merge
-from camtrap_tf.inventory.table import Inventory, check_suffix
+from camtrap_tf.inventory.table import SUFFIXES, Inventory, check_suffix
 from camtrap_tf.logs import keep_logs, logger
 from camtrap_tf.progress import track
 from camtrap_tf.records import MISSING, CaptureEvent, Reject
@@ -87,7 +87,7 @@ def build_from_csv(config: CsvInventoryConfig) -> BuiltInventory:
         SettingError: a column does not exist, or the inventory cannot be written there.
         SourceError: the table cannot be read, or has no usable record.
     """
-    check_target(config.export_path)
+    check_target(config.export_path, (config.path,))
     columns = CsvColumns(
         id=config.capture_id_field,
         images=config.image_fields,
@@ -102,19 +102,19 @@ def build_from_csv(config: CsvInventoryConfig) -> BuiltInventory:
 
 def build_from_folders(config: FolderInventoryConfig) -> BuiltInventory:
     """Reads a folder that has one sub-folder per class and writes its inventory; raises as `build_from_csv` does."""
-    check_target(config.export_path)
+    check_target(config.export_path, (config.path,))
     return build(FolderSource(config.path, nested=config.nested), config)
 
 
 def build_from_panthera(config: PantheraInventoryConfig) -> BuiltInventory:
     """Reads a Panthera table and writes its inventory; raises as `build_from_csv` does."""
-    check_target(config.export_path)
+    check_target(config.export_path, (config.path,))
     return build(panthera_source(config, config.path), config)
 
 
 def build_from_json(config: JsonInventoryConfig) -> BuiltInventory:
     """Checks an inventory (JSON or Parquet) and writes it again; raises as `build_from_csv` does."""
-    check_target(config.export_path)
+    check_target(config.export_path, (config.path,))
     check_suffix(config.path, "--path")
     if config.path.suffix.lower() == ".json":
         return build(JsonSource(config.path), config)
@@ -129,7 +129,7 @@ def merge_inventories(config: InventoryMergeConfig) -> MergedInventory:
     Raises:
         SourceError: one cannot be read, or two have different records of one id.
     """
-    check_target(config.export_path)
+    check_target(config.export_path, config.inventories)
     parts = [Inventory.read(path) for path in config.inventories]
     merged = merge(parts, [str(path) for path in config.inventories])
     begin_writing(config.export_path, [reject for part in parts for reject in part.rejects])
@@ -204,15 +204,14 @@ def label_lines(inventory: Inventory) -> Iterator[str]:
             yield f"  {count:>9} {100 * count / known:6.2f} %  {name}"
 
 
-def check_target(path: Path) -> None:
-    """Makes sure that an inventory can be written there.
+def check_target(path: Path, sources: Iterable[Path]) -> None:
+    """Makes sure that an inventory can be written there, and is none of the files that it is made of.
 
     Raises:
-        SettingError: it cannot.
+        SettingError: it cannot, or is.
     """
     check_suffix(path, "--export-path")
-    if path.is_dir():
-        raise SettingError(f"--export-path {path}: is a folder; name a file in it")
+    check_output_file(path, "--export-path", suffixes=SUFFIXES, sources=sources)
     check_writable(path.parent, "--export-path")
 
 

@@ -16,12 +16,12 @@ def build_from_classification_csv(config: ClassificationCsvInventoryConfig) -> B
         SettingError: the inventory cannot be written there, or a location is in two splits.
         SourceError: a file cannot be read, or the table has no usable row.
     """
-    check_target(config.export_path)
+    check_target(config.export_path, (config.path,))
     splits = read_splits(config.splits) if config.splits is not None else None
     return build(ClassificationCsvSource(config.path, splits=splits, label=config.label), config)
 
 
 def build_from_queried_images(config: QueriedImagesInventoryConfig) -> BuiltInventory:
     """Reads a `queried_images.json` and writes its inventory; raises as `build_from_classification_csv` does."""
-    check_target(config.export_path)
+    check_target(config.export_path, (config.path,))
     return build(QueriedImagesSource(config.path, label=config.label), config)

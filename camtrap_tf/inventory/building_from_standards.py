@@ -89,31 +89,31 @@ def build_from_coco(config: CocoInventoryConfig) -> BuiltFromStandard:
         SourceError: the file cannot be read, or has no usable record.
         TooManyRejectsError: more was rejected than `max_rejected_share` allows.
     """
-    check_target(config.export_path)
+    check_target(config.export_path, (config.path,))
     return _build(CocoSource(config), config)
 
 
 def build_from_megadetector(config: MegadetectorInventoryConfig) -> BuiltFromStandard:
     """Reads MegaDetector results and writes their inventory; raises as `build_from_coco` does."""
-    check_target(config.export_path)
+    check_target(config.export_path, (config.path,))
     return _build(MegadetectorSource(config), config)
 
 
 def build_from_camtrap_dp(config: CamtrapDpInventoryConfig) -> BuiltFromStandard:
     """Reads a Camtrap DP package and writes its inventory; raises as `build_from_coco` does."""
-    check_target(config.export_path)
+    check_target(config.export_path, (config.path,))
     return _build(CamtrapDpSource(config), config)
 
 
 def build_from_wildlife_insights(config: WildlifeInsightsInventoryConfig) -> BuiltFromStandard:
     """Reads a Wildlife Insights download and writes its inventory; raises as `build_from_coco` does."""
-    check_target(config.export_path)
+    check_target(config.export_path, (config.path,))
     return _build(WildlifeInsightsSource(config), config)
 
 
 def build_from_timelapse(config: TimelapseInventoryConfig) -> BuiltFromStandard:
     """Reads a CSV export of Timelapse and writes its inventory; raises as `build_from_coco` does."""
-    check_target(config.export_path)
+    check_target(config.export_path, (config.path,))
     return _build(TimelapseSource(config), config)
 
 

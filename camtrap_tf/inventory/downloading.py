@@ -29,9 +29,7 @@ def download_inventory(config: InventoryDownloadConfig) -> Downloaded:
         SettingError: the new inventory cannot be written, or the image root does not hold the output folder.
         SourceError: the inventory cannot be read, no picture of it is a URL, or none could be fetched.
     """
-    check_target(config.export_path)
-    if config.export_path.resolve() == config.path.resolve():
-        raise SettingError(f"--export-path {config.export_path}: is the inventory that is read; choose another name")
+    check_target(config.export_path, (config.path,))
     prefix = _prefix(config)
     inventory = Inventory.read(config.path)
     paths = pc.list_flatten(inventory.table["images"])

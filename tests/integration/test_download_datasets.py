@@ -254,5 +254,5 @@ def test_an_inventory_without_urls_is_said(tmp_path: Path, site: Site) -> None:
     config = InventoryDownloadConfig(path=path, export_path=tmp_path / "new.json", output_dir=tmp_path / "out")
     with pytest.raises(SourceError, match="there is nothing to fetch"):
         download_inventory(config)
-    with pytest.raises(SettingError, match="is the inventory that is read"):
+    with pytest.raises(SettingError, match="is the file that is read"):
         download_inventory(config.model_copy(update={"export_path": path}))

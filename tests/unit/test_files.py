@@ -14,6 +14,7 @@ import pytest
 from camtrap_tf.errors import CamtrapError, RunLockedError, SettingError, SourceError
 from camtrap_tf.files import (
     atomic_file,
+    check_output_file,
     check_writable,
     digest_of,
     finished_folder,
@@ -255,3 +256,27 @@ def test_a_locked_folder_belongs_to_one_process(tmp_path: Path) -> None:
         other = subprocess.run(command, capture_output=True, text=True, check=False)
         assert "RunLockedError" in other.stderr
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["facts.yaml", "photo.JPG", "x.json", "model.keras", "table.csv.gz"])
+def test_a_name_that_says_another_form_is_refused(tmp_path: Path, name: str) -> None:
+    """Whatever lies there is no earlier output; the message says what the name has to end in."""
+    with pytest.raises(SettingError, match=rf"--output .*{name}: .*has to end in \.csv"):
+        check_output_file(tmp_path / name, "--output", suffixes=(".csv",))
+    for fine in ("a.csv", "a.CSV", "a", "a.b.2"):
+        check_output_file(tmp_path / fine, "--output", suffixes=(".csv",))
+
+
+def test_what_is_read_is_not_written_over(tmp_path: Path) -> None:
+    """Under whatever name; an output of an earlier run is no such file."""
+    for name in ("in.json", "out.json"):
+        (tmp_path / name).write_text("{}")
+    (tmp_path / "link.json").symlink_to(tmp_path / "in.json")
+    (tmp_path / "hard.json").hardlink_to(tmp_path / "in.json")
+    sources = (tmp_path / "other.json", tmp_path / "in.json")
+    check_output_file(tmp_path / "out.json", "--output", suffixes=(".json",), sources=sources)
+    for name in ("in.json", "../" + tmp_path.name + "/in.json", "link.json", "hard.json"):
+        with pytest.raises(SettingError, match="is the file that is read"):
+            check_output_file(tmp_path / name, "--output", suffixes=(".json",), sources=sources)
+    with pytest.raises(SettingError, match="is a folder"):
+        check_output_file(tmp_path, "--output", suffixes=(".json",))

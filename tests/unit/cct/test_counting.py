@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from camtrap_tf.cct.counting import category_counts, count_file, find_locations, locations_with
-from camtrap_tf.config.cct import CctCountsConfig, CctLocationsConfig
+from camtrap_tf.cct.validating import validate_file
+from camtrap_tf.config.cct import CctCountsConfig, CctLocationsConfig, CctValidateConfig
 from camtrap_tf.errors import SettingError
 from camtrap_tf.sources.cct_document import CctDocument
 from tests.reading import rows_of
@@ -83,3 +84,23 @@ def test_images_without_a_location_are_at_none(tmp_path: Path) -> None:
     assert "3 images, 3 annotations, 3 categories, 1 location (2 images without a location)" in text
     found = find_locations(CctLocationsConfig(path=tmp_path / "in.json", category=("fox",), output=tmp_path / "o.csv"))
     assert "3 annotations of fox at 1 location, 2 of them at none" in found.text()
+
+
+def test_files_of_another_kind_are_kept(tmp_path: Path) -> None:
+    """Tables do not replace settings, documents, or the file that is read."""
+    document = tmp_path / "x.json"
+    make_document([make_image("i")], [make_annotation("1", "i")]).write(document)
+    before = document.read_bytes()
+    (tmp_path / "facts.yaml").write_text("a: 1")
+    for output in (tmp_path / "facts.yaml", document):
+        with pytest.raises(SettingError, match="--output"):
+            count_file(CctCountsConfig(path=document, output=output))
+        with pytest.raises(SettingError, match="--report"):
+            validate_file(CctValidateConfig(path=document, report=output))
+    with pytest.raises(SettingError, match="--output"):
+        find_locations(CctLocationsConfig(path=document, category=("fox",), output=document))
+    with pytest.raises(SettingError, match="--cct-output"):
+        find_locations(CctLocationsConfig(path=document, category=("fox",), cct_output=tmp_path / "a.csv"))
+    assert (document.read_bytes(), (tmp_path / "facts.yaml").read_text()) == (before, "a: 1")
+    for _ in range(2):
+        count_file(CctCountsConfig(path=document, output=tmp_path / "counts.csv"))

@@ -105,6 +105,8 @@ def test_bad_settings_stop_the_work_first(tmp_path: Path) -> None:
     path = document(tmp_path, images(1), [])
     with pytest.raises(SettingError, match="--export-path"):
         build_from_coco(CocoInventoryConfig(path=path, export_path=tmp_path / "out.csv"))
+    with pytest.raises(SettingError, match="is the file that is read"):
+        build_from_coco(CocoInventoryConfig(path=path, export_path=path))
     with pytest.raises(SettingError, match="--image-root"):
         build_from_coco(CocoInventoryConfig(path=path, export_path=tmp_path / "out.json", image_root=tmp_path / "absent"))
 
