@@ -27,6 +27,9 @@ from camtrap_tf.curation.splitting import split_by_hash, split_by_values
 from camtrap_tf.errors import LabelError, SettingError, suggestion
 from camtrap_tf.inventory.table import Inventory
 from camtrap_tf.labels import LabelMapping
+from camtrap_tf.logs import logger
+
+_log = logger(__name__)
 
 _ABSENT_NAMED = 3
 """Classes that a warning names for each split and label type."""
@@ -93,7 +96,10 @@ def curate(inventory: Inventory, config: DatasetConfig, *, read_files: bool = Tr
     if config.balanced_sampling_min:
         selected, splits = _balance(selected, splits, config, steps)
     if config.split_by_meta is None:
-        warnings += empty_split_warnings(splits, config.split_shares)
+        empty = empty_split_warnings(splits, config.split_shares, splitting)
+        for warning in empty:
+            _log.warning("warning: %s", warning)
+        warnings += empty
     warnings += _absent_classes(selected, splits, mapping)
     return Curated(selected, tuple(splits), mapping, tuple(steps), group_field, tuple(warnings), splitting)
 

@@ -22,7 +22,7 @@ from camtrap_tf.curation.duplicates import (
 from camtrap_tf.curation.groups import choose_group_field
 from camtrap_tf.curation.kept_splits import EarlierSplits, read_earlier
 from camtrap_tf.curation.picture_hashes import PictureHashes, hash_pictures
-from camtrap_tf.curation.scored_splits import FREE, Dealing, GroupTable, Target
+from camtrap_tf.curation.scored_splits import FREE, Dealing, GroupTable, Target, too_few
 from camtrap_tf.curation.split_groups import (
     ClassRows,
     Groups,
@@ -32,6 +32,7 @@ from camtrap_tf.curation.split_groups import (
     group_table,
     groups_of,
     location_field,
+    lone_class_groups,
     records_showing,
     refuse_several_labels,
     second_field,
@@ -76,12 +77,14 @@ class Found:
         hashes: hashes of all pictures; None where they were not looked for.
         unlike: pairs with close hashes that do not look alike.
         not_compared: pairs with close hashes of which a picture could not be read.
+        files_read: whether files were read where hashes were lacking; not so in a dry run.
     """
 
     pairs: tuple[Pair, ...] = ()
     hashes: PictureHashes | None = None
     unlike: int = 0
     not_compared: int = 0
+    files_read: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +244,7 @@ def _find_pairs(inventory: Inventory, groups: Groups, settings: SplitSettings, m
     )
     pairs = exact_pairs(hashes, groups.of_record)
     if not means.read_files:
-        return Found(tuple(pairs), hashes)
+        return Found(tuple(pairs), hashes, files_read=False)
     root, pixels, workers = settings.image_root_path, means.max_pixels, means.workers
     pairs = of_pictures(pairs, root=root, max_pixels=pixels, workers=workers)
     if not perceptual:
@@ -260,24 +263,29 @@ def _given(plan: Splitting) -> Splitting:
 
 
 def _deal(plan: Splitting, settled: Ints, closed: tuple[int, ...], means: Means) -> Splitting:
-    """Deals the joined groups by the method chosen."""
+    """Deals the joined groups by the method chosen.
+
+    Raises:
+        SettingError: there are fewer groups than splits.
+    """
     groups = plan.groups.joined(plan.joined.joined)
     splits = list(plan.shares)
-    method = plan.method
-    if method == SCORED and plan.settings.split_method == "auto" and len(groups.names) < len(splits) and not closed:
-        method = DEALT
-    if method == BY_HASH:
+    if plan.method == BY_HASH:
         first: dict[int, str] = {}
         for one, group in sorted(zip(plan.inventory.ids, groups.of_record.tolist(), strict=True)):
             first.setdefault(group, one)
         dealt = split_by_hash([first[group] for group in groups.of_record.tolist()], plan.settings.split_shares)
-        return replace(plan, splits=tuple(dealt), method=method)
-    if method == DEALT:
-        return replace(plan, splits=tuple(_dealt_in_order(plan, groups)), method=method)
-    table = group_table(plan.rows.of_labels(plan.labels), groups)
-    dealing = _dealt_by_score(plan, method, table, _of_joined(settled, plan.joined), closed, means)
+        return replace(plan, splits=tuple(dealt))
+    rows = plan.rows.of_labels(plan.labels)
+    alone = lone_class_groups(rows, groups)
+    if len(groups.names) < len(splits) and not alone.all():
+        raise too_few(len(groups.names), splits, f" by {plan.group_field!r}")
+    if plan.method == DEALT:
+        return replace(plan, splits=tuple(_dealt_in_order(plan, groups, alone)))
+    table = group_table(rows, groups)
+    dealing = _dealt_by_score(plan, table, _of_joined(settled, plan.joined), closed, means)
     splits_of_records = dealing.assignment[groups.of_record].tolist()
-    return replace(plan, splits=tuple(splits[split] for split in splits_of_records), method=method, dealing=dealing)
+    return replace(plan, splits=tuple(splits[split] for split in splits_of_records), dealing=dealing)
 
 
 def _of_joined(settled: Ints, joined: JoinedGroups) -> Ints:
@@ -287,22 +295,22 @@ def _of_joined(settled: Ints, joined: JoinedGroups) -> Ints:
     return of_joined
 
 
-def _dealt_in_order(plan: Splitting, groups: Groups) -> list[str]:
+def _dealt_in_order(plan: Splitting, groups: Groups, alone: npt.NDArray[np.bool_]) -> list[str]:
+    """Deals groups in hash order, those with a class of their own (`alone`, `[groups]`) to train."""
     labels = plan.settings.split_label or plan.inventory.label_types
     classes = {label: plan.inventory.first_labels(label) for label in labels}
     names = [None if lone else name for lone, name in zip(groups.lone.tolist(), groups.names, strict=True)]
     of_record = [names[group] for group in groups.of_record.tolist()]
-    return split_by_group(source_records(plan.inventory), of_record, classes, plan.settings.split_shares)
+    settled = [plan.train if one else None for one in alone[groups.of_record].tolist()]
+    return split_by_group(source_records(plan.inventory), of_record, classes, plan.settings.split_shares, settled)
 
 
-def _dealt_by_score(
-    plan: Splitting, method: str, table: GroupTable, settled: Ints, closed: tuple[int, ...], means: Means
-) -> Dealing:
+def _dealt_by_score(plan: Splitting, table: GroupTable, settled: Ints, closed: tuple[int, ...], means: Means) -> Dealing:
     settings = plan.settings
     names, shares = zip(*settings.split_shares, strict=True)
     total = sum(shares)
     target = Target(names, tuple(share / total for share in shares))
-    if method == SMALLEST_FIRST:
+    if plan.method == SMALLEST_FIRST:
         return deal_smallest_first(table, target, formula=settings.split_score, frozen=settled, closed=closed)
     return deal_by_score(
         table,

@@ -33,8 +33,8 @@ def choose_group_field(inventory: Inventory, wish: str, *, least: int) -> str | 
 
     Args:
         inventory: the records to split.
-        wish: `auto`, `none` or a field. `auto` takes the location, else the sequence or event, as long as there are
-            enough groups for every split to get one.
+        wish: `auto`, `none` or a field. `auto` takes the location as long as there is one for every split, else the
+            sequence or event where any record has one.
         least: how many splits there are to fill.
 
     Raises:
@@ -45,9 +45,9 @@ def choose_group_field(inventory: Inventory, wish: str, *, least: int) -> str | 
     if wish != AUTO:
         inventory.meta(wish)
         return wish
-    for known in (LOCATION_FIELDS, EVENT_FIELDS):
+    for known, enough in ((LOCATION_FIELDS, least), (EVENT_FIELDS, 1)):
         field = find_field(inventory.meta_fields, known)
-        if field is not None and len(set(inventory.meta(field)) - {None, ""}) >= least:
+        if field is not None and len(set(inventory.meta(field)) - {None, ""}) >= enough:
             return field
     return None
 
@@ -89,8 +89,8 @@ def leakage_warnings(
         torn, count = straddling(values, splits)
         if torn:
             warnings.append(
-                f"leakage: {torn} of {count} groups by {field!r} have records in more than one split, which makes scores look "
-                f"better than they are; {advice} --split-group {field} keeps them together"
+                f"leakage: {torn} of {count} groups by {field!r} have records in more than one split, which makes "
+                f"scores look better than they are; {advice} --split-group {field} keeps them together"
             )
     return warnings
 

@@ -9,16 +9,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from camtrap_tf.curation.dealing import BY_META, SCORED, SMALLEST_FIRST, Splitting
+from camtrap_tf.curation.dealing import BY_HASH, BY_META, SCORED, Splitting
 from camtrap_tf.curation.duplicates import Pair
 from camtrap_tf.curation.groups import leakage_warnings
-from camtrap_tf.curation.split_groups import unique_pairs
-from camtrap_tf.curation.split_tables import NotEvaluable, event_codes
+from camtrap_tf.curation.split_groups import lone_class_groups, unique_pairs
+from camtrap_tf.curation.split_tables import NotEvaluable, event_codes, never_in_train
+from camtrap_tf.errors import counted
 
 LISTED = 10_000
 """Pairs, groups and events that are listed at most; the counts are of all."""
 
 NAMED = 8
+
+SHARE_OFF = 0.1
+"""A split whose share of the records is off by more than this is told of."""
+
 SCHEMA = 1
 
 
@@ -66,18 +71,23 @@ def leakage_report(splitting: Splitting, lacking: Sequence[NotEvaluable]) -> dic
                 "groups": one.places,
                 "in_splits": list(one.splits),
                 "lacking_in": list(one.lacking),
-                "reason": reason(one, len(splitting.shares)),
+                "reason": reason(one, len(splitting.shares), unit_of(splitting)),
             }
             for one in lacking
         ],
     }
 
 
-def reason(one: NotEvaluable, splits: int) -> str:
-    """Returns why a split lacks a class, in words."""
+def unit_of(splitting: Splitting) -> str:
+    """Returns what was dealt: a `group` or a `record`."""
+    return "record" if splitting.method == BY_HASH else "group"
+
+
+def reason(one: NotEvaluable, splits: int, unit: str = "group") -> str:
+    """Returns why a split lacks a class, in words; `unit`: what was dealt."""
     if one.places == 1:
-        return "in one group only"
-    return f"in {one.places} groups, fewer than there are splits" if one.places < splits else "all its groups are elsewhere"
+        return f"in one {unit} only"
+    return f"in {one.places} {unit}s, fewer than there are splits" if one.places < splits else f"all its {unit}s are elsewhere"
 
 
 def _torn(splitting: Splitting, codes: npt.NDArray[np.int64]) -> dict[int, dict[str, int]]:
@@ -140,6 +150,7 @@ def _duplicate_facts(splitting: Splitting) -> dict[str, Any]:
         "looked_for": settings.duplicates,
         "pictures": len(found.hashes.record),
         "hashes_there_already": found.hashes.reused,
+        "files_wanted": found.hashes.wanted,
         "files_read": found.hashes.looked_at,
         "unusable": dict(sorted(found.hashes.unusable.items())),
         "pairs": len(found.pairs),
@@ -189,29 +200,112 @@ def warnings_of(splitting: Splitting, lacking: Sequence[NotEvaluable]) -> list[s
         )
     torn = sum(pair_is_torn(splitting, pair) for pair in splitting.found.pairs)
     if torn:
-        warnings.append(f"leakage: {torn} pictures of one split are in another too (leakage.json lists them)")
-    if splitting.method in (SCORED, SMALLEST_FIRST, BY_META):
-        warnings += _not_evaluable_text(lacking, len(splitting.shares))
-    return warnings
+        pictures = "1 picture of one split is" if torn == 1 else f"{torn} pictures of one split are"
+        warnings.append(f"leakage: {pictures} in another too (leakage.json lists them)")
+    warnings += _unread_text(splitting)
+    warnings += _never_seen_text(splitting)
+    warnings += _not_evaluable_text(lacking, len(splitting.shares), unit_of(splitting))
+    return warnings + _share_text(splitting)
 
 
-def empty_split_warnings(splits: Sequence[str], shares: Sequence[tuple[str, float]]) -> list[str]:
-    """Returns a sentence for each split that should have records and has none."""
-    present = set(splits)
+def _unread_text(splitting: Splitting) -> list[str]:
+    """Returns a sentence where duplicates were looked for and no file could be read."""
+    hashes = splitting.found.hashes
+    if hashes is None or not hashes.nothing_read:
+        return []
     return [
-        f"split {name!r} has no record; there are too few records or groups for its share"
-        for name, share in shares
-        if share > 0 and name not in present
+        f"leakage: no pictures were compared, as 0 of {hashes.wanted} files could be read "
+        f"({_reasons(hashes.unusable)}); copies of one picture may be in several splits; say where pictures are with "
+        "--image-root-path"
     ]
 
 
-def _not_evaluable_text(lacking: Sequence[NotEvaluable], splits: int) -> list[str]:
+def _reasons(unusable: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} × {why}" for why, count in sorted(unusable.items()))
+
+
+def _never_seen_text(splitting: Splitting) -> list[str]:
+    """Returns a sentence on the classes that are in evaluation splits only, which no model can learn."""
+    by_splits: dict[tuple[str, ...], list[str]] = collections.defaultdict(list)
+    for name, splits in never_in_train(splitting):
+        by_splits[splits].append(name)
+    return [
+        f"never seen in training: {_named(names)} (only in {' and '.join(splits)}, not in {splitting.train})"
+        for splits, names in sorted(by_splits.items())
+    ]
+
+
+def _share_text(splitting: Splitting) -> list[str]:
+    """Returns a sentence on the splits whose share of the records is far off, where none is empty, and how to mend it."""
+    facts = _split_facts(splitting)
+    if not all(fact["records"] for fact in facts.values()):
+        return []
+    off = [
+        f"{name} {100 * fact['share']:.1f} % (due {100 * fact['target']:g} %)"
+        for name, fact in facts.items()
+        if fact["target"] is not None and abs(fact["share"] - fact["target"]) > SHARE_OFF
+    ]
+    if not off:
+        return []
+    if splitting.method == BY_HASH:
+        mend = "by chance, as records are dealt one by one; more records even it out"
+    elif splitting.method == SCORED:
+        mend = "too few groups, or too unequal ones; rare classes and kept splits come before the shares"
+    else:
+        mend = "--split-method scored comes nearer where the groups allow it"
+    return [f"shares of the records are off: {', '.join(off)}; {mend}"]
+
+
+def empty_split_warnings(
+    splits: Sequence[str], shares: Sequence[tuple[str, float]], splitting: Splitting | None = None
+) -> list[str]:
+    """Returns a sentence on the splits that should have records and have none, with why and what to do.
+
+    Args:
+        splits: the split of each record.
+        shares: splits and what they are due.
+        splitting: how they came about, if more than the hash of the records; the records may have become fewer since.
+    """
+    present = set(splits)
+    empty = [name for name, share in shares if share > 0 and name not in present]
+    if not empty:
+        return []
+    start = (
+        f"split {' and '.join(map(repr, empty))} has no record"
+        if len(empty) == 1
+        else (f"splits {' and '.join(map(repr, empty))} have no record")
+    )
+    return [f"{start}: {_why_empty(empty, splitting)}"]
+
+
+def _why_empty(empty: Sequence[str], splitting: Splitting | None) -> str:
+    """Returns why splits are empty and what to do."""
+    fewer = "do without the split (--split-names with --split-percent)"
+    if splitting is None or splitting.method == BY_HASH:
+        return f"there are too few records for its share when they are dealt one by one; take more, raise the share, or {fewer}"
+    if set(empty) & set(splitting.splits):
+        return f"balancing left none of its records; give up --balanced-sampling-min, or {fewer}"
+    groups = splitting.groups.joined(splitting.joined.joined)
+    alone = int(lone_class_groups(splitting.rows.of_labels(splitting.labels), groups).sum())
+    by = f" by {splitting.group_field!r}"
+    holds = "holds" if alone == 1 else "hold"
+    if not alone:
+        return (
+            f"the earlier splitting settles which {counted(len(groups.names), 'group')}{by} are where; add new ones, or {fewer}"
+        )
+    return (
+        f"{alone} of {len(groups.names)} groups{by} {holds} a class that no other group has, and such classes go to "
+        f"train; add groups with those classes, leave them out (--min-locs 2), or {fewer}"
+    )
+
+
+def _not_evaluable_text(lacking: Sequence[NotEvaluable], splits: int, unit: str) -> list[str]:
     by_reason: dict[str, list[str]] = collections.defaultdict(list)
     for one in lacking:
-        where = reason(one, splits) if one.places == 1 else f"{reason(one, splits)}, none in {' and '.join(one.lacking)}"
-        by_reason[where].append(one.name)
-    texts = []
-    for where, names in by_reason.items():
-        shown = ", ".join(names[:NAMED]) + (f" … ({len(names)} in all)" if len(names) > NAMED else "")
-        texts.append(f"cannot be evaluated: {shown} ({where})")
-    return texts
+        why = reason(one, splits, unit)
+        by_reason[why if one.places == 1 else f"{why}, none in {' and '.join(one.lacking)}"].append(one.name)
+    return [f"cannot be evaluated: {_named(names)} ({where})" for where, names in by_reason.items()]
+
+
+def _named(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMED]) + (f" … ({len(names)} in all)" if len(names) > NAMED else "")

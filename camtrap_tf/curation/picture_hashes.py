@@ -46,9 +46,11 @@ class PictureHashes:
         rank: `[pictures]`, ascending by record id, so that the order of records does not show.
         sha256: `[pictures]`, hexadecimal; empty where there is none.
         phash: `[pictures]`, hexadecimal; empty where there is none.
-        looked_at: pictures whose files were read now; the hashes of the others were there, or were not needed.
+        looked_at: files that were read now; the hashes of the others were there, or were not needed.
         reused: pictures whose hashes were there.
         unusable: reason → pictures that could not be read, e.g. `missing_file`.
+        wanted: files whose hashes were lacking.
+        failed: those of them that could not be read.
     """
 
     record: npt.NDArray[np.int64]
@@ -59,6 +61,13 @@ class PictureHashes:
     looked_at: int
     reused: int
     unusable: dict[str, int]
+    wanted: int = 0
+    failed: int = 0
+
+    @property
+    def nothing_read(self) -> bool:
+        """Whether there is no picture to compare: no file could be read, and no hash was there."""
+        return 0 < self.failed == self.wanted and not self.reused
 
     def field(self, hashes: npt.NDArray[np.bytes_], records: int) -> list[str | None]:
         """Returns the text of each record for one of the two columns; None where none of its pictures could be read."""
@@ -101,11 +110,12 @@ def hash_pictures(
     todo = (sha256 == b"") if not perceptual else (sha256 == b"") | ((phash == b"") & ~_tried(inventory, record))
     reused = int((~todo).sum())
     unusable: collections.Counter[str] = collections.Counter()
-    looked_at = 0
+    looked_at = lacking = failed = 0
     if read_files and todo.any():
         codes = paths.dictionary_encode()
         names, code = codes.dictionary.to_pylist(), np.asarray(codes.indices, np.int64)
         wanted = np.unique(code[todo])
+        lacking = len(wanted)
         found: dict[int, Fingerprint] = {}
         if only_shared_sizes is not None and not perceptual:
             shared, absent = _sharing_size(names, code, only_shared_sizes[record], root)
@@ -114,7 +124,8 @@ def hash_pictures(
         chosen = [names[one] for one in wanted.tolist()]
         made = _made(chosen, root, perceptual=perceptual, max_pixels=max_pixels, workers=workers)
         found |= dict(zip(wanted.tolist(), made, strict=True))
-        looked_at = len(wanted)
+        looked_at = sum(one.sha256 is not None for one in found.values())
+        failed = len(found) - looked_at
         for place in np.flatnonzero(todo & np.isin(code, list(found))).tolist():
             fingerprint = found[int(code[place])]
             sha256[place] = (fingerprint.sha256 or "").encode()
@@ -122,7 +133,7 @@ def hash_pictures(
             if fingerprint.reason:
                 unusable[fingerprint.reason] += 1
     rank = np.argsort(np.asarray(pc.sort_indices(inventory.table["id"]), np.int64))[record]
-    return PictureHashes(record, paths, rank, sha256, phash, looked_at, reused, dict(unusable))
+    return PictureHashes(record, paths, rank, sha256, phash, looked_at, reused, dict(unusable), lacking, failed)
 
 
 def _known(inventory: Inventory, field: str, record: npt.NDArray[np.int64]) -> npt.NDArray[np.bytes_]:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from camtrap_tf.config.splits import SplitScore
-from camtrap_tf.errors import SettingError
+from camtrap_tf.errors import SettingError, counted
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -260,22 +260,31 @@ def settle(table: GroupTable, target: Target, frozen: Ints | None = None) -> Int
         frozen: `[groups]` splits given, `FREE` otherwise.
     """
     settled = np.full(len(table.groups), FREE, np.int64) if frozen is None else np.asarray(frozen, np.int64).copy()
-    alone = (table.counts[:, table.places == 1] > 0).any(axis=1)
-    settled[alone & (settled == FREE)] = target.train
+    settled[alone_in(table) & (settled == FREE)] = target.train
     return settled
 
 
-def check_enough(groups: int, target: Target) -> None:
-    """Makes sure that every split can have a group.
+def alone_in(table: GroupTable) -> npt.NDArray[np.bool_]:
+    """Returns which groups hold a class that no other group has, `[groups]`."""
+    return np.asarray((table.counts[:, table.places == 1] > 0).any(axis=1), bool)
+
+
+def check_enough(table: GroupTable, target: Target) -> None:
+    """Makes sure that every split can have a group, unless all of them go to train by their classes anyway.
 
     Raises:
         SettingError: there are fewer groups than splits.
     """
-    if groups < len(target.names):
-        raise SettingError(
-            f"{groups} groups cannot fill {len(target.names)} splits ({', '.join(target.names)}); "
-            "take fewer splits, or group by something finer (--split-group)"
-        )
+    if len(table.groups) < len(target.names) and not alone_in(table).all():
+        raise too_few(len(table.groups), target.names)
+
+
+def too_few(groups: int, splits: Sequence[str], what: str = "") -> SettingError:
+    """Returns the error that there are fewer groups than splits; `what`: what they are, e.g. ` by 'location'`."""
+    return SettingError(
+        f"{counted(groups, 'group')}{what} cannot fill {len(splits)} splits ({', '.join(splits)}); take fewer splits "
+        "(--split-names with --split-percent), or group by something finer (--split-group; 'none': every record by itself)"
+    )
 
 
 def seed_of(seed: int, name: str) -> int:

@@ -188,6 +188,12 @@ def few_places(rows: ClassRows, groups: Groups, least: int) -> list[int]:
     return [number for number, count in enumerate(places.tolist()) if 0 < count < least]
 
 
+def lone_class_groups(rows: ClassRows, groups: Groups) -> npt.NDArray[np.bool_]:
+    """Returns which groups hold a class that no other group has, `[groups]`; without a table of groups and classes."""
+    showing = records_showing(rows, few_places(rows, groups, 2), len(groups.of_record))
+    return np.bincount(groups.of_record[showing], minlength=len(groups.names)) > 0
+
+
 def records_showing(rows: ClassRows, classes: Sequence[int], records: int) -> npt.NDArray[np.bool_]:
     """Returns which records show one of some classes, `[records]`."""
     showing = np.zeros(records, bool)

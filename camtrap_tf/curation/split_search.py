@@ -23,6 +23,7 @@ from camtrap_tf.curation.scored_splits import (
     seed_of,
     settle,
 )
+from camtrap_tf.errors import SettingError
 
 GAIN = 1e-9
 """A step has to lower the score by more than this, which is more than rounding does."""
@@ -61,7 +62,7 @@ def deal_by_score(
     Raises:
         SettingError: there are fewer groups than splits.
     """
-    check_enough(len(table.groups), target)
+    check_enough(table, target)
     settled = settle(table, target, frozen)
     if closed:
         return _deal_beside(table, target, settled, tuple(closed), formula=formula, draws=draws, jitter=jitter, seed=seed)
@@ -216,10 +217,11 @@ def deal_smallest_first(
         first: class → groups that are dealt before its other ones.
 
     Raises:
-        SettingError: there are fewer groups than splits.
+        SettingError: there are fewer groups than splits, or a split got none though there were enough for all.
     """
-    check_enough(len(table.groups), target)
-    assignment = settle(table, target, frozen)
+    check_enough(table, target)
+    settled = settle(table, target, frozen)
+    assignment = settled.copy()
     held = np.stack([table.counts[assignment == split].sum(axis=0) for split in range(len(target.names))])
     sizes = table.counts.sum(axis=0)
     fill = [split for split in reversed(range(len(target.names))) if split != target.train and split not in closed]
@@ -232,7 +234,24 @@ def deal_smallest_first(
             assignment[group] = split
             held[split] += table.counts[group]
     assignment[assignment == FREE] = target.train  # groups without any class
+    _refuse_emptied(target, settled, assignment, closed)
     return Dealing(assignment, Scorer(table, target, formula).score(assignment))
+
+
+def _refuse_emptied(target: Target, settled: Ints, assignment: Ints, closed: Sequence[int]) -> None:
+    """Makes sure that a split is empty only where too few groups could be dealt, the others being settled.
+
+    Raises:
+        SettingError: there were enough.
+    """
+    opened = [split for split in range(len(target.names)) if split not in closed]
+    emptied = [target.names[split] for split in opened if not (assignment == split).any()]
+    lacking = sum(not (settled == split).any() for split in opened)
+    if emptied and (settled == FREE).sum() >= lacking:
+        raise SettingError(
+            f"the method smallest_first leaves split {' and '.join(map(repr, emptied))} without a group, as those before it "
+            "take all; take the method scored, or give that split a larger share"
+        )
 
 
 def shares_reached(table: GroupTable, assignment: Ints, splits: int) -> Floats:

@@ -21,15 +21,18 @@ from camtrap_tf.curation.dealing import (
     split_inventory,
 )
 from camtrap_tf.curation.leakage import empty_split_warnings, warnings_of
-from camtrap_tf.curation.picture_hashes import PHASH_FIELD, SHA256_FIELD
+from camtrap_tf.curation.picture_hashes import PHASH_FIELD, SHA256_FIELD, PictureHashes
 from camtrap_tf.curation.split_files import SPLIT_FILES, SplitFiles, write_split_files
 from camtrap_tf.curation.split_tables import not_evaluable, split_table, table_text
-from camtrap_tf.errors import SettingError
+from camtrap_tf.errors import SettingError, counted
 from camtrap_tf.files import require_folder, writable_folder
 from camtrap_tf.inventory.columns import LABEL, META, TEXT, schema_of
 from camtrap_tf.inventory.table import Inventory
+from camtrap_tf.logs import logger
 from camtrap_tf.records import Reject
 from camtrap_tf.rejects import reasons_text, rejects_path, write_rejects
+
+_log = logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +62,8 @@ class SplitInventory:
         splitting = self.splitting
         lines = ["Dry run: no picture is read, nothing is written"] if self.files is None else []
         lines.append(
-            f"{self.config.inventory}: {self.read} records read = {len(splitting.splits)} split + {len(self.rejects)} left out"
-            + reasons_text(self.rejects)
+            f"{self.config.inventory}: {counted(self.read, 'record')} read = {len(splitting.splits)} split + "
+            f"{len(self.rejects)} left out{reasons_text(self.rejects)}"
         )
         lines += [*how_text(splitting), *share_lines(splitting), *duplicate_lines(splitting)]
         shown = split_table(splitting).of_labels(splitting.labels) if self.files is None else self.files.shown
@@ -99,7 +102,8 @@ def split(config: SplitConfig) -> SplitInventory:
     splitting = split_inventory(inventory, config, means)
     warnings = warnings_of(splitting, not_evaluable(splitting))
     if config.split_by_meta is None:
-        warnings += empty_split_warnings(splitting.splits, config.split_shares)
+        for warning in empty_split_warnings(splitting.splits, config.split_shares, splitting):
+            _log.warning("warning: %s", warning)
     files = None
     if not config.dry_run:
         with_split(splitting, config.split_field).write(path)
@@ -138,8 +142,8 @@ def with_split(splitting: Splitting, field: str) -> Inventory:
 
 def how_text(splitting: Splitting) -> list[str]:
     """Returns a line on what was kept whole and how it was dealt."""
-    groups, method = len(splitting.groups.names), splitting.method
-    whole = f"{groups} groups by {splitting.group_field!r}" if splitting.group_field else "every record by itself"
+    groups, method = counted(len(splitting.groups.names), "group"), splitting.method
+    whole = f"{groups} by {splitting.group_field!r}" if splitting.group_field else "every record by itself"
     how = f"splits as {splitting.settings.split_by_meta!r} says" if method == BY_META else f"method {method}"
     if splitting.dealing is not None:
         score = splitting.dealing.score
@@ -148,9 +152,9 @@ def how_text(splitting: Splitting) -> list[str]:
         how += f" (best of {splitting.dealing.draws} random draws: {splitting.dealing.draw_score:.4f})"
     lines = [f"{whole}; {how}; classes of {', '.join(splitting.labels)} spread"]
     if splitting.kept is not None:
-        lines.append(
-            f"{splitting.kept[0]} groups stay where {splitting.settings.keep_splits} has them, {splitting.kept[1]} are new"
-        )
+        stay = "1 group stays" if splitting.kept[0] == 1 else f"{splitting.kept[0]} groups stay"
+        new = "1 is" if splitting.kept[1] == 1 else f"{splitting.kept[1]} are"
+        lines.append(f"{stay} where {splitting.settings.keep_splits} has them, {new} new")
     return lines
 
 
@@ -161,7 +165,8 @@ def share_lines(splitting: Splitting) -> list[str]:
     lines = []
     for (name, share), count in zip(splitting.shares.items(), records, strict=True):
         due = "" if share is None else f", due {100 * share:g} %"
-        lines.append(f"{name}: {count} records ({100 * count / len(splitting.splits):.1f} %{due}) in {groups[name]} groups")
+        share_text = f"{100 * count / len(splitting.splits):.1f} %{due}"
+        lines.append(f"{name}: {counted(count, 'record')} ({share_text}) in {counted(groups[name], 'group')}")
     return lines
 
 
@@ -171,22 +176,36 @@ def duplicate_lines(splitting: Splitting) -> list[str]:
     if found.hashes is None:
         return ["duplicates: not looked for"]
     hashes = found.hashes
+    if not found.files_read and not hashes.reused:
+        return [f"duplicates ({splitting.settings.duplicates}): not looked for in a dry run"]
+    if hashes.nothing_read:
+        return [f"duplicates ({splitting.settings.duplicates}): nothing compared, see the warning; {_files_text(hashes)}"]
     kinds = collections.Counter(pair.kind for pair in found.pairs)
     pairs = ", ".join(f"{count} {kind}" for kind, count in kinds.items()) or "none"
     line = f"duplicates ({splitting.settings.duplicates}): pairs of pictures in two groups: {pairs}"
     joined = splitting.joined.members()
     if joined:
         line += f"; they tie {sum(map(len, joined.values()))} groups to {len(joined)}"
-    unusable = sum(hashes.unusable.values())
-    lines = [line, f"{len(hashes.record)} pictures, {hashes.reused} with known hashes, {hashes.looked_at} files read"]
-    if unusable:
-        reasons = ", ".join(f"{count} × {reason}" for reason, count in sorted(hashes.unusable.items()))
-        lines[-1] += f"; {unusable} cannot be compared ({reasons})"
+    lines = [line, _files_text(hashes)]
     if found.unlike or found.not_compared:
         lines.append(
             f"{found.unlike} pairs with close hashes look different, {found.not_compared} could not be compared; none of "
             "them ties groups"
         )
-    if splitting.joined.kept_apart:
-        lines.append(f"{len(splitting.joined.kept_apart)} pairs stay in two splits, as the earlier splitting has them so")
+    apart = len(splitting.joined.kept_apart)
+    if apart:
+        lines.append(
+            f"{'1 pair stays' if apart == 1 else f'{apart} pairs stay'} in two splits, as the earlier splitting has it so"
+        )
     return lines
+
+
+def _files_text(hashes: PictureHashes) -> str:
+    """Returns how many pictures there are, and how many of the files that were needed could be read."""
+    line = f"{counted(len(hashes.record), 'picture')}, {hashes.reused} with known hashes; "
+    if not hashes.failed:
+        return line + f"{counted(hashes.looked_at, 'file')} read"
+    line += f"{hashes.looked_at} of {hashes.looked_at + hashes.failed} files could be read"
+    unusable = sum(hashes.unusable.values())
+    reasons = ", ".join(f"{count} × {reason}" for reason, count in sorted(hashes.unusable.items()))
+    return line + f", {counted(unusable, 'picture')} cannot be compared ({reasons})"

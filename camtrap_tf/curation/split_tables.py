@@ -145,6 +145,16 @@ def not_evaluable(splitting: Splitting) -> list[NotEvaluable]:
     return found
 
 
+def never_in_train(splitting: Splitting) -> list[tuple[str, tuple[str, ...]]]:
+    """Returns the classes, of the label types that were spread, that train lacks, and the splits that have them."""
+    rows, splits = splitting.rows.of_labels(splitting.labels), list(splitting.shares)
+    pairs = unique_pairs(rows.code, splitting.split_codes[rows.record])
+    held: dict[int, list[str]] = {}
+    for number, split in zip(*(column.tolist() for column in pairs), strict=True):
+        held.setdefault(number, []).append(splits[split])
+    return [(rows.classes[number][1], tuple(names)) for number, names in held.items() if splitting.train not in names]
+
+
 def write_table(table: SplitTable, path: Path) -> None:
     """Writes the table as CSV."""
     write_csv(path, HEADER, table.rows())

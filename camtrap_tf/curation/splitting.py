@@ -62,7 +62,11 @@ def split_by_values(ids: Sequence[str], values: Sequence[str | None], field: str
 
 
 def split_by_group(
-    ids: Sequence[str], groups: Sequence[str | None], labels: Mapping[str, Sequence[str | None]], shares: Shares
+    ids: Sequence[str],
+    groups: Sequence[str | None],
+    labels: Mapping[str, Sequence[str | None]],
+    shares: Shares,
+    settled: Sequence[str | None] | None = None,
 ) -> list[str]:
     """Returns the split of each record such that a group stays whole.
 
@@ -77,6 +81,7 @@ def split_by_group(
         groups: group of each record; a record without one (None or empty) is a group by itself.
         labels: label type → class of each record, None where missing; the classes to spread.
         shares: splits and their shares; a share of 0 gets nothing.
+        settled: the split where the group of each record has to go, None where it may go anywhere; those are dealt first.
     """
     keys = [("group", group) if group else ("record", one) for one, group in zip(ids, groups, strict=True)]
     rows_by_group: dict[tuple[str, str], list[int]] = collections.defaultdict(list)
@@ -86,7 +91,9 @@ def split_by_group(
     codes, totals = _class_codes(len(ids), labels)
     contents = [_content(codes[rows_by_group[key]], totals) for key in ordered]
     names, parts = zip(*((name, share) for name, share in shares if share > 0), strict=True)
-    dealt = dict(zip(ordered, _deal(contents, np.asarray(parts), len(totals)), strict=True))
+    place = {name: number for number, name in enumerate(names)}
+    fixed = [None if settled is None else place.get(settled[rows_by_group[key][0]] or "") for key in ordered]
+    dealt = dict(zip(ordered, _deal(contents, np.asarray(parts), len(totals), fixed), strict=True))
     return [names[dealt[key]] for key in keys]
 
 
@@ -113,22 +120,26 @@ def _content(codes: npt.NDArray[np.int64], totals: npt.NDArray[np.int64]) -> Con
     return held, counts / totals[held]
 
 
-def _deal(contents: Sequence[Content], shares: npt.NDArray[np.float64], codes: int) -> list[int]:
-    """Returns the split, as an index, of each group."""
+def _deal(contents: Sequence[Content], shares: npt.NDArray[np.float64], codes: int, fixed: Sequence[int | None]) -> list[int]:
+    """Returns the split, as an index, of each group; those that are fixed are there before the others are dealt."""
     has = np.zeros((len(shares), codes))
     sizes = [float(part[held == EVERY_RECORD][0]) for held, part in contents]
     largest_first = np.argsort(-shares, kind="stable").tolist()
-    dealt: list[int] = []
-    for place, (held, part) in enumerate(contents):
+    dealt = {group: split for group, split in enumerate(fixed) if split is not None}
+    for group, split in dealt.items():
+        has[split, contents[group][0]] += contents[group][1]
+    free = [group for group in range(len(contents)) if group not in dealt]
+    for place, group in enumerate(free):
+        held, part = contents[group]
         empty = [split for split in largest_first if has[split, EVERY_RECORD] == 0]
-        if len(empty) >= len(contents) - place:
-            left = sorted(range(place, len(contents)), key=lambda group: -sizes[group])
-            given = dict(zip(left, empty, strict=False))
-            return dealt + [given[group] for group in range(place, len(contents))]
-        room = [split for split in largest_first if has[split, EVERY_RECORD] + sizes[place] / 2 <= shares[split] + ROUNDING]
+        if len(empty) >= len(free) - place:
+            left = sorted(free[place:], key=lambda one: -sizes[one])
+            dealt |= dict(zip(left, empty, strict=False))
+            break
+        room = [split for split in largest_first if has[split, EVERY_RECORD] + sizes[group] / 2 <= shares[split] + ROUNDING]
         candidates = room or largest_first
         deficits = [float((part * (1 - has[split, held] / shares[split])).sum()) for split in candidates]
         chosen = candidates[int(np.argmax(deficits))]
         has[chosen, held] += part
-        dealt.append(chosen)
-    return dealt
+        dealt[group] = chosen
+    return [dealt[group] for group in range(len(contents))]

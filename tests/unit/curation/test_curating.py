@@ -93,7 +93,7 @@ def test_several_observations_stay_on_request() -> None:
 
 def test_locations_are_kept_together_by_default() -> None:
     """`auto` groups by location, and nothing leaks."""
-    curated = curate(INVENTORY, config(split_percent=(0.6, 0.2, 0.2)))
+    curated = curate(INVENTORY, config(split_percent=(0.6, 0.2, 0.2), duplicates="off"))
     assert curated.group_field == "location"
     assert curated.warnings == ()
     found = collections.defaultdict(set)
@@ -114,7 +114,7 @@ def test_hash_splits_on_request_with_a_warning() -> None:
 
 def test_splits_by_meta_data() -> None:
     """The field's values are the splits; torn locations are told, and refused where they were to be kept whole."""
-    curated = curate(INVENTORY, config(split_by_meta="split_name"))
+    curated = curate(INVENTORY, config(split_by_meta="split_name", duplicates="off"))
     assert set(curated.splits) == {"train", "test_S1"}
     assert list(curated.splits) == curated.inventory.meta("split_name")
     assert curated.warnings == ()
@@ -178,9 +178,39 @@ def test_only_several_observations_leave_nothing() -> None:
 
 
 def test_an_empty_split_is_told() -> None:
-    """Two records cannot fill three splits."""
-    curated = curate(Inventory.from_records([make_event("1"), make_event("2")]), config())
-    assert any("has no record" in text for text in curated.warnings)
+    """Two records that nothing is known of cannot fill three splits; the hash of old command lines deals them all the same."""
+    for options in ({}, {"split_group": "none"}):
+        curated = curate(Inventory.from_records([make_event("1"), make_event("2")]), config(**options))
+        assert any("no record: there are too few records for its share" in text for text in curated.warnings)
+
+
+def test_a_split_that_a_rule_empties_is_told_on_the_way_too(caplog: pytest.LogCaptureFixture) -> None:
+    """Each species stands at one location: all of them go to train; the warning says why and what to do."""
+    records = [make_event(str(i), labels={"species": "abcdef"[i % 6]}, location=f"l{i % 6}") for i in range(24)]
+    with caplog.at_level("WARNING", "camtrap_tf"):
+        curated = curate(Inventory.from_records(records), config(duplicates="off"))
+    assert set(curated.splits) == {"train"}
+    text = next(text for text in curated.warnings if "have no record" in text)
+    assert text.startswith("splits 'val' and 'test' have no record: 6 of 6 groups by 'location' hold a class that no other")
+    assert "--min-locs 2" in text
+    assert caplog.messages == [f"warning: {text}"]
+
+
+def test_too_few_events_for_the_splits_are_an_error() -> None:
+    """Two bursts that show the same species cannot fill three splits; the message says what they are, and the ways out."""
+    records = [make_event(str(i), labels={"species": "a"}, location="l", seq=f"q{i % 2}") for i in range(12)]
+    with pytest.raises(SettingError, match=r"2 groups by 'seq' cannot fill 3 splits .*--split-group; 'none'"):
+        curate(Inventory.from_records(records), config())
+
+
+def test_classes_that_old_command_lines_keep_from_training_are_told() -> None:
+    """Dealt by hash, a class may miss in train."""
+    records = [make_event(f"r{i}", labels={"species": "zebra"}, location=f"l{i}") for i in range(50)]
+    home = next(one for one in records if split_by_hash([one.event_id], [("train", 0.5), ("val", 0.5)]) == ["val"])
+    records[records.index(home)] = make_event(home.event_id, labels={"species": "okapi"}, location="l0")
+    options = {"split_names": ("train", "val"), "split_percent": (0.5, 0.5)}
+    curated = curate(Inventory.from_records(records), config(split_group="none", **options))
+    assert any("train has no species okapi" in text for text in curated.warnings)
 
 
 def test_classes_that_a_split_lacks_are_told_in_one_line() -> None:

@@ -12,7 +12,10 @@ import pytest
 
 from camtrap_tf.config.splits import SplitConfig
 from camtrap_tf.curation.dealing import Means, Splitting, leave_out_new_in_test, leave_out_rare, split_inventory
+from camtrap_tf.curation.leakage import warnings_of
 from camtrap_tf.curation.split_files import groups_by_split
+from camtrap_tf.curation.split_stage import how_text
+from camtrap_tf.curation.split_tables import not_evaluable
 from camtrap_tf.curation.splitting import split_by_hash
 from camtrap_tf.errors import SettingError
 from camtrap_tf.inventory.table import Inventory
@@ -203,3 +206,68 @@ def test_settings_that_do_not_go_together_are_errors(options: dict[str, Any], me
     """Before anything is read."""
     with pytest.raises(ValueError, match=message):
         config(**options)
+
+
+@pytest.mark.parametrize("method", ["auto", "scored", "smallest_first", "dealt"])
+@pytest.mark.parametrize("group", ["auto", "location", "seq"])
+def test_a_class_in_one_group_is_in_train_however_groups_are_dealt(method: str, group: str) -> None:
+    """Also where groups are fewer than splits: two bursts at two places, a species each, are all trained on."""
+    records = [
+        make_event(f"{i}", labels={"species": "ab"[i % 2]}, location=f"l{i % 2}", seq=f"q{i % 2}", pictures=[f"{i}.jpg"])
+        for i in range(8)
+    ]
+    found = split(records, split_method=method, split_group=group)
+    assert set(found.splits) == {"train"}
+    warnings = warnings_of(found, not_evaluable(found))
+    assert "cannot be evaluated: a, b (in one group only)" in warnings
+    more = [*records, *(make_event(f"m{i}", labels={"species": "c"}, location=f"m{i}", seq=f"m{i}") for i in range(20))]
+    found = split(more, split_method=method, split_group=group)
+    assert {
+        one for one, place in zip(found.splits, found.inventory.meta("location"), strict=True) if place in ("l0", "l1")
+    } == {"train"}
+    assert set(found.splits) == {"train", "val", "test"}
+
+
+@pytest.mark.parametrize("method", ["auto", "scored", "smallest_first", "dealt"])
+def test_fewer_groups_than_splits_are_an_error_that_names_them(method: str) -> None:
+    """Unless all of them go to train anyway."""
+    records = [make_event(f"{i}", labels={"species": "a"}, location=f"l{i % 2}") for i in range(8)]
+    with pytest.raises(SettingError, match=r"2 groups by 'location' cannot fill 3 splits \(train, val, test\); take fewer"):
+        split(records, split_group="location", split_method=method)
+
+
+def test_events_that_stay_whole_are_told() -> None:
+    """Two locations are too few for three splits; so the sequences stay whole, and are named as what was dealt."""
+    records = [make_event(f"{i}", labels={"species": "a"}, location=f"l{i % 2}", seq=f"q{i // 3}") for i in range(30)]
+    found = split(records)
+    assert (found.method, found.group_field) == ("dealt", "seq")
+    assert how_text(found)[0] == "10 groups by 'seq'; method dealt; classes of species spread"
+
+
+def sized(*sizes: int) -> list[CaptureEvent]:
+    """Returns records of two species at locations of these sizes."""
+    return [
+        make_event(f"{place}-{i}", labels={"species": "ab"[i % 2]}, location=f"l{place}")
+        for place, size in enumerate(sizes)
+        for i in range(size)
+    ]
+
+
+def test_shares_that_are_far_off_are_told() -> None:
+    """Smallest first, test ends with the third largest location on top of the small ones. Equal locations fit. One location
+    with more than half of the records fits nowhere, whatever the method."""
+    unequal = sized(30, 28, 26, 4, 4, 4, 4)
+    told = shares_told(unequal, split_method="smallest_first")
+    assert told == [
+        "shares of the records are off: train 30.0 % (due 60 %), test 42.0 % (due 20 %); --split-method scored comes nearer "
+        "where the groups allow it"
+    ]
+    assert shares_told(sized(*[10] * 10)) == []
+    (text,) = shares_told(sized(60, 20, 4, 4, 4, 4, 4), split_percent=(0.34, 0.33, 0.33))
+    assert "60.0 % (due 3" in text
+    assert "too few groups, or too unequal ones" in text
+
+
+def shares_told(records: list[CaptureEvent], **options: Any) -> list[str]:
+    """Returns what is said of the shares."""
+    return [text for text in warnings_of(split(records, duplicates="off", **options), []) if "are off" in text]

@@ -29,7 +29,9 @@ def test_every_picture_has_the_digest_of_its_file(tmp_path: Path) -> None:
     assert found.sha256.tolist() == [digests["b.jpg"], b"", digests["a.jpg"], digests["b.jpg"]]
     assert found.record.tolist() == [0, 0, 1, 2]
     assert [len(one) for one in found.phash.tolist()] == [16, 0, 16, 16]
-    assert (found.looked_at, found.reused, found.unusable) == (3, 0, {"missing_file": 1})
+    assert (found.looked_at, found.failed, found.wanted, found.reused) == (2, 1, 3, 0)
+    assert found.unusable == {"missing_file": 1}
+    assert not found.nothing_read
     assert found.field(found.sha256, 3) == [
         digests["b.jpg"].decode() + " -", digests["a.jpg"].decode(), digests["b.jpg"].decode()
     ]  # fmt: skip
@@ -68,6 +70,10 @@ def test_only_files_whose_size_is_in_two_groups_are_read(tmp_path: Path) -> None
     found = hash_pictures(inventory, root=tmp_path, perceptual=False, only_shared_sizes=np.asarray([0, 0, 1, 2, 3, 3]))
     assert [one != b"" for one in found.sha256.tolist()] == [True, True, True, False, False, False]
     assert (found.looked_at, found.unusable) == (3, {"missing_file": 1})
+    alone = hash_pictures(inventory.take([3, 5]), root=tmp_path, perceptual=False, only_shared_sizes=np.asarray([0, 1]))
+    assert (alone.looked_at, alone.failed, alone.nothing_read) == (0, 1, False)
+    gone = hash_pictures(inventory.take([5]), root=tmp_path, perceptual=False, only_shared_sizes=np.asarray([0]))
+    assert gone.nothing_read
 
 
 def test_worker_processes_find_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

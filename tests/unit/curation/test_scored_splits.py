@@ -227,3 +227,19 @@ def test_search_stops_at_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     table = world(30)
     start = np.arange(30) % 3
     assert improve(Scorer(table, THREE, "ms"), start, np.arange(30), seed=0).tolist() == start.tolist()
+
+
+def test_a_split_that_smallest_first_leaves_empty_is_an_error() -> None:
+    """Four groups of one class with small shares of train: test and val take all; the message says what to do."""
+    table = GroupTable(tuple("abcd"), ("x",), np.full((4, 1), 10, np.int64))
+    with pytest.raises(SettingError, match=r"leaves split 'train' without a group.*take the method scored"):
+        deal_smallest_first(table, Target(("train", "val", "test"), (0.1, 0.45, 0.45)))
+    scored = deal_by_score(table, Target(("train", "val", "test"), (0.1, 0.45, 0.45)), draws=50)
+    assert set(scored.assignment.tolist()) == {0, 1, 2}
+
+
+def test_fewer_groups_than_splits_are_dealt_where_all_of_them_go_to_train() -> None:
+    """Their classes are found nowhere else."""
+    table = GroupTable(("a", "b"), ("x", "y"), np.eye(2, dtype=np.int64))
+    for dealt in (deal_by_score(table, THREE), deal_smallest_first(table, THREE)):
+        assert dealt.assignment.tolist() == [0, 0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 from typing import Any
@@ -110,3 +111,44 @@ def test_earlier_splits_that_move_are_told(tmp_path: Path) -> None:
     assert "9 groups stay where" in kept.text()
     assert "another split now" not in kept.text()
     assert "another split now" in split(config.model_copy(update={"split_method": "dealt"})).text()
+
+
+def test_where_no_picture_is_there_nothing_was_compared(tmp_path: Path) -> None:
+    """It is a warning, with right counts; a dry run says that it did not look."""
+    config = make_config(tmp_path, pictures=False)
+    result = split(config)
+    text = result.text()
+    assert (
+        "duplicates (exact): nothing compared, see the warning; 55 pictures, 0 with known hashes; 0 of 55 files could be"
+        in text
+    )
+    assert "pairs of pictures" not in text
+    assert any(
+        "no pictures were compared, as 0 of 55 files could be read (55 × missing_file)" in one for one in result.warnings
+    )
+    facts = json.loads((tmp_path / "out" / "leakage.json").read_text(encoding="utf-8"))["duplicates"]
+    assert (facts["files_read"], facts["files_wanted"], facts["unusable"]) == (0, 55, {"missing_file": 55})
+    dry = split(config.model_copy(update={"dry_run": True}))
+    assert "duplicates (exact): not looked for in a dry run" in dry.text()
+    assert not any("compared" in one for one in dry.warnings)
+
+
+def test_some_files_that_are_absent_are_counted(tmp_path: Path) -> None:
+    """The others are compared."""
+    config = make_config(tmp_path)
+    (tmp_path / "images" / "l0-0.jpg").unlink()
+    text = split(config).text()
+    assert "54 of 55 files could be read, 1 picture cannot be compared (1 × missing_file)" in text
+
+
+def test_an_empty_split_is_told_on_stderr(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """With the reason and what to do; the result does not repeat it."""
+    made = [
+        make_event(f"{i}", pictures=[f"{i}.jpg"], labels={"species": "abcd"[i % 4]}, location=f"l{i % 4}") for i in range(12)
+    ]
+    Inventory.from_records(made).write(tmp_path / "i.json")
+    with caplog.at_level("WARNING", "camtrap_tf"):
+        result = split(SplitConfig(inventory=tmp_path / "i.json", output_dir=tmp_path / "out", duplicates="off"))
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].startswith("warning: splits 'val' and 'test' have no record: 4 of 4 groups by 'location' hold")
+    assert "have no record" not in result.text()

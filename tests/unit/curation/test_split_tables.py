@@ -105,7 +105,7 @@ def test_pictures_on_two_sides_are_listed(tmp_path: Path) -> None:
     assert ("perceptual", "p.jpg", "u.jpg", "train", "train") in kinds
     assert report["list"][0]["splits"] != report["list"][-1]["splits"]
     assert report["pairs"] == len(report["list"]) == 2
-    assert any("1 pictures of one split are in another" in one for one in warnings_of(found, []))
+    assert any("1 picture of one split is in another" in one for one in warnings_of(found, []))
 
 
 def test_files_hold_the_same_as_the_report(tmp_path: Path) -> None:

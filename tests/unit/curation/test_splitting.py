@@ -162,3 +162,16 @@ def test_a_share_of_zero_gets_no_group() -> None:
     """Splits that should have nothing have nothing."""
     ids, place, labels = world(6, 60)
     assert set(split_by_group(ids, [*place], labels, [("train", 0.8), ("val", 0.2), ("test", 0.0)])) == {"train", "val"}
+
+
+def test_settled_groups_are_dealt_before_the_others() -> None:
+    """They are where they have to be, the rest evens out the shares, and nothing changes where nothing is settled."""
+    ids = [str(i) for i in range(100)]
+    place = [f"p{i // 5}" for i in range(100)]
+    free = split_by_group(ids, [*place], {}, SHARES)
+    assert split_by_group(ids, [*place], {}, SHARES, [None] * 100) == free
+    settled = ["train" if i < 20 else None for i in range(100)]
+    found = split_by_group(ids, [*place], {}, SHARES, settled)
+    assert set(found[:20]) == {"train"}
+    counts = collections.Counter(found)
+    assert all(abs(counts[name] / 100 - share) < 0.06 for name, share in SHARES)
