@@ -9,14 +9,15 @@ from typing import Any
 from camtrap_tf.config.delivery import PredictConfig
 from camtrap_tf.config.predictions_out import PredictExportConfig
 from camtrap_tf.prediction import exporting, predictor
+from camtrap_tf.prediction.dry_run import DryRun
 
 
-def predict(config: PredictConfig) -> predictor.PredictSummary:
+def predict(config: PredictConfig) -> predictor.PredictSummary | DryRun:
     """Runs the stage `predict`; see there."""
     return predictor.predict(config, _pack)
 
 
-def export_predictions(config: PredictExportConfig) -> exporting.PredictExportSummary:
+def export_predictions(config: PredictExportConfig) -> exporting.PredictExportSummary | DryRun:
     """Runs the stage `export_predictions`; see there."""
     return exporting.export_predictions(config, _pack)
 

@@ -87,6 +87,8 @@ class PicturesConfig(LoggedConfig):
 class PredictConfig(ExportFormsConfig, PicturesConfig):
     """Classify the pictures of a folder or a CSV with a bundle."""
 
+    dry_run: bool = Field(False, description="say what would be read, written and refused; write nothing, load no model")
+
 
 class EvaluateConfig(LoggedConfig):
     """Measure a bundle on labelled shards; writes report.json and report.html."""
@@ -100,6 +102,7 @@ class EvaluateConfig(LoggedConfig):
     aggregation_mode: Aggregation | None = Field(
         None, description="how the answers to an event's frames become one; default: as the bundle says"
     )
+    dry_run: bool = Field(False, description="say what would be read, written and refused; write nothing, load no model")
 
 
 class ExportConfig(LoggedConfig):
@@ -110,6 +113,7 @@ class ExportConfig(LoggedConfig):
     version: int | None = Field(None, ge=1, description="version number; default: one above the highest there is")
     class_mapping_json: Path | None = Field(None, description="label mapping; default: the bundle's")
     pre_processing_json: Path | None = Field(None, description="image processing; default: the bundle's")
+    dry_run: bool = Field(False, description="say what would be read, written and refused; write nothing, load no model")
 
 
 class ServeConfig(StageConfig):

@@ -109,6 +109,8 @@ class ResultsConfig(LoggedConfig):
 class PredictExportConfig(ExportFormsConfig, ResultsConfig):
     """Write predictions that are there already in other systems' forms; no model runs."""
 
+    dry_run: bool = Field(False, description="say what would be read, written and refused; write nothing")
+
     @model_validator(mode="after")
     def _check_forms(self) -> Self:
         """Makes sure that there is something to write."""

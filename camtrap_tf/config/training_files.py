@@ -87,6 +87,7 @@ class PredictSplitConfig(LoggedConfig):
     batch_size: int = Field(128, gt=0, description="pictures at once")
     n_cpus: int | None = Field(None, ge=1, description="threads that read and decode; default: one per core")
     n_gpus: Literal["auto"] | int = Field("auto", description="how many GPUs; 0: the CPU")
+    dry_run: bool = Field(False, description="say what would be read, written and refused; write nothing, load no model")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -122,3 +123,4 @@ class EvaluateResultsConfig(LoggedConfig):
     path_contains: str | None = Field(None, min_length=1, description="only pictures with this in their path")
     samples: int = Field(0, ge=0, le=500, description="pictures on a sheet of a seeded sample of each class; 0: none")
     seed: Seed = Field(0, description="seed of the samples; equal seeds choose equally")
+    dry_run: bool = Field(False, description="say what would be read, written and refused; write nothing")

@@ -16,7 +16,7 @@ from camtrap_tf.config.delivery import EvaluateConfig
 from camtrap_tf.config.names import Aggregation
 from camtrap_tf.errors import DatasetError, LabelError, counted
 from camtrap_tf.evaluation.heads import LOCATION_FIELDS, HeadTally
-from camtrap_tf.evaluation.report import NONE, fixed, percent, write_report
+from camtrap_tf.evaluation.report import NONE, fixed, percent, report_paths, write_report
 from camtrap_tf.evaluation.several import SeveralTally
 from camtrap_tf.files import check_writable, sha256_file, writable_folder
 from camtrap_tf.input_pipeline.shard_set import ShardSet
@@ -24,6 +24,7 @@ from camtrap_tf.labels import LabelMapping
 from camtrap_tf.logs import keep_logs
 from camtrap_tf.models.locating import locate_model
 from camtrap_tf.prediction.aggregation import Combining
+from camtrap_tf.prediction.dry_run import DryRun, ModelDescription, describe_model
 from camtrap_tf.progress import track
 from camtrap_tf.records import MISSING
 
@@ -66,8 +67,8 @@ class EvaluationResult:
         return "\n".join([said, *score_table(self.report["heads"]), *strange, *places])
 
 
-def evaluate(config: EvaluateConfig) -> EvaluationResult:
-    """Measures a bundle on labelled shards and writes the report.
+def evaluate(config: EvaluateConfig) -> EvaluationResult | DryRun:
+    """Measures a bundle on labelled shards and writes the report; with `dry_run` says what it would do.
 
     Raises:
         SettingError: no shard matches, or the folder cannot be written to.
@@ -75,6 +76,8 @@ def evaluate(config: EvaluateConfig) -> EvaluationResult:
         LabelError: no record has a class that the model knows.
         ModelError: the bundle cannot be used.
     """
+    if config.dry_run:
+        return _planned(config)
     place = locate_model(config.model_path)
     shards = ShardSet.open(config.tfr_path, config.tfr_pattern, substring=config.pattern_is_substring, flag="--tfr-path")
     check_writable(config.output_dir, "--output-dir")
@@ -94,6 +97,26 @@ def evaluate(config: EvaluateConfig) -> EvaluationResult:
         )
     writable_folder(config.output_dir, "--output-dir")
     return EvaluationResult(report, *write_report(report, config.output_dir))
+
+
+def _planned(config: EvaluateConfig) -> DryRun:
+    """Returns what `evaluate` would do; the model is known by the files beside it."""
+    plan = DryRun("evaluate")
+    model: ModelDescription | None = None
+    with plan.noting():
+        model = describe_model(config.model_path)
+        plan.lines.append(model.line())
+    with plan.noting():
+        shards = ShardSet.open(config.tfr_path, config.tfr_pattern, substring=config.pattern_is_substring, flag="--tfr-path")
+        said = f"{counted(len(shards), 'record')}, {counted(shards.image_count, 'picture')}"
+        plan.lines.append(f"shards: {len(shards.shards)} below {shards.shards[0].parent}: {said}")
+        if model is not None:
+            require_known_classes(shards, model.mapping, list(model.class_names), model.blank_classes)
+    with plan.noting():
+        check_writable(config.output_dir, "--output-dir")
+    for path in report_paths(config.output_dir):
+        plan.would_write("report", path)
+    return plan
 
 
 def evaluate_bundle(

@@ -35,6 +35,11 @@ class Sheet:
     file: str
 
 
+def report_paths(folder: Path) -> tuple[Path, Path]:
+    """Returns where `write_report` writes."""
+    return folder / "report.json", folder / "report.html"
+
+
 def write_report(report: Mapping[str, Any], folder: Path, sheets: Sequence[Sheet] = ()) -> tuple[Path, Path]:
     """Writes `report.json` and `report.html`.
 
@@ -46,7 +51,7 @@ def write_report(report: Mapping[str, Any], folder: Path, sheets: Sequence[Sheet
     Returns:
         Paths of both.
     """
-    as_json, as_html = folder / "report.json", folder / "report.html"
+    as_json, as_html = report_paths(folder)
     write_json(as_json, report)
     write_text(as_html, render_html(report, sheets))
     return as_json, as_html

@@ -15,10 +15,11 @@ from camtrap_tf.config.training_files import EvaluateResultsConfig
 from camtrap_tf.errors import SettingError, suggestion
 from camtrap_tf.evaluation.evaluate import score_table
 from camtrap_tf.evaluation.heads import HeadTally
-from camtrap_tf.evaluation.report import Sheet, write_report
+from camtrap_tf.evaluation.report import Sheet, report_paths, write_report
 from camtrap_tf.evaluation.results_file import Results, read_results
-from camtrap_tf.evaluation.sheets import PictureSheet, write_sheets
+from camtrap_tf.evaluation.sheets import FOLDER, PictureSheet, write_sheets
 from camtrap_tf.files import check_writable, join_inside, require_folder, sha256_file, writable_folder, write_csv
+from camtrap_tf.prediction.dry_run import DryRun
 from camtrap_tf.sources.cct_document import CctDocument
 
 ROW_COLUMNS = (
@@ -49,22 +50,19 @@ class ResultsReport:
         return "\n".join([*lines, *self.notes, *(f"  {path}" for path in self.files), f"  {self.sheets} sheets of pictures"])
 
 
-def evaluate_results(config: EvaluateResultsConfig) -> ResultsReport:
+def evaluate_results(config: EvaluateResultsConfig) -> ResultsReport | DryRun:
     """Measures a results file and writes `report.html`, `report.json`, tables and sheets.
+
+    With `dry_run` says what it would do, and writes nothing.
 
     Raises:
         SettingError: a folder is not there, no picture is left, or the document is that of another split.
         SourceError: a file cannot be read.
         LabelError: the categories are no classes.
     """
-    if config.crops_dir is not None:
-        require_folder(config.crops_dir, "--crops-dir")
-    document = CctDocument.read(config.cct)
-    results = chosen(read_results(config.results, document, config.cct), config)
-    for name in config.classes:
-        if name not in results.names:
-            raise SettingError(f"--classes {name}: no such class{suggestion(name, results.names)}")
-    check_writable(config.output_dir, "--output-dir")
+    if config.dry_run:
+        return _planned(config)
+    results = _read(config)
     folder = writable_folder(config.output_dir, "--output-dir")
     report = measured(results, config)
     files = write_tables(results, report, folder)
@@ -76,6 +74,39 @@ def evaluate_results(config: EvaluateResultsConfig) -> ResultsReport:
         notes.append(f"{absent} pictures of the sheets cannot be opened; --crops-dir says where they are")
     page = write_report(report, folder, [Sheet(sheet.title, sheet.file) for sheet in pages])
     return ResultsReport(report, tuple(notes), (page[1], page[0], *files), len(pages))
+
+
+def _read(config: EvaluateResultsConfig) -> Results:
+    """Returns the answers that are asked for, once everything is known to be in order; raises as `evaluate_results`."""
+    if config.crops_dir is not None:
+        require_folder(config.crops_dir, "--crops-dir")
+    results = chosen(read_results(config.results, CctDocument.read(config.cct), config.cct), config)
+    for name in config.classes:
+        if name not in results.names:
+            raise SettingError(f"--classes {name}: no such class{suggestion(name, results.names)}")
+    check_writable(config.output_dir, "--output-dir")
+    return results
+
+
+def _planned(config: EvaluateResultsConfig) -> DryRun:
+    """Returns what `evaluate_results` would do."""
+    plan = DryRun("evaluate results")
+    with plan.noting():
+        results = _read(config)
+        known = int((results.truth >= 0).sum())
+        plan.lines.append(f"{results.label}: {len(results.names)} classes; {len(results)} pictures, {known} with a true class")
+        plan.lines += results.notes
+        sheets = len(sheets_of(results, config))
+        plan.lines.append(f"sheets: would draw {sheets} to {config.output_dir / FOLDER}; those there would be removed")
+    for path in (*report_paths(config.output_dir), *table_paths(config.output_dir)):
+        plan.would_write("report", path)
+    return plan
+
+
+def table_paths(folder: Path) -> tuple[Path, Path, Path, Path]:
+    """Returns where `write_tables` writes: a row per picture, per class, the confusion matrix, per location and class."""
+    rows, classes, matrix, places = (folder / f"{name}.csv" for name in ("results", "classes", "confusion", "locations"))
+    return rows, classes, matrix, places
 
 
 def chosen(results: Results, config: EvaluateResultsConfig) -> Results:
@@ -137,7 +168,7 @@ def measured(results: Results, config: EvaluateResultsConfig) -> dict[str, Any]:
 def write_tables(results: Results, report: Mapping[str, Any], folder: Path) -> list[Path]:
     """Writes a row per picture, per class and per location and class, and the confusion matrix; returns their paths."""
     head = report["heads"][results.label]
-    rows, classes, matrix, places = (folder / f"{name}.csv" for name in ("results", "classes", "confusion", "locations"))
+    rows, classes, matrix, places = table_paths(folder)
     write_csv(rows, ROW_COLUMNS, (_cells(results, row) for row in range(len(results))))
     columns = ("class", "support", "predicted", "precision", "recall", "f1")
     write_csv(classes, columns, ([_plain(entry[column]) for column in columns] for entry in head["per_class"]))

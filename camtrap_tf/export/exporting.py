@@ -12,6 +12,7 @@ from camtrap_tf.export.layout import FRAMES_PER_STACK, OutputNames, versions
 from camtrap_tf.files import check_writable, finished_folder, locked_folder, writable_folder
 from camtrap_tf.logs import keep_logs
 from camtrap_tf.models.locating import check_companions, locate_model
+from camtrap_tf.prediction.dry_run import DryRun, describe_model
 
 log = logging.getLogger(__name__)
 
@@ -59,13 +60,17 @@ class Exported:
         )
 
 
-def export(config: ExportConfig) -> Exported:
+def export(config: ExportConfig) -> Exported | DryRun:
     """Writes the SavedModel of a bundle to `<output-dir>/<version>/`, whole and checked, or not at all.
+
+    With `dry_run` says what it would do, and writes nothing.
 
     Raises:
         ModelError: the bundle cannot be used, the version exists, or the SavedModel answers otherwise than the bundle.
         SettingError: a file is absent, or the output folder cannot be written to.
     """
+    if config.dry_run:
+        return _planned(config)
     _check_paths(config)
     from camtrap_tf.export.saved_model import check, full_precision, input_name, write_saved_model
     from camtrap_tf.models.bundle import Bundle
@@ -92,6 +97,17 @@ def export(config: ExportConfig) -> Exported:
         outputs=outputs,
         deviation=deviation,
     )
+
+
+def _planned(config: ExportConfig) -> DryRun:
+    """Returns what `export` would do; the model is known by the files beside it."""
+    plan = DryRun("export")
+    with plan.noting():
+        plan.lines.append(describe_model(config.model, class_mapping_json=config.class_mapping_json, flag="--model").line())
+    with plan.noting():
+        _check_paths(config)
+        plan.would_write("SavedModel", config.output_dir / str(_free_version(config)))
+    return plan
 
 
 def _check_paths(config: ExportConfig) -> None:

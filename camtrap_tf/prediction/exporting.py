@@ -5,6 +5,7 @@ Whatever is missing is found out before a model runs, as far as settings and fil
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from camtrap_tf.files import check_writable, writable_folder
 from camtrap_tf.inventory.table import Inventory
 from camtrap_tf.logs import keep_logs
 from camtrap_tf.prediction.box_source import BoxSource
+from camtrap_tf.prediction.dry_run import DryRun
 from camtrap_tf.prediction.export_camtrap_dp import CamtrapDp, camtrap_package
 from camtrap_tf.prediction.export_classes import Meaning, meanings, without_name
 from camtrap_tf.prediction.export_deployments import REQUIRED, Deployments, read_deployments, standard_names
@@ -224,6 +226,12 @@ class ExportPlan:
         order: dict[str, int] = {form: place for place, form in enumerate(self.config.export)}
         return sorted(self.lines, key=lambda line: order[line.partition(":")[0]])
 
+    def add_targets(self, plan: DryRun) -> None:
+        """Says in a dry run what would be written."""
+        for form in self.config.export:
+            target = self.target(form)
+            plan.would_write(form, target, ", in the place of the package there" if target.is_dir() else "")
+
     @contextmanager
     def opened(self, model: ModelFacts) -> Iterator[Add]:
         """Gives a function that adds a record to every form; they appear when the block ends without an error.
@@ -358,8 +366,8 @@ class PredictExportSummary:
         return "\n".join([f"records: {self.records} read", *self.lines])
 
 
-def export_predictions(config: PredictExportConfig, pack: Pack | None = None) -> PredictExportSummary:
-    """Writes a table of predictions in other forms; no model runs.
+def export_predictions(config: PredictExportConfig, pack: Pack | None = None) -> PredictExportSummary | DryRun:
+    """Writes a table of predictions in other forms; no model runs. With `dry_run` says what it would do.
 
     Args:
         config: the settings.
@@ -369,6 +377,8 @@ def export_predictions(config: PredictExportConfig, pack: Pack | None = None) ->
         SettingError: something is missing; says what and where to give it.
         SourceError: the table, or what is joined to it, cannot be read.
     """
+    if config.dry_run:
+        return _planned(config, pack)
     found = ResultsFile.open(config.results)
     plan = ExportPlan.of(config, results=config.results, root=None, meta_fields=found.meta_fields, packs=pack is not None)
     info = {} if config.model_path is None else described_model(config.model_path)
@@ -383,6 +393,34 @@ def export_predictions(config: PredictExportConfig, pack: Pack | None = None) ->
             summary.records += 1
     summary.lines = plan.finished(config.model_path, pack)
     return summary
+
+
+def _planned(config: PredictExportConfig, pack: Pack | None) -> DryRun:
+    """Returns what `export_predictions` would do."""
+    plan = DryRun("predict export")
+    found: ResultsFile | None = None
+    info: Mapping[str, Any] = {}
+    with plan.noting():
+        found = ResultsFile.open(config.results)
+        counts: Counter[str] = Counter()
+        pictures = 0
+        for record in found.records():
+            counts[record.status] += 1
+            pictures += len(record.pictures)
+        told = ", ".join(f"{status} {count}" for status, count in counts.most_common())
+        plan.lines.append(f"table: {config.results}: {counts.total()} records ({told}) of {pictures} pictures")
+        plan.lines += [f"  {label}: {len(names)} classes" for label, names in found.class_names.items()]
+    with plan.noting():
+        info = {} if config.model_path is None else described_model(config.model_path)
+    if found is not None:
+        with plan.noting():
+            exports = ExportPlan.of(
+                config, results=config.results, root=None, meta_fields=found.meta_fields, packs=pack is not None
+            )
+            exports.add_targets(plan)
+            exports.model(found.class_names, found.blanks, config.model_path, info)
+            _check_root(exports, found)
+    return plan
 
 
 def _check_root(plan: ExportPlan, found: ResultsFile) -> None:

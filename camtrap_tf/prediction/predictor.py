@@ -20,7 +20,9 @@ from camtrap_tf.logs import keep_logs
 from camtrap_tf.models.devices import choose_gpus
 from camtrap_tf.models.locating import check_companions, locate_model
 from camtrap_tf.prediction.aggregation import Combining, best_answer, present
+from camtrap_tf.prediction.dry_run import DryRun
 from camtrap_tf.prediction.exporting import Pack, exports_of
+from camtrap_tf.prediction.planning import plan_prediction
 from camtrap_tf.prediction.results import NO_DETECTION, RecordPrediction
 from camtrap_tf.prediction.sources import PictureFolder, open_source
 from camtrap_tf.prediction.writers import NO_BLANKS, open_table
@@ -112,11 +114,11 @@ class PredictSummary:
         return "\n".join([*lines, *self.exports])
 
 
-def predict(config: PredictConfig, pack: Pack | None = None) -> PredictSummary:
+def predict(config: PredictConfig, pack: Pack | None = None) -> PredictSummary | DryRun:
     """Writes the table of predictions, and `<stem>.rejects.csv` beside it where something could not be used.
 
     The table appears when it is complete. Every record of the source is in it, those that failed with the reason; of a
-    folder every file, unless in the older format.
+    folder every file, unless in the older format. With `dry_run` says what it would do, and writes nothing.
 
     Args:
         config: the settings.
@@ -128,6 +130,8 @@ def predict(config: PredictConfig, pack: Pack | None = None) -> PredictSummary:
         ModelError: the bundle cannot be used.
     """
     file_type = _file_type(config)
+    if config.dry_run:
+        return plan_prediction(config, file_type, pack)
     _check_paths(config)
     source = open_source(config)
     check_writable(config.results_file.parent, "--results-file")

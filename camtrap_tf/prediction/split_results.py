@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,14 +24,16 @@ from camtrap_tf.labels import UNKNOWN
 from camtrap_tf.models.devices import choose_gpus
 from camtrap_tf.models.locating import BEST_FILE, epoch_of, locate_model
 from camtrap_tf.prediction.aggregation import Combining
-from camtrap_tf.prediction.earlier_measures import read_measures
+from camtrap_tf.prediction.dry_run import DryRun, describe_model
+from camtrap_tf.prediction.earlier_measures import MATRICES, OVERALL, STATS, read_measures
+from camtrap_tf.prediction.planning import InputCounts
 from camtrap_tf.prediction.results import Capture
 from camtrap_tf.prediction.spilled import SpilledRows
-from camtrap_tf.prediction.split_tables import SplitAnswers, metrics_lines, write_answers, write_measures
+from camtrap_tf.prediction.split_tables import SplitAnswers, answer_paths, metrics_lines, write_answers, write_measures
 from camtrap_tf.prediction.targets import read_targets
 from camtrap_tf.progress import track
 from camtrap_tf.records import Reject
-from camtrap_tf.rejects import reasons_text, write_rejects
+from camtrap_tf.rejects import counts_text, reasons_text, write_rejects
 
 if TYPE_CHECKING:
     from camtrap_tf.models.bundle import Bundle
@@ -74,8 +77,10 @@ class SplitResults:
         return "\n".join([*lines, *metrics_lines(self.answers), *(f"  {path}" for path in self.files)])
 
 
-def predict_split(config: PredictSplitConfig) -> SplitResults:
+def predict_split(config: PredictSplitConfig) -> SplitResults | DryRun:
     """Classifies splits; writes `<split>_results.json`, `outputs_<split>.csv.gz` and the metrics of all of them.
+
+    With `dry_run` says what it would do, and writes nothing.
 
     Raises:
         SettingError: a folder, split or checkpoint is not there.
@@ -85,18 +90,20 @@ def predict_split(config: PredictSplitConfig) -> SplitResults:
     """
     require_folder(config.run, "--run")
     files = _files(config)
-    model = find_checkpoint(config.run, config.checkpoint)
     folder = config.output_dir or config.run.parent / "predictions"
+    if config.dry_run:
+        return _planned(config, files, folder)
+    model = find_checkpoint(config.run, config.checkpoint)
     check_writable(folder, "--output-dir")
     read_measures(folder)  # whose parts of other splits are to stay
-    with tempfile.TemporaryDirectory(prefix="camtrap-") as scratch:
-        inventories = {split: inventory_of_split(files, split, Path(scratch) / split) for split in config.split}
+    inventories = {split: _inventory(files, split) for split in config.split}
     targets = read_targets(config.target_mapping, config.target_index) if config.target_mapping is not None else None
     choose_gpus(config.n_gpus)
     from camtrap_tf.models.bundle import Bundle
 
     bundle = Bundle.read(model, flag="--checkpoint")
-    label = _label(bundle, files.label)
+    several = [label for label, spec in bundle.specs.items() if spec.kind == "sigmoid"]
+    label = _label(files.label, bundle.labels, several)
     writable_folder(folder, "--output-dir")
     done: list[SplitAnswers] = []
     rejects: dict[str, tuple[Reject, ...]] = {}
@@ -115,6 +122,58 @@ def _write_rejects(folder: Path, split: str, rejects: Sequence[Reject]) -> Path 
     path = folder / f"{split}.rejects.csv"
     write_rejects(path, rejects)
     return path if rejects else None
+
+
+def _inventory(files: SplitFiles, split: str) -> Inventory:
+    """Returns the records of a split; what reading them writes goes."""
+    with tempfile.TemporaryDirectory(prefix="camtrap-") as scratch:
+        return inventory_of_split(files, split, Path(scratch))
+
+
+def _planned(config: PredictSplitConfig, files: SplitFiles, folder: Path) -> DryRun:
+    """Returns what `predict_split` would do; the model is known by the files beside it."""
+    plan = DryRun("predict split")
+    known: Collection[str] | None = None
+    with plan.noting():
+        model = describe_model(find_checkpoint(config.run, config.checkpoint), flag="--checkpoint")
+        plan.lines.append(model.line())
+        names = model.class_names[_label(files.label, list(model.class_names), model.blank_classes)]
+        known = names
+        if config.target_mapping is not None:
+            over = read_targets(config.target_mapping, config.target_index).over(names)
+            plan.lines.append(f"targets: {', '.join(over.names)}")
+            known = {*names, *over.names}
+    earlier: Collection[str] = ()
+    with plan.noting():
+        check_writable(folder, "--output-dir")
+        earlier = [split for split in read_measures(folder).overall if split not in config.split]
+    for split in config.split:
+        with plan.noting():
+            plan.lines.append(_split_line(files, split, known))
+        for path in answer_paths(folder, split):
+            plan.would_write(split, path)
+    kept = f"; those of {', '.join(earlier)} stay in it" if earlier else ""
+    for name in (OVERALL, STATS, MATRICES):
+        plan.lines.append(f"metrics: would write those of {', '.join(config.split)} to {folder / name}{kept}")
+    return plan
+
+
+def _split_line(files: SplitFiles, split: str, known: Collection[str] | None) -> str:
+    """Returns what a split comes to: records, pictures that are there, records of a class that the model knows."""
+    inventory = _inventory(files, split)
+    counts = InputCounts()
+    for capture in _captures(inventory, files.crops_dir):
+        counts.add(capture)
+    left, usable = len(inventory.rejects), counts.records
+    gone = counts.absent + Counter(reject.reason for reject in inventory.rejects)
+    labelled = (
+        "" if known is None else f"; {sum(name in known for name in inventory.first_labels(files.label))} of known classes"
+    )
+    source = files.document(split) if files.kind == "cct" else files.table
+    return (
+        f"{split}: {len(inventory) + left} in = {usable} to predict + {counts.unusable + left} not usable"
+        f"{counts_text(+gone)}{labelled}; {source}, pictures in {files.crops_dir}"
+    )
 
 
 def _files(config: PredictSplitConfig) -> SplitFiles:
@@ -171,10 +230,20 @@ def find_checkpoint(run: Path, name: str) -> Path:
     return epochs[int(found[1])]
 
 
-def _label(bundle: Bundle, label: str) -> str:
-    if label not in bundle.labels:
-        raise LabelError(f"the model does not answer {label!r}{suggestion(label, bundle.labels)}")
-    if bundle.specs[label].kind == "sigmoid":
+def _label(label: str, labels: Sequence[str], several: Collection[str]) -> str:
+    """Returns the label type of the files.
+
+    Args:
+        label: that type.
+        labels: those that the model answers.
+        several: of them, those with a sigmoid head.
+
+    Raises:
+        LabelError: the model does not answer it, or with several classes a picture.
+    """
+    if label not in labels:
+        raise LabelError(f"the model does not answer {label!r}{suggestion(label, labels)}")
+    if label in several:
         raise LabelError(
             f"the model gives any number of classes of {label!r}; these files have one a picture; "
             "`camtrap evaluate` measures such heads on shards"

@@ -133,6 +133,11 @@ def confusion(answers: SplitAnswers) -> np.ndarray:
     return np.bincount(pairs, minlength=size * size).reshape(size, size)
 
 
+def answer_paths(folder: Path, split: str) -> tuple[Path, Path]:
+    """Returns where `write_answers` writes: results and the table of probabilities."""
+    return folder / f"{split}_results.json", folder / f"outputs_{split}.csv.gz"
+
+
 def write_answers(answers: SplitAnswers, folder: Path, about: Mapping[str, Any]) -> list[Path]:
     """Writes `<split>_results.json` and `outputs_<split>.csv.gz`; returns their paths.
 
@@ -141,7 +146,7 @@ def write_answers(answers: SplitAnswers, folder: Path, about: Mapping[str, Any])
         folder: where.
         about: further keys of the JSON.
     """
-    results, outputs = folder / f"{answers.split}_results.json", folder / f"outputs_{answers.split}.csv.gz"
+    results, outputs = answer_paths(folder, answers.split)
     _write_results(results, answers, about)
     weights = label_weights(answers.targets)
     with (
