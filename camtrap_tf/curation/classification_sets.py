@@ -8,12 +8,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from camtrap_tf.cct.categories import pruned
 from camtrap_tf.cct.splitting import split_document, split_path
 from camtrap_tf.cct.working import check_share
 from camtrap_tf.config.classification import ClassificationConfig
+from camtrap_tf.curation.classification_notes import empty_split_warnings, group_table, share_notes
 from camtrap_tf.curation.classification_rows import (
     UNIT,
     Crop,
@@ -29,19 +28,29 @@ from camtrap_tf.curation.classification_rows import (
 from camtrap_tf.curation.label_specs import Specs, apply_label_spec, read_label_spec, read_taxonomy
 from camtrap_tf.curation.scored_splits import GroupTable, Target
 from camtrap_tf.curation.split_search import deal_by_score, deal_smallest_first
-from camtrap_tf.errors import LabelError, SettingError, SourceError
+from camtrap_tf.errors import LabelError, SettingError, SourceError, counted
 from camtrap_tf.files import require_folder, writable_folder
+from camtrap_tf.logs import logger
 from camtrap_tf.records import Reject
 from camtrap_tf.rejects import reasons_text, write_rejects
 from camtrap_tf.sources.cct_document import CctDocument, Entry, text_of
 from camtrap_tf.sources.classification_csv import FILE as TABLE
 from camtrap_tf.sources.classification_csv import CropRow, read_rows, write_rows
-from camtrap_tf.sources.split_files import Place, Splits, read_splits, write_label_index, write_splits
+from camtrap_tf.sources.split_files import (
+    UNKNOWN_LOCATION,
+    Place,
+    Splits,
+    read_splits,
+    write_label_index,
+    write_splits,
+)
 
 LABEL_INDEX = "label_index.json"
 SPLITS = "splits.json"
 CCT = "classification_cct.json"
 SPLIT_NAMES = ("train", "val", "test")
+
+_log = logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +87,12 @@ class ClassificationSet:
         """Returns the summary for a person: in = out + rejected, then what each split has."""
         whole, gone = len(self.rows) + len(self.rejects), len(self.rejects)
         lines = [f"{whole} boxes and crops = {len(self.rows)} in the data set + {gone} left out{reasons_text(self.rejects)}"]
-        places = {row.place for row in self.rows}
-        lines.append(f"{len(self.rows)} crops, {len(self.labels)} labels, {len(places)} locations")
+        places = {row.place for row in self.rows if row.location != UNKNOWN_LOCATION}
+        bare = sum(row.location == UNKNOWN_LOCATION for row in self.rows)
+        lines.append(
+            f"{counted(len(self.rows), 'crop')}, {counted(len(self.labels), 'label')}, {counted(len(places), 'location')}"
+            + (f" ({counted(bare, 'crop')} without a location)" if bare else "")
+        )
         if self.splits is not None:
             lines += self._split_lines(self.splits)
         lines += self.notes
@@ -98,7 +111,7 @@ class ClassificationSet:
             there = set(places)
             crops = sum(row.place in there for row in self.rows)
             share = 100 * crops / max(len(self.rows), 1)
-            lines.append(f"  {name}: {len(there)} locations, {crops} crops ({share:.1f} %)")
+            lines.append(f"  {name}: {counted(len(there), 'location')}, {counted(crops, 'crop')} ({share:.1f} %)")
         if self.score is not None and math.isfinite(self.score):
             lines.append(f"  score {self.score:.6f} (lower is better)")
         elif self.score is not None:
@@ -137,6 +150,10 @@ def make_classification_set(config: ClassificationConfig) -> ClassificationSet:
     _check_labels(rows)
     splits, score, alone = _splits(rows, config, specs, earlier)
     documents, notes = _documents(found, config, document, splits, renamed=specs is not None)
+    if splits is not None:
+        notes += share_notes(rows, splits, config, _shares(config))
+        for warning in empty_split_warnings(rows, splits, config, _shares(config)):
+            _log.warning("warning: %s", warning)
     made = ClassificationSet(
         folder=config.output_dir,
         rows=tuple(rows),
@@ -258,19 +275,6 @@ def _with_test_of(found: list[Crop], rows: list[CropRow], places: list[Place]) -
     return [*kept, *(Crop(row) for row in earlier.values())], rejects
 
 
-def group_table(rows: Sequence[CropRow]) -> tuple[GroupTable, list[Place]]:
-    """Returns how many crops of each label stand at each (data set, location), and these pairs in the order of its rows."""
-    by_name = {f"{row.dataset}/{row.location}": row.place for row in rows}
-    names = sorted(by_name)
-    labels = sorted({label for row in rows for label in row.labels})
-    at, number = {name: place for place, name in enumerate(names)}, {label: place for place, label in enumerate(labels)}
-    counts = np.zeros((len(names), len(labels)), np.int64)
-    for row in rows:
-        for label in row.labels:
-            counts[at[f"{row.dataset}/{row.location}"], number[label]] += 1
-    return GroupTable(tuple(names), tuple(labels), counts), [by_name[name] for name in names]
-
-
 def _splits(
     rows: Sequence[CropRow],
     config: ClassificationConfig,
@@ -285,8 +289,7 @@ def _splits(
     if not free:
         raise SettingError("no location is left beside those of the test split; there is nothing to train on")
     table, places = group_table(free)
-    test = config.test_frac or 0.0
-    shares = {"train": 1 - config.val_frac - test, "val": config.val_frac, "test": test}
+    shares = _shares(config)
     target = Target(
         tuple(name for name in SPLIT_NAMES if shares[name] > 0), tuple(share for share in shares.values() if share > 0)
     )
@@ -313,6 +316,12 @@ def _splits(
     splits["test"] += fixed
     alone = tuple(label for label, count in zip(table.labels, table.places.tolist(), strict=True) if count == 1)
     return splits, dealing.score, alone
+
+
+def _shares(config: ClassificationConfig) -> dict[str, float]:
+    """Returns what each split is due; with `--match-test` of what is not test, which is due nothing then."""
+    val, test = config.val_frac or 0.0, config.test_frac or 0.0
+    return {"train": 1 - val - test, "val": val, "test": test}
 
 
 def _places_of(table: GroupTable, places: Sequence[Place], datasets: Iterable[str]) -> list[str]:

@@ -240,11 +240,7 @@ def _share_text(splitting: Splitting) -> list[str]:
     facts = _split_facts(splitting)
     if not all(fact["records"] for fact in facts.values()):
         return []
-    off = [
-        f"{name} {100 * fact['share']:.1f} % (due {100 * fact['target']:g} %)"
-        for name, fact in facts.items()
-        if fact["target"] is not None and abs(fact["share"] - fact["target"]) > SHARE_OFF
-    ]
+    off = shares_off({name: fact["share"] for name, fact in facts.items()}, splitting.shares)
     if not off:
         return []
     if splitting.method == BY_HASH:
@@ -254,6 +250,20 @@ def _share_text(splitting: Splitting) -> list[str]:
     else:
         mend = "--split-method scored comes nearer where the groups allow it"
     return [f"shares of the records are off: {', '.join(off)}; {mend}"]
+
+
+def shares_off(reached: Mapping[str, float], due: Mapping[str, float] | Mapping[str, float | None]) -> list[str]:
+    """Returns the splits, as text with both shares, whose share of the records is more than `SHARE_OFF` off.
+
+    Args:
+        reached: split → its share of the records, in [0, 1].
+        due: split → the share that it is due, in [0, 1]; None where none was said.
+    """
+    return [
+        f"{name} {100 * reached[name]:.1f} % (due {100 * share:g} %)"
+        for name, share in due.items()
+        if share is not None and abs(reached[name] - share) > SHARE_OFF
+    ]
 
 
 def empty_split_warnings(

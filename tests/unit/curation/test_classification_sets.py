@@ -12,7 +12,8 @@ import pytest
 from camtrap_tf.cct.megadetector import to_megadetector_file
 from camtrap_tf.config.cct import CctToMegadetectorConfig
 from camtrap_tf.config.classification import ClassificationConfig, QueriedImagesConfig
-from camtrap_tf.curation.classification_sets import ClassificationSet, group_table, make_classification_set
+from camtrap_tf.curation.classification_notes import group_table
+from camtrap_tf.curation.classification_sets import ClassificationSet, make_classification_set
 from camtrap_tf.curation.queried_images import make_queried_images
 from camtrap_tf.curation.scored_splits import Target, score_of
 from camtrap_tf.detections.crop_names import crop_name
@@ -381,3 +382,38 @@ def test_group_table_counts_by_hand() -> None:
     assert (counts.groups, counts.labels) == (("a/0", "a/1", "b/1"), ("fox", "rat"))
     assert counts.counts.tolist() == [[1, 0], [2, 1], [0, 1]]
     assert places == [("a", "0"), ("a", "1"), ("b", "1")]
+
+
+def located(sizes: dict[str, tuple[int, int]]) -> CctDocument:
+    """Returns a document with a number of pictures of one category at each location; location → (category, pictures)."""
+    keys = [(f"{place}_{n}", place, category) for place, (category, count) in sizes.items() for n in range(count)]
+    images = [make_image(key, place) for key, place, _ in keys]
+    return make_document(images, [make_annotation(f"a{key}", key, category) for key, _, category in keys])
+
+
+def test_an_empty_split_is_told_on_stderr(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Three locations with a label each go to train; the warning says why and what to do."""
+    write(tmp_path, document=located({"a": (0, 2), "b": (3, 2), "c": (7, 2)}))
+    with caplog.at_level("WARNING", "camtrap_tf"):
+        done = made(tmp_path)
+    assert done.splits is not None
+    assert len(done.splits["train"]) == 3
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].startswith("warning: splits 'val' and 'test' have no crop: 3 of 3 locations have a label that")
+    assert "--min-locs 2" in caplog.messages[0]
+
+
+def test_shares_that_are_far_off_are_told(tmp_path: Path) -> None:
+    """Smallest first, test ends with a large location on top of the small ones."""
+    sizes = dict(zip("abcdefg", (30, 28, 26, 4, 4, 4, 4), strict=True))
+    write(tmp_path, document=located({place: (3, count) for place, count in sizes.items()}))
+    text = made(tmp_path, method="smallest_first").text()
+    assert "warning: shares of the crops are off: train 30.0 % (due 60 %), test 42.0 % (due 20 %); --method scored" in text
+    write(tmp_path, document=located(dict.fromkeys("abcdefghij", (3, 4))))
+    assert "are off" not in made(tmp_path).text()
+
+
+def test_crops_without_a_location_are_no_location_of_their_own(tmp_path: Path) -> None:
+    """They are counted apart."""
+    write(tmp_path)
+    assert "31 crops, 3 labels, 9 locations (3 crops without a location)" in made(tmp_path).text()
