@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,9 +23,9 @@ from camtrap_tf.cct.working import (
 )
 from camtrap_tf.config.base import BoxNumbers
 from camtrap_tf.config.cct import CctFromMegadetectorConfig, CctToMegadetectorConfig
-from camtrap_tf.detections.boxes import BoxError, flag_advice, pixels_of
+from camtrap_tf.detections.boxes import BoxError, advice_text, flag_advice, pixels_of
 from camtrap_tf.detections.megadetector import ANIMAL, DetectedPicture, Detection, MegadetectorDocument, left_out_text
-from camtrap_tf.errors import SourceError
+from camtrap_tf.errors import SourceError, counted
 from camtrap_tf.files import require_folder, writable_folder
 from camtrap_tf.records import BoundingBox, Reject
 from camtrap_tf.rejects import reasons_text, rejects_line, rejects_path, write_rejects
@@ -51,6 +52,7 @@ class MegadetectorWritten:
         rejects: images and annotations that are not in it.
         annotations: how many annotations were read.
         unboxed: how many of them have no box, and so are no detection.
+        notes: sentences on what a flag would change.
         dry_run: nothing was written.
     """
 
@@ -61,6 +63,7 @@ class MegadetectorWritten:
     annotations: int
     unboxed: int
     dry_run: bool
+    notes: tuple[str, ...] = ()
 
     def text(self) -> str:
         """Returns the summary for a person."""
@@ -69,11 +72,12 @@ class MegadetectorWritten:
         gone = {unit: [one for one in self.rejects if one.unit == unit] for unit in ("image", "annotation")}
         start = "would write " if self.dry_run else ""
         lines = [
-            f"{self.path}: {images + len(gone['image'])} images read = {images} kept + {len(gone['image'])} left out"
+            f"{self.path}: {counted(images + len(gone['image']), 'image')} read = {images} kept + {len(gone['image'])} left out"
             + reasons_text(gone["image"]),
-            f"{self.path}: {self.annotations} annotations read = {found} detections + {self.unboxed} without a box + "
-            f"{len(gone['annotation'])} left out{reasons_text(gone['annotation'])}",
-            f"{start}{self.output}: {images} images, {found} detections",
+            f"{self.path}: {counted(self.annotations, 'annotation')} read = {counted(found, 'detection')} + "
+            f"{self.unboxed} without a box + {len(gone['annotation'])} left out{reasons_text(gone['annotation'])}",
+            *self.notes,
+            f"{start}{self.output}: {counted(images, 'image')}, {counted(found, 'detection')}",
         ]
         return "\n".join(lines + [rejects_line(self.output, dry_run=self.dry_run)] * bool(self.rejects))
 
@@ -138,7 +142,9 @@ def to_megadetector(document: CctDocument, *, animals: bool = False, boxes: BoxN
     whole = MegadetectorDocument(images=images, others=others, keys=(*others, "images"))
     gone_objects = sum(one.unit == "annotation" for one in document.rejects)
     read = len(document.annotations) + gone_objects
-    return MegadetectorWritten(Path(), Path(), whole, tuple(rejects), read, unboxed, False)
+    helped = Counter(one.reason for one in rejects if one.unit == "annotation" and flag_advice(one.reason, boxes))
+    notes = tuple(advice_text(reason, count, boxes) for reason, count in helped.items())
+    return MegadetectorWritten(Path(), Path(), whole, tuple(rejects), read, unboxed, False, notes)
 
 
 def _megadetector_image(image: Entry, file: str, detections: list[Entry]) -> Entry:

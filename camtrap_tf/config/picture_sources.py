@@ -75,6 +75,9 @@ class TimelapseInventoryConfig(PictureSourceConfig):
     label_fields: tuple[str, ...] = Field(
         (), description="columns with labels; default: Species, Count, Sex, Age, Behaviour … where they are there"
     )
+    keep_label_names: bool = Field(
+        False, description="label types are spelt as their columns; default: species, count … as from every other source"
+    )
     count_fields: tuple[str, ...] = Field((), description="label columns to bin as counts; default: those called Count")
     meta_data_fields: tuple[str, ...] = Field((), description="columns to keep as meta data")
     location_from_path: int = Field(1, ge=0, le=16, description="the location is this many first folders of RelativePath")

@@ -20,9 +20,9 @@ from typing import Any
 from camtrap_tf.config.crop import CropConfig
 from camtrap_tf.curation.crop_cutting import CutPicture, Cutting, cut_chunk
 from camtrap_tf.curation.crop_plan import BOX, PICTURE, CropPlan, WantedPicture, plan_crops
-from camtrap_tf.detections.boxes import BOXES_FLAG, flag_advice
+from camtrap_tf.detections.boxes import advice_text, flag_advice
 from camtrap_tf.detections.crop_names import SEPARATOR
-from camtrap_tf.errors import CamtrapError, SettingError, SourceError, counted
+from camtrap_tf.errors import CamtrapError, SettingError, SourceError
 from camtrap_tf.executors import available_cores, map_in_processes
 from camtrap_tf.files import (
     PARTIAL,
@@ -165,11 +165,7 @@ def _advise(done: Cropped) -> None:
             advice = flag_advice(one.reason, done.config.boxes) if done.plan.source == "cct" else ""
             helped[one.reason] += bool(advice)
             done.rejects[place] = replace(one, detail=f"{done.plan.file_of(one)}: {one.detail}{advice}")
-    for reason, count in (+helped).items():
-        there = "relative where px" if reason == "box_relative" else "in px where shares of the picture"
-        done.plan.notes.append(
-            f"{counted(count, 'box', 'es')} {there} are expected; if all are, read them with --boxes {BOXES_FLAG[reason]}"
-        )
+    done.plan.notes += [advice_text(reason, count, done.config.boxes) for reason, count in (+helped).items()]
 
 
 def settings_of(config: CropConfig) -> dict[str, Any]:

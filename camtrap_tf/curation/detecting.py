@@ -20,6 +20,7 @@ from camtrap_tf.detections.megadetector import Entry, MegadetectorDocument
 from camtrap_tf.errors import CamtrapError, DatasetError, SettingError, SourceError
 from camtrap_tf.files import (
     PARTIAL,
+    check_output_file,
     check_writable,
     digest_of,
     join_inside,
@@ -115,6 +116,7 @@ def detect(config: DetectConfig) -> Detected:
         CamtrapError: the detector ended with an error, or took too long.
         RunLockedError: another process writes these results.
     """
+    check_output_file(config.output, "--output", suffixes=(".json",), sources=(config.inventory,))
     if config.image_root_path is not None:
         require_folder(config.image_root_path, "--image-root-path")
     asked = _asked(Inventory.read(config.inventory), config.image_root_path)

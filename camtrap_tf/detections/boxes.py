@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from camtrap_tf.errors import counted
 from camtrap_tf.records import BoundingBox
 
 PROBLEMS: dict[str, str] = {
@@ -100,6 +101,13 @@ def flag_advice(reason: str, boxes: str) -> str:
     """
     other = BOXES_FLAG.get(reason, boxes)
     return "" if other == boxes else f" (--boxes {other} reads such)"
+
+
+def advice_text(reason: str, count: int, boxes: str) -> str:
+    """Returns a sentence on boxes that were rejected for their unit, with the flag that reads them where that helps."""
+    there = {"box_relative": "relative where px", "box_absolute": "in px where shares of the picture"}[reason]
+    help_ = f"; if all are, read them with --boxes {BOXES_FLAG[reason]}" if flag_advice(reason, boxes) else ""
+    return f"{counted(count, 'box', 'es')} {there} are expected{help_}"
 
 
 def is_number(value: Any) -> bool:

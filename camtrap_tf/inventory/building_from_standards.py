@@ -14,7 +14,7 @@ from camtrap_tf.config.picture_sources import (
     TimelapseInventoryConfig,
     WildlifeInsightsInventoryConfig,
 )
-from camtrap_tf.errors import SourceError, TooManyRejectsError
+from camtrap_tf.errors import SourceError, TooManyRejectsError, counted
 from camtrap_tf.files import write_csv
 from camtrap_tf.inventory.building import begin_writing, check_target, discard_missing, label_lines
 from camtrap_tf.inventory.picture_columns import table_of_grouped
@@ -68,7 +68,7 @@ class BuiltFromStandard:
             records = len(self.inventory) + len(self.dropped)
             lines.append(f"{records} records = {len(self.inventory)} kept + {len(self.dropped)} dropped for a missing label")
         pictures, labels = self.inventory.picture_count(), ", ".join(self.inventory.label_types)
-        lines.append(f"{self.path}: {len(self.inventory)} records, {pictures} pictures, labels: {labels}")
+        lines.append(f"{self.path}: {counted(len(self.inventory), 'record')}, {counted(pictures, 'picture')}, labels: {labels}")
         if self.rejects or self.dropped:
             lines.append(f"{rejects_path(self.path)}: what is not in it, and why")
         if self.remote:

@@ -18,7 +18,16 @@ import pyarrow.compute as pc
 from PIL import Image
 
 from camtrap_tf.config.picture_sources import CocoInventoryConfig
-from camtrap_tf.detections.boxes import BOXES_FLAG, PROBLEMS, REASONS, Floats, box_numbers, checked_boxes, flag_advice
+from camtrap_tf.detections.boxes import (
+    BOXES_FLAG,
+    PROBLEMS,
+    REASONS,
+    Floats,
+    advice_text,
+    box_numbers,
+    checked_boxes,
+    flag_advice,
+)
 from camtrap_tf.errors import SettingError, counted, suggestion
 from camtrap_tf.files import join_inside
 from camtrap_tf.records import Reject
@@ -244,13 +253,10 @@ def _reject_annotations(
             found.rejects.append(Reject(image, text_of(one.get("id")) or number, "observation", reason, said))
         bad |= problem
     counts = {reason: int(problem.sum()) for problem, reason, _ in reasons}
-    for reason, there, wanted in (("box_relative", "relative", "px"), ("box_absolute", "in px", "shares of the picture")):
-        if not counts[reason]:
-            continue
-        said = f"{counted(counts[reason], 'box', 'es')} {there} where {wanted} are expected"
-        if flag_advice(reason, boxes):
-            found.advice = f"{said}; if all are, read them with --boxes {BOXES_FLAG[reason]}"
-        found.notes.append(found.advice or said)
+    for reason in BOXES_FLAG:
+        if counts[reason]:
+            found.notes.append(advice_text(reason, counts[reason], boxes))
+            found.advice = found.notes[-1] if flag_advice(reason, boxes) else found.advice
     return bad
 
 

@@ -6,6 +6,8 @@ depends on the template. Source: Timelapse Image Analyser, https://timelapse.uca
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -36,8 +38,10 @@ OWN_COLUMNS = frozenset(
 )
 """Columns that every template has; the others are the user's."""
 
-LABEL_NAMES = ("species", "count", "sex", "age", "lifestage", "behaviour", "behavior", "activity")
-"""Columns that are taken for labels where none are named; case does not matter."""
+LABEL_NAMES = ("species", "count", "sex", "age", "lifeStage", "behaviour", "behavior", "activity")
+"""Columns that are taken for labels where none are named, as other sources call them; case does not matter."""
+
+_STANDARD = {name.lower(): name for name in LABEL_NAMES}
 
 
 class TimelapseSource(PictureSource):
@@ -60,13 +64,19 @@ class TimelapseSource(PictureSource):
         rejects = list(table.rejects)
         pictures, picture_of = _pictures(table, self.settings, rejects)
         good = np.flatnonzero(picture_of >= 0)
-        columns = {name: _classes(table, name, self.settings).take(pa.array(good)) for name in labels}
+        types = list(labels) if self.settings.keep_label_names else label_types_for(labels)
+        columns = {
+            kind: _classes(table, name, self.settings).take(pa.array(good)) for kind, name in zip(types, labels, strict=True)
+        }
+        renamed = [f"{name} is {kind}" for kind, name in zip(types, labels, strict=True) if kind != name]
+        said = f"label types as from other sources: {', '.join(renamed)} (--keep-label-names keeps the columns' spelling)"
         seen = seen_table(
             items=pa.array(table.items, pa.string()).take(pa.array(good)), picture=picture_of[good], labels=columns
         )
         return PictureTables(
-            pictures=pictures, seen=seen, per_event=False, main_label=labels[0], lost=np.zeros(len(pictures), bool),
+            pictures=pictures, seen=seen, per_event=False, main_label=types[0], lost=np.zeros(len(pictures), bool),
             rejects=rejects, pictures_read=len(pictures) + len(rejects), seen_read=len(good), seen_unit="rows",
+            notes=[said] if renamed else [],
         )  # fmt: skip
 
 
@@ -85,7 +95,7 @@ def _label_columns(table: TableColumns, config: TimelapseInventoryConfig) -> lis
         for name in names:
             if name not in table:
                 raise SettingError(f"{flag}: {table.path} has no column {name!r}{suggestion(name, own)}")
-    found = list(config.label_fields) or [name for name in own if name.strip().lower() in LABEL_NAMES]
+    found = list(config.label_fields) or [name for name in own if name.strip().lower() in _STANDARD]
     for name in config.count_fields:
         if name not in found:
             raise SettingError(f"--count-fields: {name!r} is not among the label fields{suggestion(name, found)}")
@@ -94,6 +104,15 @@ def _label_columns(table: TableColumns, config: TimelapseInventoryConfig) -> lis
             f"{table.path}: no column is called species or the like; name some with --label-fields{suggestion('', own)}"
         )
     return found
+
+
+def label_types_for(columns: Sequence[str]) -> list[str]:
+    """Returns the label type of each column: the standard spelling where its name is a standard one, unless that is taken."""
+    types: list[str] = []
+    for name in columns:
+        standard = _STANDARD.get(name.strip().lower(), name)
+        types.append(name if standard != name and standard in (*columns, *types) else standard)
+    return types
 
 
 def _pictures(table: TableColumns, config: TimelapseInventoryConfig, rejects: list[Reject]) -> tuple[pa.Table, Rows]:

@@ -62,7 +62,7 @@ def test_relative_boxes_are_said_and_read(tmp_path: Path) -> None:
     make_document([make_image("i")], [make_annotation("1", "i", bbox=[0.1, 0.2, 0.3, 0.4])]).write(tmp_path / "x.json")
     done = to_megadetector_file(CctToMegadetectorConfig(path=tmp_path / "x.json"))
     assert [(one.reason, "--boxes relative" in one.detail) for one in done.rejects] == [("box_relative", True)]
-    assert "1 × box_relative" in done.text()
+    assert "1 box relative where px are expected; if all are, read them with --boxes relative" in done.text()
     done = to_megadetector_file(CctToMegadetectorConfig(path=tmp_path / "x.json", boxes="relative"))
     assert done.document.images[0]["detections"][0]["bbox"] == [0.1, 0.2, 0.3, 0.4]
 
@@ -73,7 +73,7 @@ def test_file_gets_its_default_name(tmp_path: Path) -> None:
     done = to_megadetector_file(CctToMegadetectorConfig(path=tmp_path / "ds_cct.json"))
     assert done.output == tmp_path / "ds_cct_md-format.json"
     assert json.loads(done.output.read_text(encoding="utf-8"))["info"]["detector"] == "cct_to_md"
-    assert "1 annotations read = 1 detections + 0 without a box + 0 left out" in done.text()
+    assert "1 annotation read = 1 detection + 0 without a box + 0 left out" in done.text()
 
 
 def back(path: Path, **options: Any) -> tuple[CctDocument, str]:

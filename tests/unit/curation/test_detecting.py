@@ -163,6 +163,8 @@ def test_what_is_not_there_is_told_before(tmp_path: Path, inventory: Path) -> No
     """No program, no pictures: one line that says what to do."""
     with pytest.raises(SettingError, match="--megadetector-python"):
         run(tmp_path, megadetector_command=None, megadetector_python=tmp_path / "no" / "python")
+    with pytest.raises(SettingError, match="is the file that is read"):
+        run(tmp_path, output=inventory, overwrite=True)
     with pytest.raises(SettingError, match="none of the 6 pictures"):
         run(tmp_path, image_root_path=tmp_path / "bin")
 

@@ -9,7 +9,7 @@ import pytest
 
 from camtrap_tf.config.picture_sources import TimelapseInventoryConfig
 from camtrap_tf.errors import SettingError, SourceError
-from camtrap_tf.sources.timelapse import TimelapseSource
+from camtrap_tf.sources.timelapse import TimelapseSource, label_types_for
 from tests.unit.sources.picture_sources import read
 
 HEADER = "RootFolder,File,RelativePath,DateTime,DeleteFlag,Species,Count,Note\n"
@@ -32,12 +32,32 @@ def test_rows_are_pictures(tmp_path: Path) -> None:
     assert rejects == []
     assert first.media[0].path == "S1/cam/1.JPG"
     assert [dict(one.labels) for one in first.observations] == [
-        {"Species": "fox", "Count": "11-50"},
-        {"Species": "owl", "Count": "1"},
+        {"species": "fox", "count": "11-50"},
+        {"species": "owl", "count": "1"},
     ]
-    assert dict(second.observations[0].labels) == {"Species": "-1", "Count": "-1"}
+    assert dict(second.observations[0].labels) == {"species": "-1", "count": "-1"}
     meta = {"location": "S1", "datetime": "2020-05-30T10:00:30", "event_id": "S1 2020-05-30T10:00:00", "Note": "y"}
     assert dict(second.meta_data) == meta
+
+
+def test_label_types_are_those_of_other_sources(tmp_path: Path) -> None:
+    """The standard ones, whichever way they are named, which is said; a flag keeps the columns' spelling."""
+    row = "r,1.JPG,S1,,false,fox,1,x\n"
+    for options in ({}, {"label_fields": ("Species", "Count", "Note")}):
+        found = source(tmp_path, row, **options)
+        (record,), _ = read(found)
+        assert {"species", "count"} <= set(record.observations[0].labels) <= {"species", "count", "Note"}
+        assert any("Species is species, Count is count (--keep-label-names" in note for note in found.notes)
+    found = source(tmp_path, row, keep_label_names=True)
+    (record,), _ = read(found)
+    assert set(record.observations[0].labels) == {"Species", "Count"}
+    assert not any("keep-label-names" in note for note in found.notes)
+
+
+def test_two_columns_never_become_one_label() -> None:
+    """A spelling that is taken, by a column or by one before, leaves a column its own."""
+    assert label_types_for(["Species", "species", "SPECIES"]) == ["Species", "species", "SPECIES"]
+    assert label_types_for(["Sex", "SEX", "LifeStage", "Tier"]) == ["sex", "SEX", "lifeStage", "Tier"]
 
 
 def test_bad_rows_are_rejected_by_line(tmp_path: Path) -> None:
