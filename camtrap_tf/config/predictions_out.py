@@ -129,3 +129,4 @@ class AddaxaiConfig(LoggedConfig):
     package_facts: Path | None = Field(None, description="YAML with the key addaxai: developer, info_url, license, region …")
     taxa: Path | None = Field(None, description="CSV that says what classes are, for taxonomy.csv (see the guide)")
     species_label: str | None = Field(None, description="label type with the species; default: species, or the only one")
+    dry_run: bool = Field(False, description="say what would be read, written and refused; write nothing, load no model")

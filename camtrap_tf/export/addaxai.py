@@ -18,6 +18,7 @@ from camtrap_tf.export import addaxai_inference
 from camtrap_tf.files import atomic_file, check_writable, finished_folder, sha256_file, write_json, write_text
 from camtrap_tf.logs import keep_logs
 from camtrap_tf.models.locating import locate_model
+from camtrap_tf.prediction.dry_run import DryRun, describe_model
 from camtrap_tf.prediction.export_classes import ANIMAL, Meaning, meanings
 from camtrap_tf.prediction.export_model import ModelFacts, classifier_name
 from camtrap_tf.prediction.export_package import plugin_facts, read_facts
@@ -41,22 +42,44 @@ class Packed:
         return self.line
 
 
-def export_addaxai(config: AddaxaiConfig) -> Packed:
-    """Writes the plug-in folder of a bundle.
+def export_addaxai(config: AddaxaiConfig) -> Packed | DryRun:
+    """Writes the plug-in folder of a bundle; with `dry_run` says what it would do.
 
     Raises:
         SettingError: the folder is there already, or facts of the model are missing.
         ModelError: the bundle cannot be used, or takes several pictures at once.
         SourceError: the table of taxa cannot be read.
     """
+    if config.dry_run:
+        return _planned(config)
     facts = plugin_facts(read_facts(config.package_facts))
     locate_model(config.model, flag="--model")
-    folder = config.output_dir
+    _check_folder(config.output_dir)
+    keep_logs()
+    return Packed(pack(config.model, config.output_dir, facts, config.taxa, species_label=config.species_label))
+
+
+def _check_folder(folder: Path) -> None:
+    """Makes sure that a folder can be written and is not there; raises a SettingError."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise SettingError(f"--output-dir {folder}: is there already; remove it, or choose another")
     check_writable(folder.parent, "--output-dir")
-    keep_logs()
-    return Packed(pack(config.model, folder, facts, config.taxa, species_label=config.species_label))
+
+
+def _planned(config: AddaxaiConfig) -> DryRun:
+    """Returns what `export_addaxai` would do; the model is known by the files beside it."""
+    plan = DryRun("export addaxai")
+    with plan.noting():
+        plugin_facts(read_facts(config.package_facts))
+    with plan.noting():
+        model = describe_model(config.model, flag="--model")
+        plan.lines.append(model.line())
+        facts = ModelFacts.of(model.class_names, model.blanks, species_label=config.species_label)
+        meanings(model.class_names[facts.species], taxa=config.taxa)
+    with plan.noting():
+        _check_folder(config.output_dir)
+        plan.would_write("plug-in", config.output_dir)
+    return plan
 
 
 def pack(model_path: Path, folder: Path, facts: Mapping[str, Any], taxa: Path | None, species_label: str | None = None) -> str:

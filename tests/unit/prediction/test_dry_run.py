@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from camtrap_tf.config.delivery import EvaluateConfig, ExportConfig, PredictConfig
-from camtrap_tf.config.predictions_out import PredictExportConfig
+from camtrap_tf.config.predictions_out import AddaxaiConfig, PredictExportConfig
 from camtrap_tf.config.training_files import EvaluateResultsConfig, PredictSplitConfig
 from camtrap_tf.errors import LabelError, ModelError
 from camtrap_tf.evaluation.results_report import evaluate_results
+from camtrap_tf.export.addaxai import export_addaxai
 from camtrap_tf.export.exporting import export
 from camtrap_tf.inventory.of_splits import SplitFiles
 from camtrap_tf.prediction.dry_run import DryRun, describe_model
@@ -199,6 +200,14 @@ def test_evaluation_and_export(folder: Path) -> None:
     assert f"SavedModel: would write {folder}/net/4" in plan.text()
     config = ExportConfig(model=folder / "bundle", output_dir=folder / "net", version=3, dry_run=True)
     assert "this version exists" in planned(folder, export(config), before).text()
+
+
+def test_plug_in(folder: Path) -> None:
+    """Facts that are missing and a folder that is there are refused at once."""
+    config = AddaxaiConfig(model=folder / "bundle", output_dir=folder / "pictures", dry_run=True)
+    plan = planned(folder, export_addaxai(config), all_of(folder))
+    assert len(plan.refusals) == 2
+    assert "is there already" in plan.refusals[1]
 
 
 def test_evaluation_without_shards(folder: Path) -> None:
