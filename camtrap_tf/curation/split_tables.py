@@ -28,6 +28,10 @@ UNITS = ("images", "events", "locations")
 CLASSES_SHOWN = 40
 """Classes in the text and in the picture; the CSV table has all."""
 
+BARS_IN = 2.3
+NUMBER_IN = 0.085
+"""Width of the bars of a panel, and of a digit beside them, in inches."""
+
 COLOURS = ("#3b6ea5", "#e8a33d", "#6aa84f", "#a64d79", "#999999", "#45818e")
 
 
@@ -182,7 +186,8 @@ def table_text(table: SplitTable) -> str:
 
 
 def draw_table(table: SplitTable, shares: Sequence[float | None], path: Path) -> None:
-    """Draws the table: per class, how its images, events and locations are shared out; lines where the splits should end.
+    """Draws the table: per class, how its images, events and locations are shared out, with the numbers of each split at
+    the right; lines where the splits should end.
 
     Args:
         table: the counts; the first classes are drawn.
@@ -197,15 +202,20 @@ def draw_table(table: SplitTable, shares: Sequence[float | None], path: Path) ->
     several = len({label for label, _ in table.classes}) > 1
     names = [_short(f"{label}: {name}" if several else name) for label, name in table.classes[:shown]]
     left_in = 0.4 + 0.085 * max((len(name) for name in names), default=0)
-    width_in, height_in = left_in + 9.6, 1.25 + 0.27 * max(shown, 1)
+    cells = {unit: [[str(count) for count in row] for row in table.counts[unit][:shown].tolist()] for unit in UNITS}
+    numbers_in = 0.25 + NUMBER_IN * max(sum(_column_widths(cells[unit], len(table.splits))) for unit in UNITS)
+    gap_in = numbers_in + 0.25
+    width_in, height_in = left_in + len(UNITS) * (BARS_IN + gap_in), 1.45 + 0.27 * max(shown, 1)
     figure = Figure(figsize=(width_in, height_in), dpi=100)
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, len(UNITS), sharey=True, squeeze=False)[0]
     figure.subplots_adjust(
-        left=left_in / width_in, right=1 - 0.75 / width_in, bottom=0.5 / height_in, top=1 - 0.6 / height_in, wspace=0.24
-    )
+        left=left_in / width_in, right=1 - gap_in / width_in, bottom=0.5 / height_in, top=1 - 0.8 / height_in,
+        wspace=gap_in / BARS_IN,
+    )  # fmt: skip
     for axis, unit in zip(axes, UNITS, strict=True):
         _draw_panel(axis, table.counts[unit][:shown].astype(float), unit, [share for share in shares if share is not None])
+        _write_numbers(axis, cells[unit], len(table.splits))
     axes[0].set_yticks(range(shown), names, fontsize=8.5, parse_math=False)
     patches = [Patch(color=COLOURS[place % len(COLOURS)]) for place in range(len(table.splits))]
     legend = figure.legend(
@@ -213,9 +223,10 @@ def draw_table(table: SplitTable, shares: Sequence[float | None], path: Path) ->
     )
     for text in legend.get_texts():
         text.set_parse_math(False)
-    title = "What each split holds of each class" + (" (dashed: where the splits should end)" if any(shares) else "")
+    title = "What each split holds of each class, in % and, at the right, in numbers; splits in this order"
+    title += " (dashed: where they should end)" if any(shares) else ""
     more = f"; the {shown} most frequent of {len(table.classes)} classes" if shown < len(table.classes) else ""
-    figure.suptitle(title + more, x=0.99, ha="right", y=1 - 0.2 / height_in, fontsize=9.5)
+    figure.suptitle(title + more, x=0.14 / width_in, ha="left", y=1 - 0.4 / height_in, fontsize=9.5)
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # a box stands for it
@@ -240,12 +251,40 @@ def _draw_panel(axis: Axes, counts: npt.NDArray[np.float64], unit: str, shares: 
         start += part
     for end in np.cumsum(shares)[:-1]:
         axis.axvline(100 * end, color="black", linewidth=0.8, linestyle="--")
-    for number, count in enumerate(total.astype(int).tolist()):
-        axis.text(101.5, number, f"{count}", va="center", fontsize=7.5, color="#444444")
     axis.set(xlim=(0, 100), ylim=(len(counts) - 0.4, -0.6))
-    axis.set_xlabel(f"% of the {unit} (count at the right)", fontsize=8.5)
+    axis.set_xlabel(f"% of the {unit}", fontsize=8.5)
     axis.tick_params(labelsize=8)
     axis.spines[["top", "right"]].set_visible(False)
+
+
+def _column_widths(cells: Sequence[Sequence[str]], splits: int) -> list[int]:
+    """Returns the width of the column of numbers of each split, in characters, a space included."""
+    return [max((len(row[place]) for row in cells), default=0) + 1 for place in range(splits)]
+
+
+def _write_numbers(axis: Axes, cells: Sequence[Sequence[str]], splits: int) -> None:
+    """Writes the counts of each class beside its bar, a column for each split, in its colour.
+
+    Args:
+        axis: the panel.
+        cells: `[classes, splits]`, the counts as text.
+        splits: how many splits there are.
+    """
+    inch = 100 / BARS_IN
+    ends = itertools.accumulate(_column_widths(cells, splits))
+    for place, end in enumerate(ends):
+        for number, row in enumerate(cells):
+            axis.text(
+                100 + inch * (0.1 + NUMBER_IN * end), number, row[place], ha="right", va="center", fontsize=8,
+                color=_darker(COLOURS[place % len(COLOURS)]), fontweight="bold" if row[place] != "0" else "normal",
+            )  # fmt: skip
+
+
+def _darker(colour: str) -> tuple[float, ...]:
+    """Returns a colour of a bar, dark enough for small letters on white."""
+    from matplotlib.colors import to_rgb
+
+    return tuple(0.72 * part for part in to_rgb(colour))
 
 
 def _short(name: str) -> str:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from camtrap_tf.config.splits import SplitConfig
 from camtrap_tf.curation.dealing import Means, Splitting, split_inventory
 from camtrap_tf.curation.leakage import leakage_report, warnings_of
 from camtrap_tf.curation.split_files import SPLIT_FILES, write_split_files
-from camtrap_tf.curation.split_tables import HEADER, not_evaluable, split_table, table_text
+from camtrap_tf.curation.split_tables import HEADER, draw_table, not_evaluable, split_table, table_text
 from camtrap_tf.inventory.table import Inventory
 from tests.factories import make_event, write_pictures
 from tests.reading import rows_of
+
+original = FigureCanvasAgg.__init__
 
 # Split, location, event, pictures and species of each record; the location "b" and the event "a"/"2" are torn.
 ROWS = (
@@ -147,3 +152,20 @@ def test_any_class_name_can_be_drawn(tmp_path: Path, name: str) -> None:
     settings = SplitConfig(inventory="i.json", output_dir="o", **shares)  # type: ignore[arg-type]  # texts are paths to pydantic
     write_split_files(split_inventory(Inventory.from_records(records), settings, Means()), tmp_path)
     assert Image.open(tmp_path / "split_table.png").size[0] > 500
+
+
+def test_the_picture_has_the_number_of_each_class_in_each_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each panel shows the counts of its unit, a row per class and a column per split, beside the bars and apart."""
+    drawn: list[Any] = []
+    monkeypatch.setattr(FigureCanvasAgg, "__init__", lambda self, figure: drawn.append(figure) or original(self, figure))
+    table = split_table(splitting()).of_labels(("species",))
+    draw_table(table, [0.6, 0.2, 0.2], tmp_path / "t.png")
+    figure = drawn[0]
+    for axis, unit in zip(figure.axes, ("images", "events", "locations"), strict=True):
+        placed = [(text.get_position(), text.get_text()) for text in axis.texts]
+        rows = [[text for (_, y), text in sorted(placed) if y == number] for number in range(len(table.classes))]
+        assert rows == [[str(count) for count in row] for row in table.counts[unit].tolist()]
+        boxes = [text.get_window_extent() for text in axis.texts]
+        assert min(box.x0 for box in boxes) > axis.get_window_extent().x1
+        assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
+        assert all(box.x1 < figure.bbox.x1 for box in boxes)
