@@ -45,7 +45,7 @@ def share_notes(
         return []
     off = shares_off({name: counts[name] / len(rows) for name in due}, due)
     mend = (
-        "--method scored comes nearer where the locations allow it"
+        "--method random comes nearer where the locations allow it"
         if config.method == "smallest_first"
         else "too few locations, or too unequal ones; labels at few locations come before the shares"
     )

@@ -19,7 +19,7 @@ from PIL import Image
 from camtrap_tf.cct.counting import table_lines
 from camtrap_tf.config.classification import ClassificationInspectConfig
 from camtrap_tf.curation.classification_sets import SPLITS
-from camtrap_tf.errors import SettingError, SourceError
+from camtrap_tf.errors import SettingError, SourceError, counted
 from camtrap_tf.files import join_inside, require_folder, writable_folder, write_csv, write_text
 from camtrap_tf.records import Reject
 from camtrap_tf.sources.classification_csv import FILE as TABLE
@@ -115,13 +115,15 @@ class Inspection:
     def text(self) -> str:
         """Returns the tables for a person."""
         where = ", ".join(f"{name} {count}" for name, count in self.locations.items())
-        lines = [f"{self.path}: {self.crops} crops, {len(self.rejects)} rows rejected; locations: {where}"]
+        lines = [
+            f"{self.path}: {counted(self.crops, 'crop')}, {counted(len(self.rejects), 'row')} rejected; locations: {where}"
+        ]
         lines += table_lines(COLUMNS, [one.cells() for one in self.table])
         if self.unplaced:
-            lines.append(f"warning: {self.unplaced} crops are at locations that no split has")
+            lines.append(f"warning: {counted(self.unplaced, 'crop')} at locations that no split has")
         lines += [f"too little: {flag}" for flag in self.flags]
         if self.moved is not None:
-            lines.append(f"{len(self.moved)} locations are in another split there")
+            lines.append(f"{counted(len(self.moved), 'location')} in another split there")
             lines += [f"  {dataset}/{location}: {here} here, {there} there" for (dataset, location), here, there in self.moved]
         return "\n".join([*lines, *map(str, self.written)])
 
@@ -215,9 +217,9 @@ def too_little(split: str, crops: int, crop_share: float, locations: int, locati
     (few_locations, small_share), (few_crops, small_crop_share) = ENOUGH[split]
     flags = []
     if locations < few_locations or location_share < small_share:
-        flags.append(f"{locations} locations ({location_share:.0%})")
+        flags.append(f"{counted(locations, 'location')} ({location_share:.0%})")
     if crops < few_crops and crop_share < small_crop_share:
-        flags.append(f"{crops} crops ({crop_share:.0%})")
+        flags.append(f"{counted(crops, 'crop')} ({crop_share:.0%})")
     return tuple(flags)
 
 

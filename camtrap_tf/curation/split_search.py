@@ -250,7 +250,7 @@ def _refuse_emptied(target: Target, settled: Ints, assignment: Ints, closed: Seq
     if emptied and (settled == FREE).sum() >= lacking:
         raise SettingError(
             f"the method smallest_first leaves split {' and '.join(map(repr, emptied))} without a group, as those before it "
-            "take all; take the method scored, or give that split a larger share"
+            "take all; deal by score (the default for locations), or give that split a larger share"
         )
 
 

@@ -71,7 +71,7 @@ def test_tables_and_page_are_written(tmp_path: Path) -> None:
     found = inspect_classification_set(config)
     text = found.text()
     assert "6 crops, 0 rows rejected; locations: train 2, val 1, test 0" in text
-    assert "warning: 1 crops are at locations that no split has" in text
+    assert "warning: 1 crop at locations that no split has" in text
     page = (tmp_path / "o/inspection.html").read_text(encoding="utf-8")
     assert page.count("data:image/jpeg;base64") == 1
     assert "&lt;b&gt;rat" in page

@@ -408,7 +408,7 @@ def test_shares_that_are_far_off_are_told(tmp_path: Path) -> None:
     sizes = dict(zip("abcdefg", (30, 28, 26, 4, 4, 4, 4), strict=True))
     write(tmp_path, document=located({place: (3, count) for place, count in sizes.items()}))
     text = made(tmp_path, method="smallest_first").text()
-    assert "warning: shares of the crops are off: train 30.0 % (due 60 %), test 42.0 % (due 20 %); --method scored" in text
+    assert "warning: shares of the crops are off: train 30.0 % (due 60 %), test 42.0 % (due 20 %); --method random" in text
     write(tmp_path, document=located(dict.fromkeys("abcdefghij", (3, 4))))
     assert "are off" not in made(tmp_path).text()
 

@@ -232,7 +232,7 @@ def test_search_stops_at_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_split_that_smallest_first_leaves_empty_is_an_error() -> None:
     """Four groups of one class with small shares of train: test and val take all; the message says what to do."""
     table = GroupTable(tuple("abcd"), ("x",), np.full((4, 1), 10, np.int64))
-    with pytest.raises(SettingError, match=r"leaves split 'train' without a group.*take the method scored"):
+    with pytest.raises(SettingError, match=r"leaves split 'train' without a group.*deal by score"):
         deal_smallest_first(table, Target(("train", "val", "test"), (0.1, 0.45, 0.45)))
     scored = deal_by_score(table, Target(("train", "val", "test"), (0.1, 0.45, 0.45)), draws=50)
     assert set(scored.assignment.tolist()) == {0, 1, 2}
