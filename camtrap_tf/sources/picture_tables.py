@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from camtrap_tf.errors import counted
 from camtrap_tf.records import Reject
 from camtrap_tf.sources.cct_document import text_of
 
@@ -60,7 +61,7 @@ class Tally:
     def text(self) -> str:
         """Returns `12 pictures read = 10 used + 1 rejected + 1 remote, not fetched`."""
         others = "".join(f" + {count} {where}" for where, count in self.elsewhere.items())
-        return f"{self.read} {self.unit} read = {self.used} used + {self.rejected} rejected{others}"
+        return f"{counted(self.read, self.unit.removesuffix('s'))} read = {self.used} used + {self.rejected} rejected{others}"
 
 
 @dataclass(kw_only=True)

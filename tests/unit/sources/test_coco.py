@@ -169,6 +169,16 @@ def test_annotations_without_ids_are_not_of_one_id(tmp_path: Path) -> None:
     assert [(one.item, one.reason) for one in rejects] == [("annotation 3", "unknown_category")]
 
 
+@pytest.mark.parametrize("ids", [(7, "7", "8"), ("a", "a", "b"), (1, 1, 2), (7.0, 7, 8)])
+def test_ids_are_one_however_they_are_written(tmp_path: Path, ids: tuple[Any, ...]) -> None:
+    """The second of three annotations has the id of the first, as texts or numbers."""
+    records, rejects = read(source(tmp_path, [image(1)], [note(1, id=one) for one in ids]))
+    assert len(records[0].observations) == 2
+    assert [(one.reason, one.detail) for one in rejects] == [
+        ("repeated_id", "annotation 2 has the id of an earlier annotation")
+    ]
+
+
 def test_a_picture_all_of_whose_annotations_are_bad_is_not_unlabelled(tmp_path: Path) -> None:
     """It is rejected, so that it cannot pass for a picture that nobody has looked at."""
     records, rejects = read(source(tmp_path, [image(1), image(2)], [note(1, bbox=[1, 1, 0, 0]), note(2)]))
