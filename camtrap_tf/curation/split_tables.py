@@ -67,14 +67,15 @@ class SplitTable:
 def split_table(splitting: Splitting) -> SplitTable:
     """Counts records, images, events and locations of each class in each split.
 
-    A record without an event in its meta data is an event of its own; where the inventory knows no location, groups are
-    counted in its place.
+    A record without an event in its meta data is an event of its own; where the inventory knows no location, the groups of
+    a field that the user named are counted in its place, else none.
     """
     rows, inventory = splitting.rows, splitting.inventory
     shape = (len(rows.classes), len(splitting.shares))
     cell = rows.code * shape[1] + splitting.split_codes[rows.record]
     pictures = np.asarray(pc.list_value_length(inventory.table["images"]), np.int64)[rows.record]
-    locations = codes_of(inventory.meta(splitting.location)) if splitting.location else splitting.groups.of_record
+    place = splitting.location or (splitting.group_field if splitting.group_field != splitting.event else None)
+    locations = codes_of(inventory.meta(place)) if place else np.full(len(splitting.splits), -1, np.int64)
     counts = {
         "records": np.bincount(cell, minlength=shape[0] * shape[1]),
         "images": np.bincount(cell, weights=pictures, minlength=shape[0] * shape[1]).astype(np.int64),

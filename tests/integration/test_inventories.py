@@ -82,7 +82,7 @@ def test_missouri_sequences_stay_together(tmp_path: Path, options: dict[str, str
     curated = missouri(tmp_path, **options)
     assert curated.group_field == "sequence"
     assert not [text for text in curated.warnings if "groups by" in text]
-    assert "test has no species Collared_Peccary" in curated.warnings[0]
+    assert any("test has no species Collared_Peccary" in text for text in curated.warnings)
     splits = collections.defaultdict(set)
     for sequence, split in zip(curated.inventory.meta("sequence"), curated.splits, strict=True):
         splits[sequence].add(split)

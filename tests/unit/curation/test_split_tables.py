@@ -169,3 +169,17 @@ def test_the_picture_has_the_number_of_each_class_in_each_split(tmp_path: Path, 
         assert min(box.x0 for box in boxes) > axis.get_window_extent().x1
         assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
         assert all(box.x1 < figure.bbox.x1 for box in boxes)
+
+
+@pytest.mark.parametrize(
+    ("meta", "group", "expected"), [({"seq": "q"}, "auto", 0), ({}, "none", 0), ({"valley": "v"}, "valley", 3)]
+)
+def test_events_and_records_are_no_locations(meta: dict[str, str], group: str, expected: int) -> None:
+    """Where no location is known, the table has none; the field that the user named for groups stands for it."""
+    records = [
+        make_event(str(i), labels={"species": "a"}, **{name: f"{value}{i % 3}" for name, value in meta.items()})
+        for i in range(9)
+    ]
+    settings = SplitConfig(inventory="i.json", output_dir="o", split_group=group, duplicates="off")  # type: ignore[arg-type]  # as above
+    table = split_table(split_inventory(Inventory.from_records(records), settings, Means()))
+    assert int(table.counts["locations"].sum()) == expected
