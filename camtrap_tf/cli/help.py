@@ -34,8 +34,9 @@ def _line(command: Command) -> str:
 
 def group_overview(verb: str) -> str:
     """Returns the list of the commands of one group."""
-    lines = [_line(member) for member in group(verb)]
-    return "\n".join(["commands:", *lines, "", f"`camtrap {verb}` alone is `camtrap {group(verb)[0].name}`:", ""])
+    lines, first = [_line(member) for member in group(verb)], group(verb)[0].name
+    below = f"flags of `camtrap {verb}` itself:" if first == verb else f"`camtrap {verb}` alone is `camtrap {first}`:"
+    return "\n".join(["commands:", *lines, "", below, ""])
 
 
 def print_help(command: Command) -> None:
@@ -59,7 +60,10 @@ def shown_model(model: type[BaseModel]) -> type[BaseModel]:
         said = "required" if flag.required else default_text(flag)
         hint = f"({'default: ' * (not flag.required)}{said})" if said else ""
         metavar = {"switch": None, "one": _metavar(flag), "many": f"{_metavar(flag)} …"}[flag.kind]
-        fields[key] = (Annotated[info.annotation, tyro.conf.arg(help_behavior_hint=hint, metavar=metavar)], info)
+        annotation = info.annotation
+        if flag.kind == "switch" and flag.optional:  # shown like every other switch, with its `--no-` form
+            annotation, info = bool, Field(False, description=info.description)
+        fields[key] = (Annotated[annotation, tyro.conf.arg(help_behavior_hint=hint, metavar=metavar)], info)
     fields[CONFIG_FLAG] = (
         Annotated[Path | None, tyro.conf.arg(help_behavior_hint="", metavar="FILE")],
         Field(None, description=_CONFIG_HELP),

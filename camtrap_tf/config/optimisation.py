@@ -29,7 +29,8 @@ class RatesConfig(StageConfig):
     recipe: str | None = Field(
         None,
         description="settings to begin with: finetune, legacy, animl, animl-efficientnet, animl-resnet, plantnet, or a YAML "
-        "file; default: finetune where --weights are given, else legacy. Flags and --config win over it",
+        "file; default: finetune where --weights are given and with --transfer-learning, else legacy. Flags and --config "
+        "win over it",
     )
     learning_rate_schedule: RateSchedule = Field(
         "legacy", description="the rate over the steps; legacy: sgd falls by 1e-4 a step, others keep their rate"
@@ -50,7 +51,8 @@ class RatesConfig(StageConfig):
     layer_decay: float = Field(1.0, gt=0, le=1, description="share of the rate that each deeper quarter of the backbone keeps")
     freeze_bn: bool | None = Field(
         None,
-        description="batch normalisation of the backbone keeps its statistics and scales; default: on with --weights",
+        description="batch normalisation of the backbone keeps its statistics and scales; default: what the recipe says, else "
+        "on with --weights and --transfer-learning",
     )
     monitor: str = Field(
         "loss",

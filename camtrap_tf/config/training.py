@@ -78,6 +78,13 @@ class TrainingConfig(
         3, ge=0, description="stop after so many epochs without a better validation loss; 0: never"
     )
     reduce_lr_on_plateau_patience: int = Field(2, ge=0, description="tenth of the rate after this many such epochs; 0: never")
+    reduce_lr_on_plateau_cooldown: int = Field(
+        1, ge=0, description="after such a fall, one epoch fewer than this is left out of the count, as Keras does"
+    )
+    reduce_lr_on_plateau_min: float = Field(1e-5, ge=0, description="such falls do not go below this rate")
+    reduce_lr_on_plateau_threshold_mode: Literal["abs", "rel"] = Field(
+        "abs", description="for this count a validation loss is lower by 1e-4 (abs), or by that share of the lowest (rel)"
+    )
 
     continue_training: bool = Field(False, description="go on with a trained model, optimiser included")
     rebuild_model: bool = Field(False, description="with --continue-training: new optimiser at --initial-learning-rate")

@@ -22,10 +22,10 @@ class VariationConfig(StageConfig):
     rotate_by_angle: float = Field(5, ge=0, le=180, description="random rotation by up to this many degrees")
     randomly_flip_horizontally: bool = Field(True, description="mirror half of the training pictures")
     image_choice_for_sets: ImageChoice = Field("random", description="which frame of an event is trained on")
-    randaugment: float = Field(0.0, ge=0, le=1, description="strength of two more random changes per picture; 0: off")
+    randaugment: float = Field(0.0, ge=0, le=1, description="strength of two more random changes per picture, up to 1; 0: off")
     mixup: float = Field(0.0, ge=0, description="alpha of MixUp, which blends two pictures and their labels; 0: off")
     cutmix: float = Field(0.0, ge=0, description="alpha of CutMix, which pastes a part of another picture in; 0: off")
-    random_erasing: float = Field(0.0, ge=0, le=1, description="chance that a rectangle of a picture is painted over")
+    random_erasing: float = Field(0.0, ge=0, le=1, description="chance that a rectangle of a picture is painted over; 0: off")
 
 
 class PreviewConfig(VariationConfig):
@@ -40,6 +40,8 @@ class PreviewConfig(VariationConfig):
     training: Path | None = Field(
         None, description="run folder or YAML file of a training; its size and variation count where no flag is given"
     )
-    examples: int = Field(64, ge=1, description="how many examples")
-    epoch: int = Field(0, ge=0, description="epoch to show, counted from 0")
+    examples: int = Field(
+        64, ge=1, description="how many examples; with --augmented and fewer records, those of the following epochs too"
+    )
+    epoch: int = Field(0, ge=0, description="epoch to begin with, counted from 0")
     seed: Seed = Field(123, description="seed of choice and variation, as in training")

@@ -55,18 +55,20 @@ class Preview:
         files: the sheets.
         examples: examples on them.
         unreadable: of these, how many could not be decoded.
+        epochs: of training that they are from.
     """
 
     files: tuple[Path, ...]
     examples: int
     unreadable: int
+    epochs: int
 
     def text(self) -> str:
         """Returns the summary for people."""
         bad = f", {self.unreadable} of them cannot be decoded" if self.unreadable else ""
-        return "\n".join(
-            [f"{counted(self.examples, 'example')} on {counted(len(self.files), 'sheet')}{bad}", *map(str, self.files)]
-        )
+        of = f" of {self.epochs} epochs" if self.epochs > 1 else ""
+        told = f"{counted(self.examples, 'example')}{of} on {counted(len(self.files), 'sheet')}{bad}"
+        return "\n".join([told, *map(str, self.files)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ def preview(config: PreviewConfig) -> Preview:
         encoded = io.BytesIO()
         sheet.save(encoded, "PNG")
         write_bytes(files[-1], encoded.getvalue())
-    return Preview(tuple(files), len(cells), unreadable)
+    return Preview(tuple(files), len(cells), unreadable, -(-len(cells) // example_count(shards, preprocessing)))
 
 
 def _labels(asked: Sequence[str], there: Sequence[str]) -> tuple[str, ...]:
@@ -149,15 +151,31 @@ def _cells(
     variation: VariationConfig,
     labels: Sequence[str],
 ) -> Iterator[tuple[Cell, bool]]:
-    """Yields examples in the order of the epoch, and whether each could be decoded."""
+    """Yields examples in the order of the epoch, and whether each could be decoded.
+
+    Where pictures vary, those of the epochs after it follow, without an end: a small data set fills the sheets too.
+    """
     if not len(shards) or not example_count(shards, preprocessing):
         return
+    for epoch in itertools.count(config.epoch) if config.augmented else (config.epoch,):
+        yield from _cells_of(epoch, config, shards, preprocessing, variation, labels)
+
+
+def _cells_of(
+    epoch: int,
+    config: PreviewConfig,
+    shards: ShardSet,
+    preprocessing: Preprocessing,
+    variation: VariationConfig,
+    labels: Sequence[str],
+) -> Iterator[tuple[Cell, bool]]:
+    """Yields the examples of one epoch, and whether each could be decoded."""
     strong = StrongAugmentation.from_config(variation)
 
     def batches(way: Preprocessing) -> tf.data.Dataset:
         """Returns the examples of the epoch, prepared in this way."""
         return training_batches(
-            shards, way, LabelMapping({}), batch_size=min(BATCH, config.examples), epoch=config.epoch, seed=config.seed
+            shards, way, LabelMapping({}), batch_size=min(BATCH, config.examples), epoch=epoch, seed=config.seed
         )
 
     varied = batches(preprocessing) if config.augmented else itertools.repeat(None)

@@ -10,12 +10,13 @@ from typing import Any, Self
 import numpy as np
 
 from camtrap_tf.config.optimisation import LESS_IS_BETTER
+from camtrap_tf.config.training import TrainConfig
+from camtrap_tf.errors import counted
+from camtrap_tf.labels import LabelMapping
 from camtrap_tf.models.metrics import Scores
 
 PLATEAU_FACTOR = 0.1
-PLATEAU_MIN_DELTA = 1e-4
-PLATEAU_COOLDOWN = 1
-PLATEAU_MIN_RATE = 1e-5
+PLATEAU_THRESHOLD = 1e-4
 
 
 @dataclass
@@ -55,6 +56,37 @@ class EarlyStopping(_Watcher):
         return 0 < patience <= self.wait
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flat:
+    """When the validation loss counts as staying on one level, and what the rate may become.
+
+    Attributes:
+        patience: epochs without a lower loss after which the rate falls to a tenth; 0: it never does.
+        cooldown: after a fall, one epoch fewer than this is not counted; so 0 and 1 are the same.
+        min_rate: below which it does not fall.
+        relative: whether a loss has to be lower by a share of the best one, not by an amount.
+    """
+
+    patience: int
+    cooldown: int = 1
+    min_rate: float = 1e-5
+    relative: bool = False
+
+    @classmethod
+    def from_config(cls, config: TrainConfig) -> Flat:
+        """Returns what the settings ask for."""
+        return cls(
+            patience=config.reduce_lr_on_plateau_patience,
+            cooldown=config.reduce_lr_on_plateau_cooldown,
+            min_rate=config.reduce_lr_on_plateau_min,
+            relative=config.reduce_lr_on_plateau_threshold_mode == "rel",
+        )
+
+    def lower(self, loss: float, best: float) -> bool:
+        """Returns whether a loss is lower than the best one by enough to count."""
+        return loss < (best * (1.0 - PLATEAU_THRESHOLD) if self.relative else best - PLATEAU_THRESHOLD)
+
+
 @dataclass
 class Plateau(_Watcher):
     """Lowers the learning rate where the validation loss stays on one level.
@@ -65,21 +97,21 @@ class Plateau(_Watcher):
 
     cooldown: int = 0
 
-    def update(self, loss: float, *, rate: float, patience: int) -> float:
-        """Takes in the loss of an epoch; returns the rate to go on with. Patience 0: never lower.
+    def update(self, loss: float, *, rate: float, flat: Flat) -> float:
+        """Takes in the loss of an epoch; returns the rate to go on with.
 
-        Source: Keras' ReduceLROnPlateau.
+        Source: Keras' ReduceLROnPlateau; the relative threshold is PyTorch's, whose patience counts one epoch less.
         """
         if self.cooldown:
             self.cooldown -= 1
             self.wait = 0
-        if loss < self.best - PLATEAU_MIN_DELTA:
+        if flat.lower(loss, self.best):
             self.best, self.wait = loss, 0
         elif not self.cooldown:
             self.wait += 1
-            if 0 < patience <= self.wait and rate > PLATEAU_MIN_RATE:
-                self.cooldown, self.wait = PLATEAU_COOLDOWN, 0
-                return max(rate * PLATEAU_FACTOR, PLATEAU_MIN_RATE)
+            if 0 < flat.patience <= self.wait and rate > flat.min_rate:
+                self.cooldown, self.wait = flat.cooldown, 0
+                return max(rate * PLATEAU_FACTOR, flat.min_rate)
         return rate
 
 
@@ -123,6 +155,30 @@ def judged(scores: Scores, unseen: Mapping[str, np.ndarray]) -> Scores:
     return Scores(heads, scores.regularisation)
 
 
+def unjudged(unseen: Mapping[str, np.ndarray], mapping: LabelMapping, counts: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """Returns a line per label type about validation records that `judged` leaves out; none where it leaves out none.
+
+    Args:
+        unseen: as for `judged`.
+        mapping: names the classes.
+        counts: label type → class → records of the validation data.
+    """
+    lines = []
+    for label, absent in unseen.items():
+        of_class = np.zeros(len(absent), int)
+        for name, index in mapping.classes[label].items():
+            of_class[index] += counts.get(label, {}).get(name, 0)
+        left_out = [name for name, out, count in zip(mapping.names(label), absent, of_class, strict=True) if out and count]
+        if left_out and of_class[~absent].any():
+            shown = ", ".join(left_out[:8]) + (f" and {len(left_out) - 8} more" if len(left_out) > 8 else "")
+            records = counted(int(of_class[absent].sum()), "validation record")
+            lines.append(
+                f"label {label!r}: which epoch is best, and when to stop, goes without {records} of classes that no training "
+                f"record has ({shown}); the losses and scores that are printed count them"
+            )
+    return lines
+
+
 def monitored(monitor: str, scores: Scores, loss: float) -> float:
     """Returns what epochs are compared by; less is better.
 
@@ -141,3 +197,8 @@ def monitored(monitor: str, scores: Scores, loss: float) -> float:
     values = [float(value) for value in (head.as_dict().get(metric) for head in heads) if value is not None]
     mean = sum(values) / len(values) if values else 0.0
     return mean if metric in LESS_IS_BETTER else -mean
+
+
+def score_text(monitor: str, value: float) -> str:
+    """Returns what `monitored` returned as people read it: `loss 0.5123`, `accuracy/species 0.8000`."""
+    return f"{monitor} {value if monitor.partition('/')[0] in LESS_IS_BETTER else -value:.4f}"

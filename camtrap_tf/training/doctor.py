@@ -13,6 +13,7 @@ from camtrap_tf.config.training import TrainConfig
 from camtrap_tf.training import checkups
 from camtrap_tf.training.checkups import Finding
 from camtrap_tf.training.inputs import gather
+from camtrap_tf.training.observations import never_several
 from camtrap_tf.training.recipes import with_recipe
 
 EXIT_ILL = 2
@@ -52,7 +53,7 @@ def examine(config: DoctorConfig) -> Diagnosis:
     places = {"run_outputs_dir": config.run_outputs_dir, "model_save_dir": config.model_save_dir}
     settings = with_recipe(TrainConfig(**{**given, **places})).model_copy(update={"resume": "off"})
     inputs = gather(settings, to_the_end=False)
-    findings = [Finding("note", warning) for warning in inputs.warnings]
+    findings = [Finding("note", warning) for warning in (*inputs.warnings, *never_several(inputs))]
     findings += [Finding("fail", text) for text in dict.fromkeys(str(problem) for problem in inputs.problems)]
     if inputs.mapping is not None and inputs.counts.get("training"):
         for label in inputs.mapping.label_types:

@@ -21,7 +21,7 @@ from camtrap_tf.training.extremes import write_extremes
 from camtrap_tf.training.inputs import Inputs
 from camtrap_tf.training.loop import Progress, Training
 from camtrap_tf.training.measuring import Measured, majority_accuracy, measure
-from camtrap_tf.training.results import TrainResult
+from camtrap_tf.training.results import TrainResult, leftovers
 from camtrap_tf.training.run_folder import TEST_FILE
 from camtrap_tf.training.state import state_path
 from camtrap_tf.training.strategies import in_float32
@@ -63,7 +63,8 @@ def finish(work: Training, inputs: Inputs, progress: Progress, info: Mapping[str
         "model_sha256": bundle.info["model_sha256"],
     }
     write_json(work.folder.path / FINISHED_FILE, said)
-    return TrainResult(ending, work.folder.path, config.model_save_dir, progress.best.epoch, scores)
+    left = leftovers(work.folder.path)
+    return TrainResult(ending, work.folder.path, config.model_save_dir, progress.best.epoch, scores, left)
 
 
 def _write_extremes(work: Training) -> None:

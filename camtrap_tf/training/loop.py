@@ -5,9 +5,7 @@ from __future__ import annotations
 import collections
 import itertools
 import math
-import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,17 +24,18 @@ from camtrap_tf.logs import logger
 from camtrap_tf.models.heads import HeadSpec, blanks_of
 from camtrap_tf.models.metrics import HeadScore, Scores
 from camtrap_tf.prediction.aggregation import MEAN, Combining
-from camtrap_tf.training.callbacks import Best, EarlyStopping, Plateau, judged, monitored
-from camtrap_tf.training.checkpoints import CheckpointClock, Checkpoints, Position
+from camtrap_tf.training.callbacks import Best, EarlyStopping, Flat, Plateau, judged, monitored, score_text
+from camtrap_tf.training.checkpoints import CheckpointClock, Checkpoints, Position, listed
 from camtrap_tf.training.live import EpochDisplay
 from camtrap_tf.training.loggers import ScoreLoggers
 from camtrap_tf.training.measuring import measure
-from camtrap_tf.training.optimizers import rate_of
+from camtrap_tf.training.optimizers import rate_of, rate_used
 from camtrap_tf.training.run_folder import RunFolder
 from camtrap_tf.training.schedules import steps_per_epoch
 from camtrap_tf.training.signals import SignalWatch, StopSignal
 from camtrap_tf.training.state import StateProvider, state_of
 from camtrap_tf.training.step import Stepper
+from camtrap_tf.training.times import Times
 
 LOSS_LAG = 8
 """Steps after which a loss is looked at, so that looking does not hold up the device."""
@@ -167,42 +166,6 @@ class Training:
         )
 
 
-@dataclass
-class Times:
-    """Where the time of an epoch went, as far as this process took part in it.
-
-    Attributes:
-        steps: taken.
-        examples: in them.
-        train_s: for steps, waiting for their input included.
-        waiting_s: for their input.
-        validation_s: for validation.
-        save_s: for checkpoints and the epoch's model file.
-    """
-
-    steps: int = 0
-    examples: int = 0
-    train_s: float = 0.0
-    waiting_s: float = 0.0
-    validation_s: float = 0.0
-    save_s: float = 0.0
-
-    @contextmanager
-    def counted(self, name: str) -> Iterator[None]:
-        """Adds the time of a block to one of the attributes."""
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            setattr(self, name, getattr(self, name) + time.perf_counter() - started)
-
-    def row(self) -> dict[str, float | int]:
-        """Returns a row of `timing.csv`, without the epoch."""
-        seconds = {name: round(getattr(self, name), 3) for name in ("train_s", "waiting_s", "validation_s", "save_s")}
-        rate = round(self.examples / self.train_s, 2) if self.train_s else 0.0
-        return {"steps": self.steps, "examples": self.examples, **seconds, "examples_per_s": rate}
-
-
 def run_epochs(work: Training, progress: Progress) -> str:
     """Trains from where it stands until the last epoch, or until the validation loss has stopped improving.
 
@@ -268,19 +231,17 @@ def _end_epoch(work: Training, progress: Progress, validation: tf.data.Dataset, 
         raise CamtrapError(_not_finite(f"validation loss of epoch {number}", work, ""))
     if validated.errors.failed:
         _LOG.warning("validation: %s", validated.errors.text())
-    rate = rate_of(work.optimizer).base
-    _report(work, number, trained, validated.scores, rate, progress)
-    progress.epoch, progress.step, progress.errors = number, 0, InputErrors()
     fair = judged(validated.scores, work.unseen)
     value = monitored(config.monitor, fair, fair.total_loss(work.stepper.loss_weights))
     is_best = progress.best.update(value, epoch=number, loss=loss)
+    differs = config.monitor != "loss" or value != loss
+    verdict = (f"; judged by {score_text(config.monitor, value)}" if differs else "") + ("; best so far" if is_best else "")
+    _report(work, number, trained, validated.scores, progress, verdict)
+    progress.epoch, progress.step, progress.errors = number, 0, InputErrors()
     if progress.stopping.update(value, patience=config.early_stopping_patience):
         patience = config.early_stopping_patience
         progress.ended = f"stopped after epoch {number}: no better validation {config.monitor} for {patience} epochs"
-    lower = progress.plateau.update(loss, rate=rate, patience=config.reduce_lr_on_plateau_patience)
-    if lower < rate:
-        rate_of(work.optimizer).base = lower
-        _LOG.info("epoch %d: validation loss stays on one level, learning rate %g from now on", number, lower)
+    _lower_rate(work, progress, loss)
     with times.counted("save_s"):
         facts = {**progress.counters(), "learning_rate": rate_of(work.optimizer).base, **work.facts}
         with work.stepper.delivered():
@@ -290,6 +251,17 @@ def _end_epoch(work: Training, progress: Progress, validation: tf.data.Dataset, 
             work.folder.mark_best(number)
         _prune(work, progress)
     work.folder.log_times({"epoch": number, **times.row()})
+
+
+def _lower_rate(work: Training, progress: Progress, loss: float) -> None:
+    """Lowers the base rate where the validation loss of the epoch that has just ended says so."""
+    rate = rate_of(work.optimizer)
+    base = rate.base
+    lower = progress.plateau.update(loss, rate=base, flat=Flat.from_config(work.config))
+    if lower < base:
+        rate.base = lower
+        told = "epoch %d: validation loss stays on one level; base of the learning rate %g from now on"
+        _LOG.info(told, progress.epoch, lower)
 
 
 def _prune(work: Training, progress: Progress) -> None:
@@ -399,15 +371,20 @@ def _check_loss(work: Training, epoch: int, step: int, loss: float, records: tf.
 
 
 def _not_finite(what: str, work: Training, where: str) -> str:
+    """Returns a message: what is not a number, what helps, and what of this training is there to go on from."""
+    folder = work.folder.path
+    kept = next((f"the checkpoint of {position.text} stays" for position in listed(folder)), "no checkpoint is there yet")
+    on = "--resume off begins anew at another rate"
+    if any(folder.glob("model_epoch_*.keras")):
+        on = f"--continue-training --model-to-load {folder} goes on from its last epoch at another rate"
     return (
         f"the {what} is not a number{where}; lower --initial-learning-rate {work.config.initial_learning_rate:g}, "
-        f"or look at the data; the last sound checkpoint in {work.folder.path} stays, and --continue-training --model-to-load "
-        "with that folder goes on from its last epoch at another rate"
+        f"or look at the data; {kept}, {on}"
     )
 
 
-def _report(work: Training, number: int, trained: Scores, validated: Scores, rate: float, progress: Progress) -> None:
-    """Logs an epoch: one line, a row of `training.log`, TensorBoard."""
+def _report(work: Training, number: int, trained: Scores, validated: Scores, progress: Progress, verdict: str) -> None:
+    """Logs an epoch: one line, which ends in the verdict on it, a row of `training.log`, TensorBoard."""
     row: dict[str, float | int | None] = {"epoch": number}
     parts: dict[str, dict[str, float | None]] = {"train": {}, "val": {}}
     for part, prefix, scores in (("train", "", trained), ("val", "val_", validated)):
@@ -416,7 +393,7 @@ def _report(work: Training, number: int, trained: Scores, validated: Scores, rat
         for label, score in scores.heads.items():
             for name, value in score.as_dict().items():
                 row[f"{prefix}label/{label}_{name}"] = parts[part][f"label/{label}_{name}"] = value
-    row["lr"] = rate
+    row["lr"] = rate = rate_used(work.optimizer)
     steps = steps_per_epoch(work.config, work.example_count)[1]
     work.folder.log_epoch(row, step=number * steps)
     if work.loggers is not None:
@@ -434,8 +411,8 @@ def _report(work: Training, number: int, trained: Scores, validated: Scores, rat
         for label, score in validated.heads.items()
     )
     _LOG.info(
-        "epoch %d of %d: loss %.4f, validation loss %.4f; accuracy training/validation: %s; learning rate %g",
-        number, work.config.max_epochs, row["loss"], row["val_loss"], heads, rate,
+        "epoch %d of %d: loss %.4f, validation loss %.4f; accuracy training/validation: %s; learning rate %g%s",
+        number, work.config.max_epochs, row["loss"], row["val_loss"], heads, rate, verdict,
     )  # fmt: skip
 
 

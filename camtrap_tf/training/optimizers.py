@@ -151,6 +151,16 @@ def rate_of(optimizer: keras.optimizers.Optimizer) -> SteppedRate:
     return schedule
 
 
+def rate_used(optimizer: keras.optimizers.Optimizer) -> float:
+    """Returns the rate of the last step that was taken, schedule and warm-up included; before any, that of the first.
+
+    That is the rate of the heads; shares of other layers are not in it. To be called when the steps are done: their number is
+    read from the optimiser, which alone knows of steps that a loss scale made it leave out.
+    """
+    taken = int(keras.ops.convert_to_numpy(inner(optimizer).iterations))
+    return float(keras.ops.convert_to_numpy(rate_of(optimizer)(max(0, taken - 1))))
+
+
 def give_share(
     optimizer: keras.optimizers.Optimizer, variables: Sequence[Any], share: float, *, start: int = 0, warmup: int = 1
 ) -> None:

@@ -13,6 +13,7 @@ from camtrap_tf.models.choice import default_side_px, has_weights
 from camtrap_tf.records import MISSING
 from camtrap_tf.training.earlier import nothing_to_do
 from camtrap_tf.training.inputs import SPLITS, Inputs, gather, known_records
+from camtrap_tf.training.observations import never_several
 from camtrap_tf.training.schedules import Thaw, describe_thaw, freezes_batch_norm, steps_per_epoch
 from camtrap_tf.training.start_rule import starting_epoch
 
@@ -51,7 +52,7 @@ def make_plan(config: TrainConfig) -> Plan:
     lines = ["training plan (nothing is written)", f"mode: {inputs.start.text}"]
     lines += _inputs(config, inputs) + _labels(config, inputs) + _model(config, inputs) + _schedule(config, inputs)
     lines += [f"run folder: {config.run_outputs_dir}", f"bundle: {config.model_save_dir}"]
-    lines += [f"warning: {warning}" for warning in inputs.warnings]
+    lines += [f"warning: {warning}" for warning in (*inputs.warnings, *never_several(inputs))]
     earlier = inputs.start.earlier
     finished = nothing_to_do(earlier, config) if earlier is not None and not inputs.problems else None
     if finished is not None:
@@ -150,7 +151,7 @@ def _rates(config: TrainConfig, inputs: Inputs) -> list[str]:
     ]
     if not inputs.start.frozen:
         lines += describe_thaw(Thaw.from_config(config), epochs=config.max_epochs)
-    if freezes_batch_norm(config, fresh=inputs.start.mode == "fresh"):
+    if freezes_batch_norm(config):
         lines.append("batch normalisation of the backbone: as it comes with the weights (--no-freeze-bn trains it)")
     lines.append(f"best epoch: by validation {config.monitor}")
     if config.aggregation_mode is not None:

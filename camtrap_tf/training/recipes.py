@@ -65,11 +65,15 @@ def recipe_settings(recipe: str) -> dict[str, Any]:
 
 
 def recipe_of(config: TrainConfig) -> str:
-    """Returns the recipe to begin with: as given, else `finetune` where `--weights` are given, else `legacy`."""
+    """Returns the recipe to begin with: as given, else `finetune` where there are trained weights, else `legacy`.
+
+    Trained weights are `--weights`, or with `--transfer-learning` those of a model. `--continue-training` is told by what the
+    same command says without it, so that a training goes on by the recipe it began with. Commands in the older spelling that
+    transfer or continue come here with `legacy` given.
+    """
     if config.recipe is not None:
         return config.recipe
-    copies = config.continue_training or config.transfer_learning
-    return "finetune" if has_weights(config.model, config.weights) and not copies else "legacy"
+    return "finetune" if config.transfer_learning or has_weights(config.model, config.weights) else "legacy"
 
 
 def with_recipe(config: TrainConfig) -> TrainConfig:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from camtrap_tf.training.checkpoints import CHECKPOINTS
+
 
 @dataclass(frozen=True, slots=True)
 class TrainResult:
@@ -18,6 +20,7 @@ class TrainResult:
         best_epoch: counted from 1.
         scores: `validation`, `test` → label type → accuracy and more; with `baseline`, the accuracy of always answering
             the class most frequent there.
+        leftovers: a line about what earlier attempts left in the run folder; empty where they left nothing.
     """
 
     ending: str
@@ -25,6 +28,7 @@ class TrainResult:
     bundle: Path | None = None
     best_epoch: int | None = None
     scores: Mapping[str, Mapping[str, Mapping[str, float | None]]] = field(default_factory=dict)
+    leftovers: str = ""
 
     def text(self) -> str:
         """Returns the summary for people."""
@@ -44,7 +48,22 @@ class TrainResult:
                     elif values.get("bin_error") is not None:
                         found = f", {values['bin_error']:.2f} bins from the truth"
                     lines.append(f"{part} {label}: accuracy {accuracy:.1%}{found}{beside}")
-        return "\n".join([*lines, f"bundle: {self.bundle}", f"run folder: {self.run}"])
+        lines += [f"bundle: {self.bundle}", f"run folder: {self.run}"]
+        return "\n".join(lines + ([self.leftovers] if self.leftovers else []))
+
+
+def leftovers(run: Path) -> str:
+    """Returns a line about what earlier attempts left in a run folder that nothing reads any more; empty: nothing.
+
+    These are `previous_<n>` and damaged checkpoints.
+    """
+    found = [path for path in run.glob("previous_*") if path.is_dir()] + list((run / CHECKPOINTS).glob("*.damaged"))
+    if not found:
+        return ""
+    files = [file for path in found for file in (path.rglob("*") if path.is_dir() else [path])]
+    size = sum(file.stat().st_size for file in files if file.is_file())
+    names = ", ".join(sorted(str(path.relative_to(run)) for path in found)[:6]) + (", …" if len(found) > 6 else "")
+    return f"left by earlier attempts in {run}: {names} ({size / 1e6:.1f} MB); nothing uses them, they can be removed"
 
 
 @dataclass(frozen=True, slots=True)

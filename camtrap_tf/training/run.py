@@ -32,7 +32,7 @@ from camtrap_tf.models.classifier import build_classifier, freeze_backbone, head
 from camtrap_tf.models.locating import PREPROCESSING_FILE
 from camtrap_tf.prediction.aggregation import Combining
 from camtrap_tf.training.best_so_far import why_best_begins_anew
-from camtrap_tf.training.callbacks import EarlyStopping, Plateau
+from camtrap_tf.training.callbacks import EarlyStopping, Plateau, score_text, unjudged
 from camtrap_tf.training.checkpoints import Checkpoint, Checkpoints
 from camtrap_tf.training.copying import CopyReport, copy_weights, nothing_copied, require_complete
 from camtrap_tf.training.devices import compiles, order_operations, strategy_on
@@ -120,7 +120,9 @@ def _set_up(
     keras.utils.set_random_seed(seed_for(config.seed, "weights"))
     preprocessing = choose_preprocessing(config, inputs)
     strategy = strategy_on(inputs.devices, synchronised=config.synchronised_batch_norm)
-    _LOG.info("mode: %s; devices: %s", inputs.start.text, ", ".join(inputs.devices))
+    _LOG.info("mode: %s; recipe: %s; devices: %s", inputs.start.text, config.recipe, ", ".join(inputs.devices))
+    for told in unjudged(inputs.unseen, inputs.mapping, inputs.counts.get("validation", {})):
+        _LOG.info("%s", told)
     with strategy.scope():
         with computing_in(config.precision):
             model = starting_model(config, inputs, preprocessing)
@@ -259,7 +261,7 @@ def starting_model(config: TrainConfig, inputs: Inputs, preprocessing: Preproces
         freeze_backbone(model)
     if config.head_epochs and not given:
         heads_from_zero(model)
-    if freezes_batch_norm(config, fresh=inputs.start.mode == "fresh"):
+    if freezes_batch_norm(config):
         freeze_batch_norm(model)
     if config.synchronised_batch_norm:
         synchronise_batch_norm(model)
@@ -272,7 +274,7 @@ def _table(report: CopyReport, config: TrainConfig, inputs: Inputs) -> str:
     """Returns the table of what was taken over and what is trained."""
     head_epochs = Thaw.from_config(config).head_epochs
     notes = [f"from epoch {head_epochs + 1} on"] if head_epochs else []
-    if freezes_batch_norm(config, fresh=inputs.start.mode == "fresh"):
+    if freezes_batch_norm(config):
         notes.append("batch normalisation frozen")
     note = "".join(f", {one}" for one in notes)
     return report.table(frozen=inputs.start.frozen, trained=inputs.trained, note=note)
@@ -321,7 +323,8 @@ def _take_over_best(
     elif 0 < config.early_stopping_patience <= progress.stopping.wait:
         progress.stopping.wait = 0
         _LOG.info("patience is counted anew, since the earlier training ended for want of it; its best model still counts")
-    _LOG.info("the best so far is epoch %d, validation loss %.4f; it stays until one is better", best.epoch, best.loss)
+    judged_by = score_text(config.monitor, best.best)
+    _LOG.info("the best so far is epoch %d, validation %s; it stays until one is better", best.epoch, judged_by)
     return True
 
 

@@ -163,17 +163,15 @@ def describe_thaw(thaw: Thaw, *, epochs: int) -> Sequence[str]:
     return lines
 
 
-def freezes_batch_norm(config: TrainConfig, *, fresh: bool) -> bool:
-    """Returns whether batch normalisation of the backbone keeps its statistics.
+def freezes_batch_norm(config: TrainConfig) -> bool:
+    """Returns whether batch normalisation of the backbone keeps its statistics: as told, else with weights trained before.
 
-    Batches of few pictures move the statistics of ImageNet slower than the layers around them move, so that validation,
-    which uses them, sees another network than training does.
-
-    Args:
-        config: of a training.
-        fresh: whether it begins with `--weights`, not with a trained model of ours.
+    Batches of few pictures move the statistics of trained weights slower than the layers around them move, so that validation,
+    which uses them, sees another network than training does. A training that is gone on with keeps to what it began with.
     """
-    return config.freeze_bn if config.freeze_bn is not None else fresh and has_weights(config.model, config.weights)
+    if config.freeze_bn is not None:
+        return config.freeze_bn
+    return config.transfer_learning or has_weights(config.model, config.weights)
 
 
 def steps_per_epoch(config: TrainConfig, examples: int) -> tuple[int, int, int]:

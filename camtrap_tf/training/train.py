@@ -9,9 +9,10 @@ from camtrap_tf.training.checkpoints import listed
 from camtrap_tf.training.earlier import nothing_to_do
 from camtrap_tf.training.inputs import Inputs, gather
 from camtrap_tf.training.loggers import check_services
+from camtrap_tf.training.observations import never_several
 from camtrap_tf.training.plan import Plan, make_plan
 from camtrap_tf.training.recipes import with_recipe
-from camtrap_tf.training.results import Stopped, TrainResult
+from camtrap_tf.training.results import Stopped, TrainResult, leftovers
 from camtrap_tf.training.signals import SignalWatch, StopSignal, watched_signals
 from camtrap_tf.training.start_rule import starting_epoch, starts_by_flag
 
@@ -52,7 +53,7 @@ def _begin(config: TrainConfig, watch: SignalWatch) -> TrainResult:
     inputs = gather(config, to_the_end=False)
     if inputs.problems:
         raise inputs.problems[0]
-    for warning in inputs.warnings:
+    for warning in (*inputs.warnings, *never_several(inputs)):
         _LOG.warning("%s", warning)
     finished = _already_finished(config, inputs)
     if finished is not None:
@@ -82,4 +83,5 @@ def _already_finished(config: TrainConfig, inputs: Inputs) -> TrainResult | None
     ending, said = nothing_to_do(earlier, config), earlier.finished
     if ending is None:
         return None
-    return TrainResult(ending, config.run_outputs_dir, config.model_save_dir, said["best_epoch"], said["scores"])
+    left = leftovers(config.run_outputs_dir)
+    return TrainResult(ending, config.run_outputs_dir, config.model_save_dir, said["best_epoch"], said["scores"], left)

@@ -116,6 +116,7 @@ def our_loop(folder: Path, given: list[dict[str, Any]]) -> Callable[..., None]:
     from camtrap_tf.training import loop
     from camtrap_tf.training.checkpoints import CheckpointClock
     from camtrap_tf.training.state import VariablesState
+    from camtrap_tf.training.times import Times
 
     model, optimizer, stepper = parts()
 
@@ -139,7 +140,7 @@ def our_loop(folder: Path, given: list[dict[str, Any]]) -> Callable[..., None]:
             mock.patch.object(loop, "example_count", return_value=steps * BATCH),
             mock.patch.object(loop, "steps_per_epoch", return_value=(BATCH, steps, steps)),
         ):
-            loop._train_epoch(work, progress, clock, loop.Times())
+            loop._train_epoch(work, progress, clock, Times())
 
     return run
 

@@ -1,6 +1,7 @@
 """Going on in the same run folder: the best model so far stays until one is better."""
 
 import csv
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from camtrap_tf.labels import LabelMapping
 from camtrap_tf.models.bundle import Bundle
 from camtrap_tf.training.state import read_state
-from tests.unit.training.helpers import make_config, run
+from tests.unit.training.helpers import make_config, run, write_dataset
 
 WORSE = {"initial_learning_rate": 3.0, "max_epochs": 4}
 """Two more epochs at a rate at which nothing is learnt."""
@@ -106,3 +107,33 @@ def test_what_cannot_be_compared_begins_anew(
     lines = [record.getMessage() for record in messages.records if "best model begin anew" in record.getMessage()]
     assert len(lines) == 1
     assert said in lines[0]
+
+
+def test_log_says_what_epochs_are_not_judged_by(data: Path, tmp_path: Path, messages: pytest.LogCaptureFixture) -> None:
+    """Classes that only validation has are named once; each epoch is told with the loss that judges it, without them."""
+    mapping = LabelMapping.from_classes({"species": ["lion", "zebra", "frog"], "is/there": ["no", "yes"]})
+    strange = write_dataset(tmp_path / "strange", mapping=mapping, classes=("lion", "zebra", "frog"))
+    settings: dict[str, Any] = {
+        "labels": ["species"],
+        "class_mapping_json": strange / "label_mapping.json",
+        "test_tfr_path": [],
+    }
+    run(make_config(data, tmp_path, val_tfr_path=[strange], **settings))
+    assert messages.text.count("without 2 validation records of classes that no training record has (frog)") == 1
+    lines = [message for message in messages.messages if message.startswith("epoch ") and " of 2: " in message]
+    judged = [float(match[1]) for line in lines if (match := re.search(r"judged by loss ([0-9.]+)", line))]
+    assert len(judged) == 2
+    assert "best so far" in lines[0]
+    assert ("best so far" in lines[1]) == (judged[1] < judged[0])
+    best = read_state(tmp_path / "run" / "model_best.keras")
+    assert best is not None
+    assert best.facts["best"]["best"] == pytest.approx(min(judged), abs=1e-4)
+    assert all(one < printed for one, printed in zip(judged, validation_losses(tmp_path / "run"), strict=True))
+
+
+def test_log_of_an_epoch_that_all_records_judge(data: Path, tmp_path: Path, messages: pytest.LogCaptureFixture) -> None:
+    """Where the printed loss decides, the line of the epoch says the best so far and nothing else."""
+    run(make_config(data, tmp_path, max_epochs=1, test_tfr_path=[]))
+    (line,) = [message for message in messages.messages if message.startswith("epoch 1 of 1: ")]
+    assert line.endswith("; best so far")
+    assert "judged" not in messages.text

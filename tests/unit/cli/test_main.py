@@ -282,6 +282,16 @@ def test_help_of_a_group(capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     assert "dataset inspect" in text
     assert "--image-save-quality" in text
+    assert "`camtrap dataset` alone is `camtrap dataset create`:" in text
+
+
+def test_help_of_a_group_whose_first_command_is_one_word(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where the bare word is a command itself, it is not said to be itself; switches show both spellings, None or not."""
+    assert cli.main(["train", "--help"]) == 0
+    text = capsys.readouterr().out
+    assert "flags of `camtrap train` itself:" in text
+    assert "alone is" not in text
+    assert "--freeze-bn, --no-freeze-bn" in text
 
 
 def test_help_is_light() -> None:

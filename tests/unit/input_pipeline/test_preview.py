@@ -44,7 +44,7 @@ def test_sheet_shows_what_training_sees(write_shard: WriteShard, tmp_path: Path)
     """Beside each original stands exactly the picture that the first epoch would be given."""
     folder = write_shard(pictures=3).parent
     flags = {"randomly_flip_horizontally": False, "rotate_by_angle": 0.0, "zoom_factor": 0.4}
-    result = preview(make(folder, tmp_path / "out", augmented=True, **flags))
+    result = preview(make(folder, tmp_path / "out", augmented=True, examples=3, **flags))
     assert result.examples == 3
     sheet = pixels(result.files[0])
     way = Preprocessing(output_height=24, output_width=32, **flags)  # type: ignore[arg-type]  # settings of several types
@@ -63,6 +63,23 @@ def test_sheets_of_sixteen(write_shard: WriteShard, tmp_path: Path) -> None:
     both = preview(make(folder, tmp_path / "both", examples=20, augmented=True, mixup=0.4, random_erasing=0.5))
     assert pixels(both.files[0]).shape[1] > 1.8 * pixels(result.files[0]).shape[1]
     assert result.text().startswith("20 examples on 2 sheets")
+
+
+def test_few_records_are_drawn_again_as_later_epochs_vary_them(write_shard: WriteShard, tmp_path: Path) -> None:
+    """Three records fill eight places: as in epoch 0, as in epoch 1, and two as in epoch 2; originals alone are there once."""
+    folder = write_shard(pictures=3).parent
+    flags = {"randomly_flip_horizontally": False, "rotate_by_angle": 0.0, "zoom_factor": 0.4}
+    result = preview(make(folder, tmp_path / "out", augmented=True, examples=8, **flags))
+    assert result.text().startswith("8 examples of 3 epochs on 1 sheet")
+    sheet, way = pixels(result.files[0]), Preprocessing(output_height=24, output_width=32, **flags)  # type: ignore[arg-type]  # settings of several types
+    shards = ShardSet.open((folder,), ("train",))
+    batches = [
+        next(iter(training_batches(shards, way, LabelMapping({}), batch_size=3, epoch=epoch, seed=123))) for epoch in range(3)
+    ]
+    pictures = [image for batch in batches for image in batch["images"].numpy()]
+    assert len({image.tobytes() for image in pictures}) == 9
+    assert [holds(sheet, np.round(image).astype(np.uint8)) for image in pictures] == [True] * 8 + [False]
+    assert preview(make(folder, tmp_path / "originals", examples=8)).examples == 3
 
 
 def test_settings_of_a_training(write_shard: WriteShard, tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from camtrap_tf.training.optimizers import make_optimizer, rate_of
+from camtrap_tf.training.optimizers import make_optimizer, rate_of, rate_used
+from camtrap_tf.training.schedules import RateShape
 
 
 def step(optimizer: keras.optimizers.Optimizer, value: float, gradients: list[float]) -> float:
@@ -47,3 +48,20 @@ def test_weight_decay_spares_biases() -> None:
     kernel, bias = keras.Variable([1.0], name="kernel"), keras.Variable([1.0], name="bias")
     optimizer.apply([keras.ops.zeros(1), keras.ops.zeros(1)], [kernel, bias])
     np.testing.assert_allclose([kernel.value[0], bias.value[0]], [1 - 0.1 * 0.5, 1.0], rtol=1e-6)
+
+
+def test_rate_used_is_that_of_the_last_step() -> None:
+    """A rate that halves at every step was, after three of them, a quarter of the base; before any, the base itself."""
+    optimizer = make_optimizer("rmsprop", learning_rate=0.8, shape=RateShape(schedule="step", every_steps=1, factor=0.5))
+    assert rate_used(optimizer) == pytest.approx(0.8)
+    step(optimizer, 1.0, [0.5, -0.2, 0.7])
+    assert rate_used(optimizer) == pytest.approx(0.2)
+    assert rate_of(optimizer).base == pytest.approx(0.8)
+
+
+def test_rate_used_knows_of_steps_that_were_left_out() -> None:
+    """Under a loss scale, a step whose gradient overflows is none, and the rate stays where it was."""
+    shape = RateShape(schedule="step", every_steps=1, factor=0.5)
+    optimizer = make_optimizer("rmsprop", learning_rate=0.8, shape=shape, loss_scaling=True)
+    step(optimizer, 1.0, [1.0, float("inf"), 1.0])
+    assert rate_used(optimizer) == pytest.approx(0.4)

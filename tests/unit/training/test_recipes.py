@@ -6,6 +6,7 @@ import pytest
 
 from camtrap_tf.config.training import TrainConfig
 from camtrap_tf.errors import SettingError
+from camtrap_tf.training.callbacks import Flat
 from camtrap_tf.training.recipes import recipe_names, recipe_of, recipe_settings, recipe_text, with_recipe
 from camtrap_tf.training.schedules import Thaw, rate_shape
 
@@ -33,10 +34,22 @@ def test_recipes_that_come_along() -> None:
 
 
 def test_default_recipe() -> None:
-    """Trained weights mean fine-tuning, everything else camera-trap-classifier's way."""
+    """Trained weights, of a file or a model, mean fine-tuning, everything else camera-trap-classifier's way."""
     assert recipe_of(config_with()) == "legacy"
     assert recipe_of(config_with(weights="w.h5")) == "finetune"
-    assert recipe_of(config_with(weights="w.h5", transfer_learning=True, model_to_load="m")) == "legacy"
+    assert recipe_of(config_with(transfer_learning=True, model_to_load="m")) == "finetune"
+    assert recipe_of(config_with(transfer_learning=True, recipe="legacy", model_to_load="m")) == "legacy"
+
+
+@pytest.mark.parametrize("weights", ["none", "w.h5"])
+def test_going_on_keeps_the_recipe(weights: str) -> None:
+    """The same command with --continue-training trains by the recipe that it had without."""
+    going_on = config_with(weights=weights, continue_training=True, model_to_load="m")
+    assert recipe_of(going_on) == recipe_of(config_with(weights=weights))
+
+
+def test_other_recipes_of_default_settings() -> None:
+    """A recipe by name wins over what weights would mean."""
     assert recipe_of(config_with(weights="w.h5", recipe="animl")) == "animl"
 
 
@@ -61,6 +74,19 @@ def test_legacy_is_what_an_older_call_gets() -> None:
     assert (config.max_epochs, config.optimizer, config.initial_learning_rate) == (70, "sgd", 0.01)
     assert (config.early_stopping_patience, config.reduce_lr_on_plateau_patience) == (3, 2)
     assert (config.color_augmentation, config.batch_size) == ("full_randomized", 128)
+
+
+def test_plateau_of_plantnet() -> None:
+    """As PyTorch has it by default: 10 bad epochs are allowed, no cooldown, no least rate, a threshold relative to the loss."""
+    flat = Flat.from_config(with_recipe(config_with(recipe="plantnet")))
+    assert (flat.patience - 1, flat.cooldown, flat.min_rate, flat.relative) == (10, 0, 0.0, True)
+    assert Flat.from_config(with_recipe(config_with())) == Flat(patience=2, cooldown=1, min_rate=1e-5, relative=False)
+
+
+@pytest.mark.parametrize("name", [name for name in recipe_names() if name not in ("finetune", "legacy")])
+def test_recipes_of_other_programs_say_what_differs(name: str) -> None:
+    """A recipe that is printed says in its head what its program does that the settings do not."""
+    assert "# What differs from it:\n# - " in recipe_text(name)
 
 
 def test_own_recipe(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Unfreezing, batch normalisation and precision."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -116,12 +118,16 @@ def test_frozen_backbone_has_one_stage() -> None:
 
 
 def test_when_batch_norm_is_frozen() -> None:
-    """With trained weights it is, unless the user says otherwise; with random ones, or going on, it is not."""
-    assert freezes_batch_norm(make_config(model="MobileNetV2", weights="w.h5"), fresh=True)
-    assert not freezes_batch_norm(make_config(model="MobileNetV2", weights="w.h5", freeze_bn=False), fresh=True)
-    assert not freezes_batch_norm(make_config(model="MobileNetV2"), fresh=True)
-    assert not freezes_batch_norm(make_config(model="MobileNetV2", weights="w.h5"), fresh=False)
-    assert freezes_batch_norm(make_config(freeze_bn=True), fresh=False)
+    """With weights that were trained before it is, unless the user says otherwise; with random ones it is not."""
+    weights: dict[str, Any] = {"model": "MobileNetV2", "weights": "w.h5"}
+    transfer: dict[str, Any] = {"model": "MobileNetV2", "transfer_learning": True, "model_to_load": "m"}
+    assert freezes_batch_norm(make_config(**weights))
+    assert freezes_batch_norm(make_config(**transfer))
+    assert freezes_batch_norm(make_config(**weights, continue_training=True, model_to_load="m"))
+    assert freezes_batch_norm(make_config(freeze_bn=True))
+    assert not freezes_batch_norm(make_config(**weights, freeze_bn=False))
+    assert not freezes_batch_norm(make_config(**transfer, freeze_bn=False))
+    assert not freezes_batch_norm(make_config(model="MobileNetV2"))
 
 
 def test_frozen_batch_norm_stays_while_the_rest_moves() -> None:
