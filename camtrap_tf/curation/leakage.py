@@ -12,7 +12,7 @@ import numpy.typing as npt
 from camtrap_tf.curation.dealing import BY_HASH, BY_META, SCORED, Splitting
 from camtrap_tf.curation.duplicates import Pair
 from camtrap_tf.curation.groups import leakage_warnings
-from camtrap_tf.curation.split_groups import lone_class_groups, unique_pairs
+from camtrap_tf.curation.split_groups import ClassRows, lone_class_groups, unique_pairs
 from camtrap_tf.curation.split_tables import NotEvaluable, event_codes, never_in_train
 from camtrap_tf.errors import counted
 
@@ -64,6 +64,10 @@ def leakage_report(splitting: Splitting, lacking: Sequence[NotEvaluable]) -> dic
             "list": [{"event": events[first_record[event]], "records": held} for event, held in _some(torn_events)],
         },
         "duplicates": _duplicate_facts(splitting),
+        "never_seen_in_training": [
+            {"class": name, "in_splits": list(inside)}
+            for name, inside in never_in_train(splitting.rows.of_labels(splitting.labels), splitting.splits, splitting.train)
+        ],
         "cannot_be_evaluated": [
             {
                 "label": one.label,
@@ -203,7 +207,7 @@ def warnings_of(splitting: Splitting, lacking: Sequence[NotEvaluable]) -> list[s
         pictures = "1 picture of one split is" if torn == 1 else f"{torn} pictures of one split are"
         warnings.append(f"leakage: {pictures} in another too (leakage.json lists them)")
     warnings += _unread_text(splitting)
-    warnings += _never_seen_text(splitting)
+    warnings += never_seen_text(splitting.rows.of_labels(splitting.labels), splitting.splits, splitting.train)
     warnings += _not_evaluable_text(lacking, len(splitting.shares), unit_of(splitting))
     return warnings + _share_text(splitting)
 
@@ -224,14 +228,14 @@ def _reasons(unusable: Mapping[str, int]) -> str:
     return ", ".join(f"{count} × {why}" for why, count in sorted(unusable.items()))
 
 
-def _never_seen_text(splitting: Splitting) -> list[str]:
-    """Returns a sentence on the classes that are in evaluation splits only, which no model can learn."""
+def never_seen_text(rows: ClassRows, splits: Sequence[str], train: str) -> list[str]:
+    """Returns a sentence on the classes that are in evaluation splits only, which no model can learn; as `never_in_train`."""
     by_splits: dict[tuple[str, ...], list[str]] = collections.defaultdict(list)
-    for name, splits in never_in_train(splitting):
-        by_splits[splits].append(name)
+    for name, inside in never_in_train(rows, splits, train):
+        by_splits[inside].append(name)
     return [
-        f"never seen in training: {_named(names)} (only in {' and '.join(splits)}, not in {splitting.train})"
-        for splits, names in sorted(by_splits.items())
+        f"never seen in training: {_named(names)} (only in {' and '.join(inside)}, not in {train})"
+        for inside, names in sorted(by_splits.items())
     ]
 
 

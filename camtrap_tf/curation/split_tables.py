@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow.compute as pc
 
 from camtrap_tf.curation.dealing import Splitting
-from camtrap_tf.curation.split_groups import unique_pairs
+from camtrap_tf.curation.split_groups import ClassRows, unique_pairs
 from camtrap_tf.files import write_bytes, write_csv
 
 if TYPE_CHECKING:
@@ -150,14 +150,21 @@ def not_evaluable(splitting: Splitting) -> list[NotEvaluable]:
     return found
 
 
-def never_in_train(splitting: Splitting) -> list[tuple[str, tuple[str, ...]]]:
-    """Returns the classes, of the label types that were spread, that train lacks, and the splits that have them."""
-    rows, splits = splitting.rows.of_labels(splitting.labels), list(splitting.shares)
-    pairs = unique_pairs(rows.code, splitting.split_codes[rows.record])
+def never_in_train(rows: ClassRows, splits: Sequence[str], train: str) -> list[tuple[str, tuple[str, ...]]]:
+    """Returns the classes that train lacks, and the splits that have them.
+
+    Args:
+        rows: which records show which classes.
+        splits: the split of each record.
+        train: the split that is trained on.
+    """
+    names = sorted(set(splits))
+    number = {name: place for place, name in enumerate(names)}
+    of_record = np.fromiter((number[split] for split in splits), np.int64, len(splits))
     held: dict[int, list[str]] = {}
-    for number, split in zip(*(column.tolist() for column in pairs), strict=True):
-        held.setdefault(number, []).append(splits[split])
-    return [(rows.classes[number][1], tuple(names)) for number, names in held.items() if splitting.train not in names]
+    for code, split in zip(*(column.tolist() for column in unique_pairs(rows.code, of_record[rows.record])), strict=True):
+        held.setdefault(code, []).append(names[split])
+    return [(rows.classes[code][1], tuple(inside)) for code, inside in held.items() if train not in inside]
 
 
 def write_table(table: SplitTable, path: Path) -> None:

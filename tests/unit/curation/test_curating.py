@@ -211,6 +211,7 @@ def test_classes_that_old_command_lines_keep_from_training_are_told() -> None:
     options = {"split_names": ("train", "val"), "split_percent": (0.5, 0.5)}
     curated = curate(Inventory.from_records(records), config(split_group="none", **options))
     assert any("train has no species okapi" in text for text in curated.warnings)
+    assert "never seen in training: okapi (only in val, not in train)" in curated.warnings
 
 
 def test_classes_that_a_split_lacks_are_told_in_one_line() -> None:

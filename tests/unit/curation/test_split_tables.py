@@ -93,6 +93,8 @@ def test_classes_that_cannot_be_evaluated_are_listed() -> None:
     warnings = warnings_of(found, lacking)
     assert "cannot be evaluated: gnu, lion (in one group only)" in warnings
     assert any("2 of 3 groups by 'location'" in one for one in warnings)
+    assert "never seen in training: gnu (only in val, not in train)" in warnings
+    assert leakage_report(found, lacking)["never_seen_in_training"] == [{"class": "gnu", "in_splits": ["val"]}]
     assert any("1 of 8 records have no 'location'" in one for one in warnings)
 
 
