@@ -99,7 +99,13 @@ PROGRAMS: dict[str, Program] = {
             "n_parallel_file_reads": _READERS,
         },
         older={"learning_rate": Old(key="initial_learning_rate")},
-        defaults={"n_gpus": "1", "fewer_gpus_ok": True, "color_augmentation": "full_randomized", "recipe": "legacy"},
+        defaults={
+            "n_gpus": "1",
+            "fewer_gpus_ok": True,
+            "unused_model_ok": True,
+            "color_augmentation": "full_randomized",
+            "recipe": "legacy",
+        },
     ),
     "predict": Program(
         words=("predict",),

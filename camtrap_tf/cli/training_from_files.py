@@ -34,12 +34,11 @@ from camtrap_tf.labels import LabelMapping
 from camtrap_tf.logs import logger
 from camtrap_tf.models.choice import check_backbone, default_side_px, require_within_reach
 from camtrap_tf.rejects import reasons_text
-from camtrap_tf.training.earlier import read_earlier
 from camtrap_tf.training.loggers import check_services
 from camtrap_tf.training.plan import Plan
 from camtrap_tf.training.recipes import with_recipe
 from camtrap_tf.training.results import Stopped, TrainResult
-from camtrap_tf.training.start_rule import start_rule
+from camtrap_tf.training.start_rule import start_in_folder
 from camtrap_tf.training.train import train
 
 CACHE = "cache"
@@ -111,14 +110,14 @@ def _check_before(settings: TrainConfig) -> None:
     """Makes sure of what can be known before shards are made; raises a CamtrapError."""
     whole = with_recipe(settings)
     check_services(whole.log_to)
-    start = start_rule(whole, read_earlier(whole.run_outputs_dir))
+    start = start_in_folder(whole)
     check_backbone(whole.model, "none" if start.copies or start.resumes else whole.weights)
 
 
 def _require_weights(settings: TrainConfig) -> None:
     """Makes sure that trained weights are on disk or can be fetched, before shards are made; raises a ModelError."""
     whole = with_recipe(settings)
-    start = start_rule(whole, read_earlier(whole.run_outputs_dir))
+    start = start_in_folder(whole)
     if start.copies or start.resumes:
         return
     require_within_reach(whole.model, whole.weights)

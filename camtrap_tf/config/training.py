@@ -92,6 +92,10 @@ class TrainingConfig(
     transfer_learning_type: TransferType = Field("last_layer", description="train the heads only, or all layers")
     model_to_load: Path | None = Field(None, description="bundle, run folder, .keras or .h5 file to start from")
 
+    unused_model_ok: bool = Field(
+        False, description="with --model-to-load but no flag that uses it: warn and train a new model"
+    )
+
     tensorboard: bool = Field(True, description="write TensorBoard events into the run folder")
     seed: Seed = Field(123, description="seed of initial weights, order and augmentation")
     dry_run: bool = Field(False, description="print the plan and stop")
@@ -110,6 +114,12 @@ class TrainingConfig(
             raise ValueError("--continue-training and --transfer-learning need --model-to-load")
         if self.rebuild_model and not self.continue_training:
             raise ValueError("--rebuild-model goes with --continue-training")
+        uses_model = self.continue_training or self.transfer_learning or self.unused_model_ok
+        if self.model_to_load is not None and not uses_model:
+            raise ValueError(
+                "--model-to-load is not used by a new model; add --continue-training to go on with that model, or "
+                "--transfer-learning to start from it"
+            )
         metric, _, label = self.monitor.partition("/")
         if label and label not in self.labels:
             raise ValueError(f"--monitor {self.monitor}: {label!r} is not in --labels")

@@ -137,6 +137,29 @@ class ShardSet:
             [[shard.path.name, shard.info.sha256 if shard.info else sha256_file(shard.path)] for shard in self._shards]
         )
 
+    def states(self) -> list[list[int]]:
+        """Returns size in bytes and time of change in ns of each shard, in order, for `changed`."""
+        return [[status.st_size, status.st_mtime_ns] for status in (path.stat() for path in self.shards)]
+
+    def changed(self, before: Sequence[Sequence[int]]) -> Iterator[Path]:
+        """Yields the shards that are not what their manifest says, of those whose size or time is not as before.
+
+        Shards without a manifest are left out: `digest` looks at their contents.
+
+        Args:
+            before: what `states` said; empty: all shards are read.
+        """
+        known = list(before) if len(before) == len(self._shards) else [()] * len(self._shards)
+        suspects = [
+            shard for shard, old, new in zip(self._shards, known, self.states(), strict=True) if shard.info and list(old) != new
+        ]
+        if suspects:
+            LOG.info("%d shards have another time than when this training began; reading them to compare", len(suspects))
+        for shard in suspects:
+            assert shard.info is not None
+            if sha256_file(shard.path) != shard.info.sha256:
+                yield shard.path
+
     @cached_property
     def label_types(self) -> tuple[str, ...]:
         """Label types that any of the shards has, by name."""

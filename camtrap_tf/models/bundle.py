@@ -26,7 +26,7 @@ from camtrap_tf.input_pipeline.preprocessing import Preprocessing
 from camtrap_tf.labels import LabelMapping
 from camtrap_tf.logs import logger
 from camtrap_tf.models.classifier import build_classifier, head_specs, output_classes
-from camtrap_tf.models.heads import SOFTMAX, HeadSpec, blanks_of, head_names, probabilities_from
+from camtrap_tf.models.heads import HEAD_PREFIX, SOFTMAX, HeadSpec, blanks_of, head_names, probabilities_from
 from camtrap_tf.models.locating import (
     BUNDLE_FILE,
     MAPPING_FILE,
@@ -104,15 +104,16 @@ class Bundle:
         place = locate_model(path, flag=flag)
         if place.note:
             _LOG.info("%s", place.note)
-        mapping, preprocessing = read_companions(
-            place, class_mapping_json=class_mapping_json, pre_processing_json=pre_processing_json
-        )
         info = _info(place)
-        if place.kind == "legacy":
+        # the file comes first: what is no model of ours would not be one with JSON files beside it either
+        loaded = None if place.kind == "legacy" else _own_model(place.file, flag)
+        mapping, preprocessing = read_companions(
+            place, class_mapping_json=class_mapping_json, pre_processing_json=pre_processing_json, flag=flag
+        )
+        if loaded is None:
             model, mapping = _legacy_model(place.file, mapping, preprocessing)
         else:
-            model = load_keras_file(place.file)
-            mapping = _modelled(mapping, model, place.file)
+            model, mapping = loaded, _modelled(mapping, loaded)
         _check(model, mapping, preprocessing, place.file)
         _warn_of_other_scaling(model, preprocessing, place.file)
         return cls(model, mapping, preprocessing, info, place)
@@ -251,28 +252,43 @@ def describe_heads(
 
 
 def read_companions(
-    place: ModelPlace, *, class_mapping_json: Path | None = None, pre_processing_json: Path | None = None
+    place: ModelPlace,
+    *,
+    class_mapping_json: Path | None = None,
+    pre_processing_json: Path | None = None,
+    flag: str = "--model-path",
 ) -> tuple[LabelMapping, Preprocessing]:
     """Reads label mapping and image processing: the files given, else those beside the model, under new or old names.
+
+    Args:
+        place: of the model.
+        class_mapping_json: label mapping to use instead of the one beside it.
+        pre_processing_json: image processing to use instead of the one beside it.
+        flag: how the path was given, for messages; those of a model to predict with have flags for the two files.
 
     Raises:
         ModelError: neither given nor there.
         LabelError: the label mapping is not usable.
         SourceError: one of them cannot be read.
     """
-    mapping_file = _companion(place, class_mapping_json, MAPPING_NAMES, "--class-mapping-json")
-    preprocessing_file = _companion(place, pre_processing_json, PREPROCESSING_NAMES, "--pre-processing-json")
+    mapping_file = _companion(place, class_mapping_json, MAPPING_NAMES)
+    preprocessing_file = _companion(place, pre_processing_json, PREPROCESSING_NAMES)
+    if mapping_file is None or preprocessing_file is None:
+        found = {MAPPING_FILE: mapping_file, PREPROCESSING_FILE: preprocessing_file}
+        absent = " and no ".join(name for name, file in found.items() if file is None)
+        also = "" if flag == "--model-to-load" else "; predict and export also take --class-mapping-json, --pre-processing-json"
+        raise ModelError(
+            f"{place.folder}: no {absent} beside {place.file.name}; copy it from the run folder or bundle that the model "
+            f"comes from{also}"
+        )
     return LabelMapping.read(mapping_file), Preprocessing.read(preprocessing_file)
 
 
-def _companion(place: ModelPlace, given: Path | None, names: tuple[str, ...], flag: str) -> Path:
-    """Returns a JSON file: the one given, else the one beside the model."""
+def _companion(place: ModelPlace, given: Path | None, names: tuple[str, ...]) -> Path | None:
+    """Returns a JSON file: the one given, else the one beside the model, where there is one."""
     if given is not None:
         return locate_json(given, names)
-    for name in names:
-        if (place.folder / name).is_file():
-            return place.folder / name
-    raise ModelError(f"{place.folder}: no {names[0]} beside the model; give {flag}")
+    return next((place.folder / name for name in names if (place.folder / name).is_file()), None)
 
 
 def _info(place: ModelPlace) -> dict[str, Any]:
@@ -295,10 +311,27 @@ def _info(place: ModelPlace) -> dict[str, Any]:
     return info
 
 
-def _modelled(mapping: LabelMapping, model: keras.Model, file: Path) -> LabelMapping:
+def _own_model(file: Path, flag: str) -> keras.Model:
+    """Reads a model of ours.
+
+    Raises:
+        ModelError: the file cannot be read, holds code, or holds a model of others.
+    """
+    model = load_keras_file(file)
+    output = getattr(model, "output", None)
+    heads = {id(layer.output) for layer in model.layers if layer.name.startswith(HEAD_PREFIX)}
+    if isinstance(output, Mapping) and all(id(one) in heads for one in output.values()):
+        return model
+    instead = ""
+    if flag == "--model-to-load":
+        instead = (
+            f"; a new model takes the weights of its backbone with --weights {file}, where all layers are those of --model"
+        )
+    raise ModelError(f"{file}: not a model of camtrap train: it has no head for a label type{instead}")
+
+
+def _modelled(mapping: LabelMapping, model: keras.Model) -> LabelMapping:
     """Returns the part of a mapping that the model answers."""
-    if not isinstance(model.output, Mapping):
-        raise ModelError(f"{file}: gives no dictionary of label types; was it made by camtrap train?")
     selected = mapping.select(label for label in mapping.label_types if label in model.output)
     for label, spec in head_specs(model).items():
         if spec.blanks and label in selected.label_types:

@@ -44,7 +44,7 @@ def why_best_begins_anew(
         The reason; None: it can.
     """
     source = inputs.source
-    if source is None or not _of_this_folder(folder.path, source.file):
+    if source is None or not of_this_folder(folder.path, source.file):
         return "the model to go on from is not of this run folder"
     if source.state is None:
         return f"{source.file} has no state beside it that names the best epoch"
@@ -65,7 +65,7 @@ def why_best_begins_anew(
     return None
 
 
-def _of_this_folder(folder: Path, model_file: Path) -> bool:
+def of_this_folder(folder: Path, model_file: Path) -> bool:
     """Returns whether a model was made by the training in a run folder: it lies there, or is the bundle made of its best."""
     if model_file.parent.resolve() == folder.resolve():
         return True

@@ -109,13 +109,15 @@ class Checkpoints:
         arrays: list[np.ndarray] = []
         tree = json.dumps(_packed(dict(state), arrays), allow_nan=False)
         file, about = self._files(position)
+        digest = _digest(tree, arrays)
+        if self._is_there(position, digest):
+            return file
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             about.unlink(missing_ok=True)
             with atomic_file(file) as opened:
                 named = {f"a{number:05d}": array for number, array in enumerate(arrays)}
                 np.savez(opened, **{_TREE: np.frombuffer(tree.encode(), np.uint8)}, **named)
-            digest = _digest(tree, arrays)
             write_json(
                 about,
                 {
@@ -138,22 +140,29 @@ class Checkpoints:
     def newest(self) -> Checkpoint | None:
         """Returns the newest checkpoint that is sound, or None where there is none at all.
 
-        Damaged ones are set aside under another name, with a warning.
+        Where one is sound, damaged ones after it are set aside under another name, with a warning. Where none is, all stay as
+        they are, so that the next call finds the same.
 
         Raises:
             CamtrapError: there are some, but none is sound.
         """
         positions = listed(self._run)
+        damaged: list[Position] = []
         for position in positions:
             try:
-                return self._read(position)
+                found = self._read(position)
             except (*_DAMAGE, SourceError) as err:
-                _LOG.warning("checkpoint %s is damaged (%s); taking the one before", self._files(position)[0], err)
-                self._set_aside(position)
+                _LOG.warning("checkpoint %s is damaged (%s); looking at the one before", self._files(position)[0], err)
+                damaged.append(position)
+                continue
+            for one in damaged:
+                self._set_aside(one)
+            return found
         if positions:
+            models = any(self._run.glob("model_epoch_*.keras"))
+            on = f"--continue-training --model-to-load {self._run} to go on from the last epoch's model, or " if models else ""
             raise CamtrapError(
-                f"{self.folder}: none of the {len(positions)} checkpoints is sound; give --continue-training --model-to-load "
-                f"{self._run} to go on from the last epoch's model, or --resume off to begin anew"
+                f"{self.folder}: none of the {len(positions)} checkpoints is sound; give {on}--resume off to begin anew"
             )
         return None
 
@@ -180,6 +189,14 @@ class Checkpoints:
         if _digest(tree, arrays) != said["digest"]:
             raise ValueError("the digest does not match")
         return Checkpoint(position, _unpacked(json.loads(tree), arrays), said["facts"])
+
+    def _is_there(self, position: Position, digest: str) -> bool:
+        """Returns whether this very state is kept already; writing it again would leave a moment without it."""
+        try:
+            said = read_json(self._files(position)[1], what="checkpoint")
+            return bool(said["digest"] == digest) and self._read(position) is not None
+        except (*_DAMAGE, SourceError):
+            return False
 
     def _files(self, position: Position) -> tuple[Path, Path]:
         return self.folder / f"{position.name}.npz", self.folder / f"{position.name}.json"

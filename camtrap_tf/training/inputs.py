@@ -25,8 +25,8 @@ from camtrap_tf.models.locating import MAPPING_NAMES, locate_json, locate_model
 from camtrap_tf.records import MISSING
 from camtrap_tf.training.confidences import read_confidences
 from camtrap_tf.training.devices import compiles, order_operations
-from camtrap_tf.training.earlier import read_earlier, require_same_data
-from camtrap_tf.training.start_rule import Start, check_source, start_rule
+from camtrap_tf.training.earlier import require_same_data
+from camtrap_tf.training.start_rule import Start, check_source, start_in_folder, start_rule
 
 if TYPE_CHECKING:
     from camtrap_tf.training.source import SourceModel
@@ -104,7 +104,7 @@ def gather(config: TrainConfig, *, labels_counted: bool = True, to_the_end: bool
         What was found, with the problems that there are.
     """
     inputs = Inputs(start_rule(config))
-    inputs.start = inputs.attempt(lambda: start_rule(config, read_earlier(config.run_outputs_dir))) or inputs.start
+    inputs.start = inputs.attempt(lambda: start_in_folder(config)) or inputs.start
     inputs.warnings += inputs.start.warnings
     inputs.attempt(lambda: _check_model(config, inputs.start))
     _find_shards(config, inputs)
@@ -220,7 +220,8 @@ def _count(inputs: Inputs, mapping: LabelMapping, config: TrainConfig) -> None:
         if name in inputs.counts:
             inputs.attempt(lambda n=name, s=shards: _check_split(n, s, inputs, mapping))
     if "training" in inputs.counts:
-        inputs.trained = inputs.attempt(lambda: _trainable(mapping, inputs)) or ()
+        if inputs.counts["training"].keys() >= set(mapping.label_types):  # else the split's check has said so
+            inputs.trained = inputs.attempt(lambda: _trainable(mapping, inputs)) or ()
         size = len(inputs.shards["training"])
         if config.drop_remainder and size < config.batch_size:
             inputs.problems.append(

@@ -11,7 +11,7 @@ from camtrap_tf.errors import ModelError, counted
 from camtrap_tf.labels import LabelMapping
 from camtrap_tf.models.choice import default_side_px, has_weights
 from camtrap_tf.records import MISSING
-from camtrap_tf.training.earlier import nothing_to_do
+from camtrap_tf.training.earlier import nothing_to_do, require_work
 from camtrap_tf.training.inputs import SPLITS, Inputs, gather, known_records
 from camtrap_tf.training.observations import never_several
 from camtrap_tf.training.schedules import Thaw, describe_thaw, freezes_batch_norm, steps_per_epoch
@@ -53,7 +53,10 @@ def make_plan(config: TrainConfig) -> Plan:
     lines += _inputs(config, inputs) + _labels(config, inputs) + _model(config, inputs) + _schedule(config, inputs)
     lines += [f"run folder: {config.run_outputs_dir}", f"bundle: {config.model_save_dir}"]
     lines += [f"warning: {warning}" for warning in (*inputs.warnings, *never_several(inputs))]
-    earlier = inputs.start.earlier
+    earlier, behind = inputs.start.earlier, starting_epoch(config, inputs.start, inputs.source)
+    if behind >= config.max_epochs and earlier is None:
+        loaded = inputs.source.digest if inputs.source else None
+        inputs.attempt(lambda: require_work(config, behind=behind, loaded=loaded))
     finished = nothing_to_do(earlier, config) if earlier is not None and not inputs.problems else None
     if finished is not None:
         return Plan((lines[0], finished), (), finished=True)

@@ -31,7 +31,7 @@ from camtrap_tf.models.choice import default_side_px, has_weights
 from camtrap_tf.models.classifier import build_classifier, freeze_backbone, head_layers
 from camtrap_tf.models.locating import PREPROCESSING_FILE
 from camtrap_tf.prediction.aggregation import Combining
-from camtrap_tf.training.best_so_far import why_best_begins_anew
+from camtrap_tf.training.best_so_far import of_this_folder, why_best_begins_anew
 from camtrap_tf.training.callbacks import EarlyStopping, Plateau, score_text, unjudged
 from camtrap_tf.training.checkpoints import Checkpoint, Checkpoints
 from camtrap_tf.training.copying import CopyReport, copy_weights, nothing_copied, require_complete
@@ -141,9 +141,10 @@ def _set_up(
     if fresh:
         _take_over_state(config, inputs, optimizer)
         same_run = inputs.start.continues and _take_over_best(config, inputs, progress, folder, facts, preprocessing)
-        folder.clear_way(epoch=behind if inputs.start.continues else 0, keep_best=same_run)
+        same_folder = inputs.start.continues and inputs.source is not None and of_this_folder(folder.path, inputs.source.file)
+        folder.clear_way(epoch=behind if same_folder else 0, keep_best=same_run)
     info = {**_info(config, inputs, preprocessing, behind), "aggregation_mode": combining.mode}
-    folder.write_setup(config, inputs.full_mapping, preprocessing, info)
+    folder.write_setup(config, inputs.full_mapping, preprocessing, info, inputs.shards)
     stepper = Stepper(
         model, optimizer, strategy=strategy, preprocessing=preprocessing, loss_weights=loss_weights(config, inputs),
         strong=StrongAugmentation.from_config(config), unfreezing=unfreezing, accumulate_steps=config.accumulate_steps,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import math
 import os
@@ -18,11 +19,12 @@ from camtrap_tf.config.training import TrainConfig
 from camtrap_tf.errors import CamtrapError, ModelError
 from camtrap_tf.files import write_csv, write_json, write_text
 from camtrap_tf.input_pipeline.preprocessing import Preprocessing
+from camtrap_tf.input_pipeline.shard_set import ShardSet
 from camtrap_tf.labels import LabelMapping
 from camtrap_tf.logs import logger
 from camtrap_tf.models.locating import BEST_FILE, MAPPING_FILE, PREPROCESSING_FILE, RUN_FILE, epoch_of
 from camtrap_tf.training.checkpoints import CHECKPOINTS
-from camtrap_tf.training.earlier import CONFIG_FILE, EXTREMES, FINISHED_FILE, SERVICES_FILE
+from camtrap_tf.training.earlier import CONFIG_FILE, EXTREMES, FINISHED_FILE, SERVICES_FILE, SHARDS_FILE
 from camtrap_tf.training.event_files import cut_events
 from camtrap_tf.training.state import TrainingState, read_state, state_path, write_state
 
@@ -32,6 +34,7 @@ TIMING_FILE = "timing.csv"
 _TABLES = (LOG_FILE, METRICS_FILE, TIMING_FILE)
 TEST_FILE = "test_preds.json"
 TENSORBOARD = "tensorboard"
+_SETUP = (CONFIG_FILE, RUN_FILE, MAPPING_FILE, PREPROCESSING_FILE, SHARDS_FILE)
 _LOG = logger(__name__)
 
 
@@ -47,17 +50,24 @@ class RunFolder:
         self._writers: dict[str, Any] = {}
 
     def clear_way(self, *, epoch: int, keep_best: bool) -> None:
-        """Moves what an earlier attempt left and this one would mix up with into `previous_<n>/`.
+        """Puts what an earlier attempt left aside, in `previous_<n>/`, so that it can be used there as a run folder.
+
+        What the new attempt would mix up with its own is moved; what it shares, models and tables of epochs that lie behind, is
+        in both places.
 
         Args:
-            epoch: epochs that lie behind; checkpoints and log rows of later ones are moved. 0: all of them are.
+            epoch: epochs of the earlier attempt that belong to this one too; checkpoints, models and log rows of later ones
+                are moved. 0: all of them are.
             keep_best: whether the best model so far belongs to this training too.
         """
-        stale = [path for path in self.path.iterdir() if (epoch_of(path.name.replace(".state.npz", ".keras")) or 0) > epoch]
-        names = [TEST_FILE, CHECKPOINTS, FINISHED_FILE, EXTREMES, SERVICES_FILE] + ([] if epoch else [*_TABLES, TENSORBOARD])
-        if not keep_best:
-            names += [BEST_FILE, state_path(self.path / BEST_FILE).name]
-        stale += [self.path / name for name in names if (self.path / name).exists()]
+        models = {path: epoch_of(path.name.replace(".state.npz", ".keras")) or 0 for path in self.path.iterdir()}
+        stale = [path for path, number in models.items() if number > epoch]
+        shared = [path for path, number in models.items() if 0 < number <= epoch]
+        best = [self.path / BEST_FILE, state_path(self.path / BEST_FILE)]
+        tables = [*(self.path / name for name in _TABLES), self.path / TENSORBOARD]
+        stale += [self.path / name for name in (TEST_FILE, CHECKPOINTS, FINISHED_FILE, EXTREMES, SERVICES_FILE)]
+        stale += ([] if epoch else tables) + ([] if keep_best else best)
+        stale = [path for path in stale if path.exists()]
         if not stale:
             return
         number = 1
@@ -65,24 +75,28 @@ class RunFolder:
             number += 1
         aside = self.path / f"previous_{number}"
         aside.mkdir()
-        for name in _TABLES if epoch else ():
-            if (self.path / name).exists():
-                shutil.copy2(self.path / name, aside)
-        if epoch and (self.path / TENSORBOARD).is_dir():
-            shutil.copytree(self.path / TENSORBOARD, aside / TENSORBOARD)
+        shared += [*(self.path / name for name in _SETUP), *(tables if epoch else []), *(best if keep_best else [])]
+        copied = sum(_put(path, aside) for path in shared if path.exists())
+        moved = sum(_files_in(path) for path in stale)
         for path in stale:
             os.replace(path, aside / path.name)
         self.cut_rows(epoch)
-        _LOG.info("%s: %d files of an earlier attempt moved to %s", self.path, len(stale), aside.name)
+        _LOG.info("%s: of an earlier attempt %d files moved to %s and %d copied", self.path, moved, aside.name, copied)
 
     def write_setup(
-        self, config: TrainConfig, mapping: LabelMapping, preprocessing: Preprocessing, info: Mapping[str, Any]
+        self,
+        config: TrainConfig,
+        mapping: LabelMapping,
+        preprocessing: Preprocessing,
+        info: Mapping[str, Any],
+        shards: Mapping[str, ShardSet],
     ) -> None:
-        """Writes what is known before training: settings, label mapping, image processing, facts about the model."""
+        """Writes what is known before training: settings, label mapping, image processing, shards, facts about the model."""
         text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
         write_text(self.path / CONFIG_FILE, text)
         mapping.write(self.path / MAPPING_FILE)
         preprocessing.write(self.path / PREPROCESSING_FILE)
+        write_json(self.path / SHARDS_FILE, {name: found.states() for name, found in shards.items()}, indent=None)
         write_json(self.path / RUN_FILE, dict(info))
 
     def go_on(self, *, epoch: int, best_epoch: int) -> None:
@@ -129,10 +143,7 @@ class RunFolder:
             os.replace(scratch, file)
         except OSError as err:
             state_path(file).unlink(missing_ok=True)
-            raise CamtrapError(
-                f"{file}: cannot be written ({err.strerror or err}); the last checkpoint stays; make room and run the same "
-                "command again"
-            ) from err
+            raise _unwritten(file, err) from err
         finally:
             scratch.unlink(missing_ok=True)
         return file
@@ -142,6 +153,7 @@ class RunFolder:
 
         Raises:
             ModelError: its files are gone.
+            CamtrapError: the disk is full or cannot be written to.
         """
         models = self.path.glob("model_epoch_*.keras")
         files = [path for path in models if epoch_of(path.name) == epoch and state_path(path).is_file()]
@@ -223,7 +235,38 @@ def _epoch(row: Mapping[str, str]) -> float:
     return int(text) if text.isdigit() else math.inf
 
 
+def _files_in(path: Path) -> int:
+    """Returns how many files a path stands for."""
+    return sum(one.is_file() for one in path.rglob("*")) if path.is_dir() else 1
+
+
+def _put(path: Path, folder: Path) -> int:
+    """Puts a file or folder into another folder too, models as links where there may be some; returns the number of files."""
+    if path.is_dir():
+        shutil.copytree(path, folder / path.name)
+        return _files_in(path)
+    if path.suffix in (".keras", ".npz"):  # these are replaced as a whole, never written into
+        with contextlib.suppress(OSError):
+            os.link(path, folder / path.name)
+            return 1
+    shutil.copy2(path, folder)
+    return 1
+
+
 def _copy(source: Path, target: Path) -> None:
+    """Copies a file, whole or not at all; raises a CamtrapError where it cannot be written."""
     scratch = target.with_name(f".{target.name}.part")
-    shutil.copyfile(source, scratch)
-    os.replace(scratch, target)
+    try:
+        shutil.copyfile(source, scratch)
+        os.replace(scratch, target)
+    except OSError as err:
+        raise _unwritten(target, err) from err
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def _unwritten(file: Path, err: OSError) -> CamtrapError:
+    what = err.strerror or err
+    return CamtrapError(
+        f"{file}: cannot be written ({what}); the last checkpoint stays; make room and run the same command again"
+    )

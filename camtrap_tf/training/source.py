@@ -95,7 +95,7 @@ def read_source(path: Path, *, with_state: bool = False) -> SourceModel:
     if place.kind == "legacy":
         old = read_old_file(place.file)
         weights = old.weights
-        mapping, preprocessing = read_companions(place)
+        mapping, preprocessing = read_companions(place, flag="--model-to-load")
         heads = {}
         for label in legacy_labels(weights):
             arrays = weights[LEGACY_HEAD_PREFIX + label]

@@ -3,8 +3,9 @@
 1. `--continue-training`, `--rebuild-model`, `--transfer-learning`, `--starting-epoch` or `--model-to-load` given: a new
    attempt, as the table says. What an earlier one left in the run folder is kept aside. Only with `--resume auto` beside
    them, in so many words, the attempt that these very settings began is gone on with.
-2. Else the run folder decides. Nothing to go on from, or `--resume off`: a new attempt. A training with the same
-   settings (but for `FREE_TO_CHANGE`): gone on with, or said to be finished. One with other settings: an error.
+2. Else the run folder decides. Nothing in it, or `--resume off`: a new attempt. A training with the same
+   settings (but for `FREE_TO_CHANGE`): gone on with, or said to be finished. One with other settings, or one whose
+   checkpoints are lost: an error.
 
 | flags | backbone | heads | optimiser | trained | epochs counted from |
 |---|---|---|---|---|---|
@@ -23,13 +24,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from camtrap_tf.config.running import RunningConfig
 from camtrap_tf.config.training import TrainConfig
 from camtrap_tf.config.watching import WatchConfig
 from camtrap_tf.errors import ModelError, SettingError
-from camtrap_tf.training.earlier import Earlier
+from camtrap_tf.training.earlier import Earlier, read_earlier, require_nothing_lost
 
 if TYPE_CHECKING:
     from camtrap_tf.training.source import SourceModel
@@ -37,12 +39,15 @@ if TYPE_CHECKING:
 FREE_TO_CHANGE = frozenset(
     {
         *("run_outputs_dir", "model_save_dir", "log_outdir"),
-        *("max_epochs", "n_cpus", "tensorboard", "dry_run"),
+        *("max_epochs", "n_cpus", "tensorboard", "dry_run", "unused_model_ok"),
         *RunningConfig.model_fields,
         *WatchConfig.model_fields,
     }
 )
 """Settings that a training may be gone on with under other values: places, workers, logging, and how long it goes."""
+
+_COMPARED_BY_CONTENT = ("train_tfr_path", "val_tfr_path", "test_tfr_path", "class_mapping_json")
+"""Paths to what a training compares by digest, wherever it lies; see `require_same_data`."""
 
 Mode = Literal["fresh", "continue", "continue_rebuild", "transfer_last_layer", "transfer_all_layers"]
 _MODES: dict[Mode, str] = {
@@ -93,6 +98,21 @@ class Start:
         return _MODES[self.mode]
 
 
+def start_in_folder(config: TrainConfig) -> Start:
+    """Returns how a training with these settings begins in its run folder.
+
+    Raises:
+        SettingError: the folder holds a training with other settings, or one that has lost what it would go on from.
+        SourceError: its facts cannot be read.
+    """
+    if config.resume == "off":
+        return start_rule(config)
+    earlier = read_earlier(config.run_outputs_dir)
+    if earlier is None and not starts_by_flag(config):
+        require_nothing_lost(config.run_outputs_dir)
+    return start_rule(config, earlier)
+
+
 def start_rule(config: TrainConfig, earlier: Earlier | None = None) -> Start:
     """Returns how a training with these settings begins.
 
@@ -109,7 +129,7 @@ def start_rule(config: TrainConfig, earlier: Earlier | None = None) -> Start:
     differences = changed_settings(config, earlier.settings)
     if starts_by_flag(config):
         if "resume" in config.model_fields_set and not differences:
-            return replace(start, earlier=earlier)
+            return replace(start, earlier=earlier, warnings=(*start.warnings, *moved_paths(config, earlier.settings)))
         note = f"a new attempt begins; the earlier one in {earlier.folder} is kept aside"
         return replace(start, warnings=(*start.warnings, note))
     if differences:
@@ -117,7 +137,7 @@ def start_rule(config: TrainConfig, earlier: Earlier | None = None) -> Start:
             f"--run-outputs-dir {earlier.folder}: holds a training with other settings ({'; '.join(differences)}); give "
             "those again to go on with it, another folder, or --resume off to begin anew (it is kept aside)"
         )
-    return replace(start, earlier=earlier)
+    return replace(start, earlier=earlier, warnings=(*start.warnings, *moved_paths(config, earlier.settings)))
 
 
 def starts_by_flag(config: TrainConfig) -> bool:
@@ -136,14 +156,34 @@ def changed_settings(config: TrainConfig, earlier: Mapping[str, Any]) -> list[st
 
     A setting that the earlier one did not know yet counts as its default.
     """
-    now = settings_that_count(config)
-    defaults = {name: TrainConfig.model_fields[name].get_default(call_default_factory=True) for name in now}
     told = []
-    for name, value in now.items():
-        before = earlier.get(name, defaults[name])
-        if _plain(before) != _plain(value):
+    for name, before, value in _differing(config, earlier):
+        if name in _COMPARED_BY_CONTENT and (bool(before) == bool(value) or name == "class_mapping_json"):
+            continue
+        if not _same_place(before, value):
             told.append(f"{name}: {_plain(before)} → {_plain(value)}")
     return told
+
+
+def moved_paths(config: TrainConfig, earlier: Mapping[str, Any]) -> list[str]:
+    """Returns a note on the paths that are written in another way than in an earlier training with the same settings."""
+    moved = [f"{name}: {_plain(before)} → {_plain(value)}" for name, before, value in _differing(config, earlier)]
+    return [f"other paths than before, to the same: {'; '.join(moved)}"] if moved else []
+
+
+def _differing(config: TrainConfig, earlier: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Returns name, earlier value and present value of the settings that count and are not written alike."""
+    now = settings_that_count(config)
+    defaults = {name: TrainConfig.model_fields[name].get_default(call_default_factory=True) for name in now}
+    both = [(name, earlier.get(name, defaults[name]), value) for name, value in now.items()]
+    return [(name, before, value) for name, before, value in both if _plain(before) != _plain(value)]
+
+
+def _same_place(one: Any, other: Any) -> bool:
+    """Returns whether two values are paths to the same file or folder, which is there."""
+    if not isinstance(one, str) or not isinstance(other, str):
+        return False
+    return Path(other).exists() and Path(one).resolve() == Path(other).resolve()
 
 
 def _plain(value: Any) -> str:

@@ -6,7 +6,7 @@ from camtrap_tf.config.training import TrainConfig
 from camtrap_tf.files import check_writable, locked_folder, writable_folder
 from camtrap_tf.logs import keep_logs, logger
 from camtrap_tf.training.checkpoints import listed
-from camtrap_tf.training.earlier import nothing_to_do
+from camtrap_tf.training.earlier import nothing_to_do, require_work
 from camtrap_tf.training.inputs import Inputs, gather
 from camtrap_tf.training.loggers import check_services
 from camtrap_tf.training.observations import never_several
@@ -60,7 +60,7 @@ def _begin(config: TrainConfig, watch: SignalWatch) -> TrainResult:
         return finished
     behind = starting_epoch(config, inputs.start, inputs.source)
     if behind >= config.max_epochs and not inputs.start.resumes:
-        reason = f"{behind} epochs lie behind and --max-epochs is {config.max_epochs}; give a higher one to go on"
+        reason = require_work(config, behind=behind, loaded=inputs.source.digest if inputs.source else None)
         return TrainResult(reason, config.run_outputs_dir)
     folders = {"--run-outputs-dir": config.run_outputs_dir, "--model-save-dir": config.model_save_dir}
     for flag, folder in folders.items():

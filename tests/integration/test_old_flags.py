@@ -107,6 +107,7 @@ FLAGS: list[tuple[str, str, dict[str, Any]]] = [
     ("train", "-early_stopping_patience 5", {"early_stopping_patience": 5}),
     ("train", "-reduce_lr_on_plateau_patience 5", {"reduce_lr_on_plateau_patience": 5}),
     ("train", "", {"early_stopping_patience": 3, "reduce_lr_on_plateau_patience": 2}),
+    ("train", "-model_to_load m", {"unused_model_ok": True, "model_to_load": Path("m")}),
     ("train", "-transfer_learning -model_to_load m", {"transfer_learning": True, "model_to_load": Path("m")}),
     (
         "train",

@@ -116,9 +116,17 @@ def test_given_learning_rate_is_honoured(data: Path, trained: Path, tmp_path: Pa
 
 
 def test_nothing_left_to_do(data: Path, trained: Path, tmp_path: Path) -> None:
-    """At the last epoch already: says so, writes nothing."""
-    result = run(make_config(data, tmp_path, continue_training=True, model_to_load=trained / "run"))
+    """At the last epoch already: says so, writes nothing; an error where there is no bundle of that training either."""
+    settings: dict[str, Any] = {"continue_training": True, "model_to_load": trained / "run"}
+    result = run(make_config(data, trained, **settings))
     assert "2 epochs lie behind and --max-epochs is 2" in result.text()
+    assert not (trained / "run" / "previous_1").exists()
+    for changes in ({}, {"run_outputs_dir": trained / "run"}):
+        with pytest.raises(SettingError, match="nothing to train, and no bundle of this training in --model-save-dir"):
+            train(make_config(data, tmp_path, **settings, **changes))
+    plan = train(make_config(data, tmp_path, **settings, dry_run=True))
+    assert isinstance(plan, Plan)
+    assert (plan.exit_code, "nothing to train" in plan.text()) == (2, True)
     assert not (tmp_path / "run").exists()
 
 
@@ -189,8 +197,9 @@ def test_steps_per_epoch_cross_passes(data: Path, tmp_path: Path) -> None:
 
 def test_loss_that_is_not_a_number(data: Path, tmp_path: Path) -> None:
     """A rate that is far too high ends with the step and the records, not with a useless model."""
-    with pytest.raises(CamtrapError, match=r"not a number.*(train\d+|lower --initial-learning-rate)"):
+    with pytest.raises(CamtrapError, match=r"not a number.*no checkpoint is there yet, --resume off begins anew"):
         train(make_config(data, tmp_path, optimizer="sgd", initial_learning_rate=1e30, max_epochs=8))
+    assert not list((tmp_path / "run").glob("model_epoch_*"))
     assert not (tmp_path / "save" / "bundle.json").exists()
 
 

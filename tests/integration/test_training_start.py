@@ -9,10 +9,14 @@ from typing import Any
 
 import keras
 import pytest
+import yaml
 
+from camtrap_tf.config.doctor import DoctorConfig
 from camtrap_tf.errors import CamtrapError, DatasetError, LabelError, ModelError, SettingError
+from camtrap_tf.input_pipeline.shard_set import ShardSet
 from camtrap_tf.models.locating import epoch_of
 from camtrap_tf.training.checkpoints import Position, listed
+from camtrap_tf.training.doctor import examine
 from camtrap_tf.training.plan import Plan
 from camtrap_tf.training.step import Stepper
 from camtrap_tf.training.train import train
@@ -82,9 +86,83 @@ def test_explicit_flags_begin_anew(data: Path, used: Path, messages: pytest.LogC
     """With --transfer-learning a new attempt begins, and the checkpoints of the old one are kept aside."""
     model = Path(shutil.copytree(used / "save", used / "model"))
     run(make_config(data, used, max_epochs=1, transfer_learning=True, model_to_load=model))
+    aside = used / "run" / "previous_1"
+    assert yaml.safe_load((aside / "config.yaml").read_text())["transfer_learning"] is False
     assert "kept aside" in messages.text
     assert (used / "run" / "previous_1" / "checkpoints" / f"{Position(1).name}.npz").is_file()
     assert [path.name for path in (used / "run" / "checkpoints").glob("*.npz")] == [f"{Position(1).name}.npz"]
+    run(make_config(data, used, max_epochs=2, continue_training=True, model_to_load=aside))
+    assert epochs(used) == ["2"]
+    assert "learning rate 0.01, as before" in messages.text
+    # models of the attempt in between are not mistaken for those of the one that was gone on with
+    assert len(list((used / "run" / "previous_2").glob("model_epoch_01*.keras"))) == 1
+    assert not list((used / "run").glob("model_epoch_01*.keras"))
+
+
+def test_data_at_another_place(data: Path, used: Path, tmp_path: Path) -> None:
+    """The same shards and mapping under another path are gone on with, and a note says so; with a changed byte they are not."""
+    moved = Path(shutil.copytree(data, tmp_path / "mount" / "tfr"))
+    settings: dict[str, Any] = {"class_mapping_json": moved / "label_mapping.json", "max_epochs": 2, "dry_run": True}
+    plan = train(make_config(moved, used, **settings))
+    assert isinstance(plan, Plan)
+    assert (plan.exit_code, "going on from the end of epoch 1" in plan.text()) == (0, True)
+    assert "other paths than before, to the same: train_tfr_path" in plan.text()
+    shard = moved / "val_001-of-001.tfrecord"
+    content = bytearray(shard.read_bytes())
+    content[-9] ^= 1
+    shard.write_bytes(content)
+    plan = train(make_config(moved, used, **settings))
+    assert isinstance(plan, Plan)
+    assert "validation shards have changed" in plan.text()
+
+
+def test_shard_that_is_not_what_its_manifest_says(data: Path, used: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shard that has changed below its manifest stops a training from going on, and is named."""
+    states = json.loads((used / "run" / "shards.json").read_text())
+    asked = []
+
+    def changed(self: ShardSet, before: list[list[int]]) -> list[Path]:
+        """Remembers what it was asked, and names the first shard."""
+        asked.append(before)
+        return [self.shards[0]]
+
+    monkeypatch.setattr(ShardSet, "changed", changed)
+    with pytest.raises(DatasetError, match=r"train_001-of-001\.tfrecord: this training shard has changed"):
+        train(make_config(data, used, max_epochs=2))
+    assert asked == [states["training"]]
+
+
+def test_no_sound_checkpoint(data: Path, used: Path) -> None:
+    """Where all checkpoints are damaged or gone the same command is refused, however often; models and bundle stay."""
+    for file in (used / "run" / "checkpoints").glob("*.npz"):
+        file.write_bytes(b"x")
+    before = {path: path.stat().st_mtime_ns for path in used.rglob("*.keras")}
+    for _ in range(2):
+        with pytest.raises(CamtrapError, match=r"none of the 1 checkpoints is sound; give --continue-training"):
+            train(make_config(data, used, max_epochs=2))
+    shutil.rmtree(used / "run" / "checkpoints")
+    for _ in range(2):
+        with pytest.raises(SettingError, match=r"has lost checkpoints.*--continue-training --model-to-load .*--resume off"):
+            train(make_config(data, used, max_epochs=2))
+    assert {path: path.stat().st_mtime_ns for path in used.rglob("*.keras")} == before
+
+
+def test_label_that_the_shards_lack(data: Path, tmp_path: Path) -> None:
+    """A label type that only the mapping has is the same one line in training, plan and doctor."""
+    mapping = {"species": {"lion": 0, "zebra": 1}, "sex": {"f": 0, "m": 1}}
+    (tmp_path / "m.json").write_text(json.dumps(mapping))
+    settings: dict[str, Any] = {"labels": ["species", "sex"], "class_mapping_json": tmp_path / "m.json"}
+    message = "--labels sex: the shards have no such label type"
+    with pytest.raises(LabelError, match=message):
+        train(make_config(data, tmp_path, **settings))
+    plan = train(make_config(data, tmp_path, dry_run=True, **settings))
+    assert isinstance(plan, Plan)
+    assert (plan.exit_code, plan.text().count(message)) == (2, 1)
+    config = make_config(data, tmp_path, **settings)
+    said = examine(
+        DoctorConfig(**{key: getattr(config, key) for key in config.model_fields_set if key in DoctorConfig.model_fields})
+    )
+    assert (said.exit_code, said.text().count(message)) == (2, 1)
 
 
 def test_changed_shards(tmp_path: Path) -> None:
@@ -129,7 +207,8 @@ def test_not_a_number_leaves_the_last_checkpoint(data: Path, used: Path, message
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(Stepper, "train", spoilt)
-        with pytest.raises(CamtrapError, match=r"not a number \(records train\d+"):
+        said = r"not a number \(records train\d+.*; the checkpoint of the end of epoch 1 stays, --continue-training"
+        with pytest.raises(CamtrapError, match=said):
             train(make_config(data, used, max_epochs=2, checkpoint_every_steps=1))
     assert listed(used / "run")[0] == Position(1)
     assert "records of the batch whose loss is not a number: train" in messages.text
@@ -150,10 +229,32 @@ def test_foreign_model_with_code(data: Path, once: Path, tmp_path: Path) -> None
     images = keras.Input((24, 24, 3), name="images")
     pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Lambda(lambda x: x * 2.0)(images))
     keras.Model(images, {"species": keras.layers.Dense(2)(pooled)}).save(tmp_path / "foreign.keras")
-    for name in ("label_mappings.json", "image_processing.json"):
-        shutil.copyfile(once / "save" / name, tmp_path / name)
     with pytest.raises(ModelError, match="holds code"):
         train(make_config(data, tmp_path, transfer_learning=True, model_to_load=tmp_path / "foreign.keras"))
+
+
+def test_model_file_alone(data: Path, once: Path, tmp_path: Path) -> None:
+    """Of a model of others the message says that; of one of ours, what belongs beside it, which then helps."""
+    images = keras.Input((24, 24, 3), name="images")
+    pooled = keras.layers.GlobalAveragePooling2D()(images)
+    keras.Model(images, {"species": keras.layers.Dense(2)(pooled)}).save(tmp_path / "foreign.keras")
+    (folder := tmp_path / "alone").mkdir()
+    shutil.copyfile(once / "save" / "model.keras", folder / "m.keras")
+    settings: dict[str, Any] = {"transfer_learning": True, "dry_run": True}
+    plans = [
+        train(make_config(data, tmp_path, model_to_load=path, **settings))
+        for path in (tmp_path / "foreign.keras", folder / "m.keras")
+    ]
+    said = [plan.problems[0] for plan in plans if isinstance(plan, Plan)]
+    assert "foreign.keras: not a model of camtrap train" in said[0]
+    assert f"--weights {tmp_path / 'foreign.keras'}" in said[0]
+    assert "no label_mappings.json and no image_processing.json beside m.keras; copy" in said[1]
+    assert "--class-mapping-json" not in said[1]
+    for name in ("label_mappings.json", "image_processing.json"):
+        shutil.copyfile(once / "save" / name, folder / name)
+    plan = train(make_config(data, tmp_path, model_to_load=folder / "m.keras", **settings))
+    assert isinstance(plan, Plan)
+    assert plan.problems == ()
 
 
 def test_going_on_after_stopping_early(data: Path, tmp_path: Path, messages: pytest.LogCaptureFixture) -> None:

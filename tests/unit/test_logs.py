@@ -59,8 +59,9 @@ def test_files_wait_until_work_begins(tmp_path: Path) -> None:
     assert [line.split(": ")[-1] for line in debug] == ["before", "details", "after"]
 
 
-def test_a_module_that_python_was_started_with_is_heard(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_module_that_python_was_started_with_is_heard(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """Started as `python -m`, a module is called `__main__`; its messages are shown all the same."""
-    start_logging()
+    start_logging(tmp_path)
     logger("__main__").info("note: said")
     assert capsys.readouterr().err == "note: said\n"
+    assert all("note: said" in (tmp_path / name).read_text() for name in ("run_info.log", "run_debug.log"))

@@ -100,6 +100,8 @@ def test_the_smaller_side_is_limited_by_default() -> None:
         ({"labels": ()}, "at least 1"),
         ({"continue_training": True}, "need --model-to-load"),
         ({"continue_training": True, "transfer_learning": True, "model_to_load": "m"}, "exclude each other"),
+        ({"model_to_load": "m"}, "add --continue-training"),
+        ({"model_to_load": "m", "starting_epoch": 3}, "or --transfer-learning"),
         ({"rebuild_model": True}, "goes with --continue-training"),
         ({"n_gpus": -1}, "number from 0"),
         ({"initial_learning_rate": 0}, "greater than 0"),

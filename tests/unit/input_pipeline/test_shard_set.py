@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import threading
 from array import array
@@ -157,6 +158,22 @@ def test_shard_of_another_size_is_refused(write_shard: WriteShard) -> None:
     path.write_bytes(path.read_bytes() + frame(b"more"))
     with pytest.raises(DatasetError, match=r"bytes, dataset.json beside it says"):
         ShardSet.open([path.parent], ["train"])
+
+
+def test_changed_shards_are_found(write_shard: WriteShard) -> None:
+    """A flipped byte is found where size or time tell that a shard was touched, and in all shards where nothing is known."""
+    paths = [write_shard(f"train_00{i}-of-002.tfrecord", pictures=1) for i in (1, 2)]
+    add_manifest(paths[0].parent)
+    shards = ShardSet.open([paths[0].parent], ["train"])
+    before = shards.states()
+    assert list(shards.changed(before)) == list(shards.changed([])) == []
+    content = bytearray(paths[1].read_bytes())
+    content[-9] ^= 1
+    paths[1].write_bytes(content)
+    os.utime(paths[1], ns=(0, before[1][1] + 1))
+    os.utime(paths[0], ns=(0, 0))  # copied to another place, say
+    assert ShardSet.open([paths[0].parent], ["train"]).digest == shards.digest
+    assert list(shards.changed(before)) == list(shards.changed([])) == [paths[1]]
 
 
 def test_merged_datasets(write_shard: WriteShard, caplog: pytest.LogCaptureFixture) -> None:

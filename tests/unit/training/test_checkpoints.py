@@ -77,7 +77,13 @@ def test_all_damaged(tmp_path: Path) -> None:
     checkpoints = written(tmp_path, Position(1), Position(2))
     for file in (tmp_path / "checkpoints").glob("*.npz"):
         spoil(file)
-    with pytest.raises(CamtrapError, match=r"none of the 2 checkpoints is sound.*--resume off"):
+    before = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    for _ in range(2):  # a batch system runs the same command again
+        with pytest.raises(CamtrapError, match=r"none of the 2 checkpoints is sound; give --resume off"):
+            checkpoints.newest()
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == before
+    (tmp_path / "model_epoch_01_loss_1.00.keras").touch()
+    with pytest.raises(CamtrapError, match=r"give --continue-training --model-to-load .*, or --resume off"):
         checkpoints.newest()
     assert Checkpoints(tmp_path / "other").newest() is None
 
@@ -117,6 +123,19 @@ def test_same_position_again(tmp_path: Path) -> None:
     found = checkpoints.newest()
     assert found is not None
     assert found.state == {"epoch": "again"}
+
+
+def test_same_state_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A state that is kept already is not written again, which would leave a moment without it; a damaged one is."""
+    checkpoints = written(tmp_path, Position(1))
+    found = checkpoints.newest()
+    assert found is not None
+    monkeypatch.setattr(np, "savez", None)
+    file = checkpoints.write(Position(1), found.state, found.facts)
+    monkeypatch.undo()
+    spoil(file)
+    checkpoints.write(Position(1), found.state, found.facts)
+    assert checkpoints.newest() is not None
 
 
 def test_clock() -> None:

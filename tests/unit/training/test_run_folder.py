@@ -1,12 +1,14 @@
 """Tables and model files of a run folder."""
 
+import errno
+import shutil
 from pathlib import Path
 
 import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from camtrap_tf.errors import ModelError
+from camtrap_tf.errors import CamtrapError, ModelError
 from camtrap_tf.training.run_folder import RunFolder
 from camtrap_tf.training.state import TrainingState, read_state, write_state
 from tests.reading import rows_of
@@ -75,6 +77,46 @@ def test_aside(tmp_path: Path) -> None:
     folder.clear_way(epoch=0, keep_best=False)
     assert [path.name for path in tmp_path.iterdir()] == ["previous_1"]
     assert {"checkpoints", "metrics.csv", "training.log"} < {path.name for path in (tmp_path / "previous_1").iterdir()}
+
+
+def test_setup_goes_along(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What is kept aside has settings and mappings of the attempt that made it, and all its models; files are counted."""
+    caplog.set_level("INFO", "camtrap_tf")
+    names = ("config.yaml", "run.json", "label_mappings.json", "image_processing.json", "shards.json")
+    for name in names:
+        (tmp_path / name).write_text("first")
+    for epoch in (1, 2, 3):
+        model_file(tmp_path, epoch)
+    (tmp_path / "checkpoints").mkdir()
+    for name in ("a.json", "a.npz"):
+        (tmp_path / "checkpoints" / name).touch()
+    folder = RunFolder(tmp_path)
+    folder.mark_best(1)
+    folder.clear_way(epoch=2, keep_best=True)
+    for name in names:
+        (tmp_path / name).write_text("second")
+    aside = tmp_path / "previous_1"
+    assert all((aside / name).read_text() == "first" for name in names)
+    models = {f"model_epoch_0{epoch}_loss_1.00.keras" for epoch in (1, 2, 3)} | {"model_best.keras"}
+    assert {path.name for path in aside.glob("*.keras")} == models
+    assert {path.name for path in tmp_path.glob("*.keras")} == models - {"model_epoch_03_loss_1.00.keras"}
+    # moved: model and state of epoch 3, two of checkpoints; copied: five files of the set-up, models and states of 1, 2, best
+    assert "4 files moved to previous_1 and 11 copied" in caplog.text
+
+
+def test_disk_full_while_the_best_model_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message names the file that could not be written, and nothing half is left."""
+    model_file(tmp_path, 1)
+
+    def full(_: Path, target: Path) -> None:
+        """Fails like a full disk."""
+        Path(target).write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(CamtrapError, match=r"model_best\.state\.npz: cannot be written \(No space left on device\).*make room"):
+        RunFolder(tmp_path).mark_best(1)
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def seen(folder: Path) -> list[tuple[int, float]]:

@@ -18,6 +18,7 @@ from camtrap_tf.training.earlier import Earlier
 from camtrap_tf.training.source import SourceModel, read_source
 from camtrap_tf.training.start_rule import (
     check_source,
+    start_in_folder,
     start_rule,
     starting_epoch,
 )
@@ -53,13 +54,15 @@ def source(tmp_path: Path) -> SourceModel:
 )
 def test_modes(changes: dict[str, Any], mode: str, frozen: bool, copies: bool) -> None:
     """Each combination of flags is one mode."""
-    start = start_rule(config(model_to_load="m", **changes))
+    loaded = {"model_to_load": "m"} if "training" in " ".join(changes) or "transfer_learning" in changes else {}
+    start = start_rule(config(**loaded, **changes))
     assert (start.mode, start.frozen, start.copies) == (mode, frozen, copies)
 
 
 def test_flags_without_effect_are_named() -> None:
     """Flags that a mode does not use are named."""
-    fresh = start_rule(config(model_to_load="m", transfer_learning_type="all_layers")).warnings
+    unused = {"model_to_load": "m", "unused_model_ok": True}
+    fresh = start_rule(config(**unused, transfer_learning_type="all_layers")).warnings
     assert [("--model-to-load" in one, "--transfer-learning-type" in one) for one in fresh] == [(True, False), (False, True)]
     copied = start_rule(config(model_to_load="m", continue_training=True, weights="imagenet", normalisation="dataset")).warnings
     assert [one.split()[2] for one in copied] == ["--weights", "--normalisation"]
@@ -141,6 +144,48 @@ def test_same_settings_go_on() -> None:
     assert "epoch 3, step 3" in start.text
 
 
+def test_paths_are_compared_by_what_they_lead_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Data may lie elsewhere, their content is compared; other paths may be written otherwise; a note says what changed."""
+    (tmp_path / "w.h5").touch()
+    monkeypatch.chdir(tmp_path)
+    before = earlier(weights="w.h5")
+    start = start_rule(config(weights=str(tmp_path / "w.h5"), train_tfr_path=["/mnt/d"], class_mapping_json="m.json"), before)
+    assert start.resumes
+    (note,) = start.warnings
+    assert "other paths than before" in note
+    assert all(name in note for name in ("weights: w.h5 → ", 'train_tfr_path: ["d"] → ["/mnt/d"]', "class_mapping_json"))
+    with pytest.raises(SettingError, match=r"\(weights: w\.h5 → x\.h5\)"):
+        start_rule(config(weights="x.h5"), before)
+    with pytest.raises(SettingError, match=r"\(test_tfr_path: \[\"d\"\] → \[\]\)"):
+        start_rule(config(weights="w.h5", test_tfr_path=[]), before)
+
+
+@pytest.mark.parametrize(
+    ("there", "lost"),
+    [
+        (["run.json", "config.yaml", "model_epoch_01_loss_1.00.keras"], None),
+        (["run.json", "config.yaml", "model_best.keras"], "checkpoints"),
+        (["model_epoch_02_loss_1.00.keras"], "checkpoints"),
+        (["run.json", "config.yaml", "finished.json"], "checkpoints"),
+        (["checkpoints/epoch_0001_step_000000.json.damaged"], "a sound checkpoint"),
+        (["checkpoints/epoch_0001_step_000000.json", "run.json"], "config.yaml"),
+    ],
+)
+def test_training_that_has_lost_its_checkpoints(tmp_path: Path, there: list[str], lost: str | None) -> None:
+    """A training that had got somewhere is never begun anew in silence; one that was killed before its first checkpoint is."""
+    for name in there:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    settings: dict[str, Any] = {"run_outputs_dir": tmp_path}
+    if lost is None:
+        assert not start_in_folder(config(**settings)).resumes
+        return
+    with pytest.raises(SettingError, match=f"has lost {lost}, .*--resume off"):
+        start_in_folder(config(**settings))
+    assert not start_in_folder(config(resume="off", **settings)).resumes
+    assert start_in_folder(config(continue_training=True, model_to_load=tmp_path, **settings)).copies
+
+
 def test_other_settings_are_listed() -> None:
     """Any other difference is an error that names the settings and both values."""
     with pytest.raises(SettingError, match=r"\(batch_size: 5 → 4; seed: 123 → 9\).*--resume off"):
@@ -164,7 +209,7 @@ def test_setting_that_is_new_since_then() -> None:
         {"continue_training": True, "rebuild_model": True, "model_to_load": "m"},
         {"transfer_learning": True, "model_to_load": "m"},
         {"starting_epoch": 4},
-        {"model_to_load": "m"},
+        {"model_to_load": "m", "unused_model_ok": True},
     ],
 )
 def test_explicit_flags_win(flags: dict[str, Any]) -> None:
