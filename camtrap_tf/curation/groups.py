@@ -6,7 +6,7 @@ import collections
 import re
 from collections.abc import Sequence
 
-from camtrap_tf.errors import SettingError
+from camtrap_tf.errors import SettingError, counted
 from camtrap_tf.inventory.table import Inventory
 
 LOCATION_FIELDS = ("location", "site", "station", "deployment", "camera")
@@ -38,18 +38,24 @@ def choose_group_field(inventory: Inventory, wish: str, *, least: int) -> str | 
         least: how many splits there are to fill.
 
     Raises:
-        SettingError: there is no such field.
+        SettingError: there is no such field; or `auto` finds fewer locations than splits, and no event.
     """
     if wish == NONE:
         return None
     if wish != AUTO:
         inventory.meta(wish)
         return wish
-    for known, enough in ((LOCATION_FIELDS, least), (EVENT_FIELDS, 1)):
-        field = find_field(inventory.meta_fields, known)
-        if field is not None and len(set(inventory.meta(field)) - {None, ""}) >= enough:
-            return field
-    return None
+    location, event = (find_field(inventory.meta_fields, known) for known in (LOCATION_FIELDS, EVENT_FIELDS))
+    places, events = (len(set(inventory.meta(field)) - {None, ""}) if field else 0 for field in (location, event))
+    if places >= least:
+        return location
+    if places and not events:
+        raise SettingError(
+            f"{counted(places, 'group')} by {location!r} cannot fill {least} splits, and there are no sequences or events to "
+            "keep whole instead; give fewer --split-names with their --split-percent, or --split-group none, which deals "
+            "record by record and makes scores look better than they are"
+        )
+    return event if events else None
 
 
 def straddling(groups: Sequence[str | None], splits: Sequence[str]) -> tuple[int, int]:
@@ -88,9 +94,12 @@ def leakage_warnings(
             values = [one and f"{place or ''}\0{one}" for place, one in zip(inventory.meta(location), values, strict=True)]
         torn, count = straddling(values, splits)
         if torn:
+            keeps = f"{advice} --split-group {field} keeps them together"
+            if split_field is None and count < len(set(splits)):
+                keeps = "they are fewer than the splits; only more of them, or fewer --split-names, can keep them together"
             warnings.append(
                 f"leakage: {torn} of {count} groups by {field!r} have records in more than one split, which makes "
-                f"scores look better than they are; {advice} --split-group {field} keeps them together"
+                f"scores look better than they are; {keeps}"
             )
     return warnings
 

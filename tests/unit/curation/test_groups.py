@@ -54,7 +54,6 @@ def test_event_fields_are_found() -> None:
         ({"sequence": 6}, "auto", "sequence"),
         ({"location": 1, "sequence": 6}, "auto", "sequence"),
         ({"location": 2, "sequence": 6}, "auto", "sequence"),
-        ({"location": 2}, "auto", None),
         ({"survey": 4}, "auto", None),
         ({"location": 4}, "none", None),
         ({"survey": 2, "location": 4}, "survey", "survey"),
@@ -63,6 +62,14 @@ def test_event_fields_are_found() -> None:
 def test_the_field_to_group_by(meta: dict[str, int], wish: str, expected: str | None) -> None:
     """`auto` takes places before bursts, where there is a group for every split; a name is taken as it is."""
     assert choose_group_field(inventory(**meta), wish, least=3) == expected
+
+
+def test_too_few_places_are_an_error() -> None:
+    """Places that cannot fill the splits are not torn apart unasked, unless bursts can be kept whole instead."""
+    with pytest.raises(SettingError, match=r"2 groups by 'location' cannot fill 3 splits.*--split-names.*--split-group none"):
+        choose_group_field(inventory(location=2), "auto", least=3)
+    assert choose_group_field(inventory(location=2), "auto", least=2) == "location"
+    assert choose_group_field(inventory(location=2), "none", least=3) is None
 
 
 def test_an_unknown_field_is_an_error() -> None:
@@ -85,6 +92,9 @@ def test_leakage_is_told() -> None:
         "leakage: 6 of 6 groups by 'seq'",
     ]
     assert "--split-group location" in torn[0]
+    of_three = leakage_warnings(some, ["train", "val", "test"] * 4, group_field="seq")
+    assert "'location'" in of_three[0]
+    assert "fewer than the splits" in of_three[0]
     assert leakage_warnings(some, ["train", "val"] * 6, group_field="location") == []
 
 
