@@ -120,12 +120,13 @@ def test_disk_full_while_the_best_model_is_copied(tmp_path: Path, monkeypatch: p
 
 
 def seen(folder: Path) -> list[tuple[int, float]]:
-    """Returns what TensorBoard shows of the training loss: epochs and values, as often as they are there."""
+    """Returns what TensorBoard shows of the training loss: epochs and values, as often as they are there.
+
+    By epoch: files of one second are read by the number in their names, of which 10 comes before 9.
+    """
     accumulator = EventAccumulator(str(folder / "tensorboard" / "train"), purge_orphaned_data=False)
     accumulator.Reload()
-    return [
-        (one.step, round(float(tf.make_ndarray(one.tensor_proto)), 3)) for one in accumulator.Tensors("loss")
-    ]  # fmt: skip
+    return sorted((one.step, round(float(tf.make_ndarray(one.tensor_proto)), 3)) for one in accumulator.Tensors("loss"))
 
 
 def log(folder: Path, epochs: range, value: float) -> None:
