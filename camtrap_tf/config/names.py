@@ -34,10 +34,12 @@ KERAS_BACKBONES: dict[str, int] = {
     "EfficientNetV2M": 480,
     "EfficientNetV2L": 480,
     "NASNetMobile": 224,
+    "NASNetLarge": 331,
     "ConvNeXtTiny": 224,
     "ConvNeXtSmall": 224,
     "ConvNeXtBase": 224,
     "ConvNeXtLarge": 224,
+    "ConvNeXtXLarge": 224,
 }
 """Backbones of keras.applications, with the side in pixels that their ImageNet weights were made for."""
 

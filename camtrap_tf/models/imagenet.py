@@ -36,13 +36,14 @@ _FILES = {
         for size in ("B0", "B1", "B2", "B3", "S", "M", "L")
     },
     "NASNetMobile": "tensorflow/keras-applications/nasnet/NASNet-mobile-no-top",
+    "NASNetLarge": "tensorflow/keras-applications/nasnet/NASNet-large-no-top",
     **{
         f"ConvNeXt{size}": f"tensorflow/keras-applications/convnext/convnext_{size.lower()}_notop"
-        for size in ("Tiny", "Small", "Base", "Large")
+        for size in ("Tiny", "Small", "Base", "Large", "XLarge")
     },
 }
 """Backbone → path on the host, without its ending. Source: keras.applications of Keras 3.12."""
-_KEPT_AS = {"NASNetMobile": "nasnet_mobile_no_top.h5"}
+_KEPT_AS = {"NASNetMobile": "nasnet_mobile_no_top.h5", "NASNetLarge": "nasnet_large_no_top.h5"}
 """Names in the cache that differ from those on the host."""
 
 

@@ -24,7 +24,8 @@ SCALED_INSIDE = {
 }  # fmt: skip
 LARGE = {
     "ResNet101", "ResNet152", "ResNet101V2", "ResNet152V2", "DenseNet169", "DenseNet201",
-    "ConvNeXtSmall", "ConvNeXtBase", "ConvNeXtLarge", *(f"EfficientNetB{size}" for size in (1, 2, 4, 5, 6, 7)),
+    "ConvNeXtSmall", "ConvNeXtBase", "ConvNeXtLarge", "ConvNeXtXLarge", "NASNetLarge",
+    *(f"EfficientNetB{size}" for size in (1, 2, 4, 5, 6, 7)),
     *(f"EfficientNetV2{size}" for size in ("B1", "B2", "B3", "M", "L")),
 }  # fmt: skip
 NAMES = [pytest.param(name, marks=pytest.mark.large) if name in LARGE else name for name in BACKBONES]

@@ -33,7 +33,8 @@ def test_files_are_those_that_keras_asks_for(monkeypatch: pytest.MonkeyPatch) ->
 
     for module in MODULES:
         monkeypatch.setattr(f"keras.src.applications.{module}.file_utils", SimpleNamespace(get_file=ask))
-    for name in ("ResNet50V2", "MobileNetV2", "MobileNetV3Small", "EfficientNetB0", "EfficientNetV2B0", "ConvNeXtTiny"):
+    for name in ("ResNet50V2", "MobileNetV2", "MobileNetV3Small", "EfficientNetB0", "EfficientNetV2B0", "ConvNeXtTiny",
+                 "NASNetLarge"):  # fmt: skip
         side = KERAS_BACKBONES[name]
         with pytest.raises(Exception, match="out of reach") as raised:
             build_backbone(name, height=side, width=side, weights="imagenet")
