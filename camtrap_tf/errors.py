@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class CamtrapError(Exception):
@@ -62,6 +62,12 @@ class RunLockedError(CamtrapError):
 def counted(count: int, what: str, ending: str = "s") -> str:
     """Returns a number and what it counts, as one says it: `1 record`, `2 records`, `3 classes` (ending `es`)."""
     return f"{count} {what}{'' if count == 1 else ending}"
+
+
+def shortened(items: Sequence[str], *, most: int = 8, between: str = ", ") -> str:
+    """Returns the first of some items for a line of text, and how many more there are: `a, b and 3 more`."""
+    more = len(items) - most
+    return between.join(items[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

@@ -26,7 +26,7 @@ from camtrap_tf.curation.selection import any_of, check_pairs, single_observatio
 from camtrap_tf.curation.split_groups import class_rows, spread_labels
 from camtrap_tf.curation.split_tables import not_evaluable
 from camtrap_tf.curation.splitting import split_by_hash, split_by_values
-from camtrap_tf.errors import LabelError, SettingError, suggestion
+from camtrap_tf.errors import LabelError, SettingError, shortened, suggestion
 from camtrap_tf.inventory.table import Inventory
 from camtrap_tf.labels import LabelMapping
 from camtrap_tf.logs import logger
@@ -34,6 +34,7 @@ from camtrap_tf.logs import logger
 _log = logger(__name__)
 
 _ABSENT_NAMED = 3
+_SPLITS_NAMED = 8
 """Classes that a warning names for each split and label type."""
 
 
@@ -188,6 +189,5 @@ def _absent_classes(inventory: Inventory, splits: list[str], mapping: LabelMappi
         for label in mapping.label_types:
             absent = [name for name in mapping.names(label) if not counts.get(label, {}).get(name)]
             if absent:
-                more = f" and {len(absent) - _ABSENT_NAMED} more" if len(absent) > _ABSENT_NAMED else ""
-                said.append(f"{split} has no {label} {', '.join(absent[:_ABSENT_NAMED])}{more}")
-    return [f"classes without a record in a split: {'; '.join(said)}"] if said else []
+                said.append(f"{split} has no {label} {shortened(absent, most=_ABSENT_NAMED)}")
+    return [f"classes without a record in a split: {shortened(said, most=_SPLITS_NAMED, between='; ')}"] if said else []

@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 from camtrap_tf.config.names import MeanOfFrames
 from camtrap_tf.errors import CamtrapError, ModelError
-from camtrap_tf.files import read_json
+from camtrap_tf.files import path_hint, read_json
 from camtrap_tf.input_pipeline.preprocessing import Preprocessing
 from camtrap_tf.labels import LabelMapping
 
@@ -78,7 +78,9 @@ def find_version(path: Path) -> Path:
     if (path / "saved_model.pb").is_file():
         return path
     if not path.is_dir():
-        raise ModelError(f"{path}: no such folder; make an export first: camtrap export --model <bundle> --output-dir {path}")
+        hint = path_hint(path)
+        export = f"; make an export first: camtrap export --model <bundle> --output-dir {path}"
+        raise ModelError(f"{path}: no such folder{hint if 'did you mean' in hint else export}")
     complete = [number for number in versions(path) if (path / str(number) / "saved_model.pb").is_file()]
     if not complete:
         looks = (

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from camtrap_tf.errors import ModelError, SettingError
+from camtrap_tf.files import path_hint
 from camtrap_tf.logs import logger
 
 MODEL_FILE = "model.keras"
@@ -119,7 +120,9 @@ def locate_model(path: Path, *, flag: str = "--model-path", prefer_best: bool = 
         place = _under_old_name(path, prefer_best=prefer_best)
         if place is not None:
             return place
-    raise ModelError(f"{flag} {path}: no such model; give a bundle folder, a run folder, a .keras or an .hdf5 file")
+    hint = path_hint(path)
+    also = "" if "did you mean" in hint else "; give a bundle folder, a run folder, a .keras or an .hdf5 file"
+    raise ModelError(f"{flag} {path}: no such model{hint}{also}")
 
 
 def _as_file(path: Path) -> ModelPlace:

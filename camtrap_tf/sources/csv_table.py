@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from camtrap_tf.config.names import MISSING_TOKENS, RowsAre
-from camtrap_tf.errors import SettingError, suggestion
+from camtrap_tf.errors import SettingError, counted, suggestion
 from camtrap_tf.progress import track
 from camtrap_tf.records import MISSING, CaptureEvent, Media, Observation, Reject
 from camtrap_tf.sources.counts import bin_count
@@ -110,9 +110,9 @@ class CsvSource:
             merged += len(rows) > 1
             yield from self._record(record_id, [self._row(*row) for row in rows], differing)
         if merged:
-            self.notes.append(f"{merged} records come from several rows each")
+            self.notes.append(f"{counted(merged, 'record')} made of several rows")
         for what, count in differing.items():
-            self.notes.append(f"{count} records have rows that differ in {what}")
+            self.notes.append(f"{counted(count, 'record')} with rows that differ in {what}")
 
     def _read(self, rejects: list[Reject]) -> pa.Table:
         """Returns the columns that are needed: `line`, then texts named by position."""

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from camtrap_tf.config.training import TrainConfig
-from camtrap_tf.errors import CamtrapError
+from camtrap_tf.errors import CamtrapError, counted
 from camtrap_tf.input_pipeline.batches import InputErrors, evaluation_batches, example_count, training_batches
 from camtrap_tf.input_pipeline.order import Sampling
 from camtrap_tf.input_pipeline.preprocessing import Preprocessing
@@ -192,7 +192,7 @@ def run_epochs(work: Training, progress: Progress) -> str:
             if stop.safe:
                 save_checkpoint(work, progress, verify=True)
             raise
-    return progress.ended or f"all {config.max_epochs} epochs done"
+    return progress.ended or f"{counted(config.max_epochs, 'epoch')} done"
 
 
 def save_checkpoint(work: Training, progress: Progress, *, verify: bool = False) -> None:

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from camtrap_tf.config.running import RunningConfig
 from camtrap_tf.config.training import TrainConfig
 from camtrap_tf.config.watching import WatchConfig
-from camtrap_tf.errors import ModelError, SettingError
+from camtrap_tf.errors import ModelError, SettingError, shortened
 from camtrap_tf.training.earlier import Earlier, read_earlier, require_nothing_lost
 
 if TYPE_CHECKING:
@@ -133,8 +133,9 @@ def start_rule(config: TrainConfig, earlier: Earlier | None = None) -> Start:
         note = f"a new attempt begins; the earlier one in {earlier.folder} is kept aside"
         return replace(start, warnings=(*start.warnings, note))
     if differences:
+        told = shortened(differences, between="; ")
         raise SettingError(
-            f"--run-outputs-dir {earlier.folder}: holds a training with other settings ({'; '.join(differences)}); give "
+            f"--run-outputs-dir {earlier.folder}: holds a training with other settings ({told}); give "
             "those again to go on with it, another folder, or --resume off to begin anew (it is kept aside)"
         )
     return replace(start, earlier=earlier, warnings=(*start.warnings, *moved_paths(config, earlier.settings)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from camtrap_tf import errors
-from camtrap_tf.errors import CamtrapError, PictureError, TooManyRejectsError, counted, suggestion
+from camtrap_tf.errors import CamtrapError, PictureError, TooManyRejectsError, counted, shortened, suggestion
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,9 @@ def test_things_are_counted_as_one_says_it() -> None:
     """One thing has no ending."""
     assert [counted(count, "record") for count in (0, 1, 2)] == ["0 records", "1 record", "2 records"]
     assert [counted(count, "class", "es") for count in (1, 2)] == ["1 class", "2 classes"]
+
+
+def test_long_lists_are_cut() -> None:
+    """Up to the number allowed all are said, then how many are left."""
+    assert shortened(["a", "b"], most=2) == "a, b"
+    assert shortened(["a", "b", "c", "d"], most=2, between="; ") == "a; b and 2 more"

@@ -13,6 +13,9 @@ from tests.commands import camtrap_alone
     ("command", "said"),
     [
         ("export --model nope --output-dir out", "--model nope: no such model"),
+        ("export --model {bundle}l --output-dir out", "bundlel: no such model; did you mean {bundle}?"),
+        ("evaluate --model-path {bundle}e --tfr-path nope --output-dir out", "; did you mean {bundle}?"),
+        ("serve --saved-model {bundle}s", "; did you mean {bundle}?"),
         ("export --model {bundle} --output-dir out --class-mapping-json nope", "--class-mapping-json nope: no such file"),
         ("serve --saved-model nope", "nope: no such folder"),
         (
@@ -31,5 +34,5 @@ def test_wrong_paths_are_refused_before_tensorflow(tmp_path: Path, command: str,
     (bundle / "model.keras").write_bytes(b"")
     done = camtrap_alone(command.format(bundle=bundle).split(), cwd=tmp_path)
     assert done.stdout.splitlines()[-1] == "2"
-    assert said in done.stderr + done.stdout
+    assert said.format(bundle=bundle) in done.stderr + done.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]

@@ -229,3 +229,14 @@ def test_classes_that_a_split_lacks_are_told_in_one_line() -> None:
     ]
     again = curate(Inventory.from_records(everywhere), config())
     assert not [text for text in again.warnings if "in a split" in text]
+
+
+def test_only_the_first_of_many_splits_that_lack_classes_are_named() -> None:
+    """With 32 splits by a meta column the line names eight of those that lack a class, and counts the others."""
+    records = [
+        make_event(f"r{i}", labels=[{"species": "cat" if i else "dog"}], location=f"l{i:02d}") for i in range(32)
+    ]  # fmt: skip
+    curated = curate(Inventory.from_records(records), config(split_by_meta="location"))
+    told = next(text for text in curated.warnings if "in a split" in text)
+    assert told.count(" has no species ") == 8
+    assert told.endswith("l07 has no species dog and 24 more")

@@ -219,3 +219,13 @@ def test_explicit_flags_win(flags: dict[str, Any]) -> None:
     assert any("kept aside" in warning for warning in start.warnings)
     assert start_rule(config(resume="auto", **flags), earlier(**flags)).resumes
     assert not start_rule(config(resume="auto", **flags), earlier()).resumes
+
+
+def test_of_many_changed_settings_the_first_are_named() -> None:
+    """With ten settings changed the line names eight of them and counts the others."""
+    changes = {"seed": 5, "batch_size": 3, "optimizer": "adam", "crop_factor": 0.2, "zoom_factor": 0.3, "rotate_by_angle": 7,
+               "initial_learning_rate": 0.5, "max_per_class": 9, "ema_decay": 0.5, "freeze_backbone": True,
+               "early_stopping_patience": 77}  # fmt: skip
+    with pytest.raises(SettingError, match=r"and 2 more\); give") as caught:
+        start_rule(config(**changes), earlier())
+    assert str(caught.value).count(" → ") == 8
