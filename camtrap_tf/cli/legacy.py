@@ -263,8 +263,19 @@ def _keep_meanings(result: Rewritten) -> None:
         result.notices.append("several patterns: each has to occur in a shard's name (--no-pattern-is-substring: split names)")
     if "continue_training" in given:
         result.defaults["starting_epoch"] = "0"
+        _continue_wins(result)
     if given.get("image_save_quality") == ["0"]:
         given["image_save_quality"][:] = ["1"]
+
+
+def _continue_wins(result: Rewritten) -> None:
+    """Leaves transfer learning out beside `-continue_training`, which older programs let win without a word."""
+    beside = [option for option in result.options if option.key in ("transfer_learning", "transfer_learning_type")]
+    on = {option.key: not option.values or parse_switch(option.values[0]) is True for option in result.options}
+    if on["continue_training"] and on.get("transfer_learning"):
+        result.options = [option for option in result.options if option not in beside]
+        written = " ".join(option.written for option in beside)
+        result.notices.append(f"warning: no effect: {written} (-continue_training wins; leave one of the two out)")
 
 
 def _run(program: str, argv: Sequence[str] | None) -> int:

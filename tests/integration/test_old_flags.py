@@ -117,6 +117,11 @@ FLAGS: list[tuple[str, str, dict[str, Any]]] = [
     ("train", "-transfer_learning -model_to_load m", {"transfer_learning_type": "last_layer"}),
     ("train", "-continue_training -model_to_load m", {"continue_training": True, "rebuild_model": False, "starting_epoch": 0}),
     ("train", "-continue_training -rebuild_model -model_to_load m", {"rebuild_model": True}),
+    (
+        "train",
+        "-transfer_learning -transfer_learning_type all_layers -continue_training -model_to_load m",
+        {"continue_training": True, "transfer_learning": False, "transfer_learning_type": "last_layer"},
+    ),
     ("train", "-color_augmentation None", {"color_augmentation": "none"}),
     *(("train", f"-color_augmentation {how}", {"color_augmentation": how}) for how in ("little", "full_fast")),
     ("train", "", {"color_augmentation": "full_randomized", "crop_factor": 0.1, "zoom_factor": 0.1, "rotate_by_angle": 5}),
