@@ -182,7 +182,8 @@ def parse(argv: Sequence[str]) -> Call:
     if notice := legacy.leave_recipe(values, {**written, **given}):
         notices.append(notice)
     values |= written
-    return Call(command, make_config(model, values | given, command=name), tuple(notices))
+    files = {key: Path(str(yaml_path)) for key in written.keys() - given.keys()}
+    return Call(command, make_config(model, values | given, command=name, files=files), tuple(notices))
 
 
 def run(call: Call) -> int:

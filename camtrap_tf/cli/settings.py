@@ -97,13 +97,16 @@ def _yaml_value(node: yaml.Node, flag: Flag, where: str) -> Value:
     return [node.value] if flag.kind == "many" else str(node.value)
 
 
-def make_config(model: type[Config], values: Mapping[str, Value], *, command: str) -> Config:
+def make_config(
+    model: type[Config], values: Mapping[str, Value], *, command: str, files: Mapping[str, Path] | None = None
+) -> Config:
     """Returns the checked settings; `model_fields_set` of it holds the keys that were given.
 
     Args:
         model: settings model.
         values: what was given, by key.
         command: for messages, e.g. `train`.
+        files: key → settings file that its value stands in, for messages; other values come from flags.
 
     Raises:
         SettingError: something is missing or cannot be; all of it in one line.
@@ -114,7 +117,7 @@ def make_config(model: type[Config], values: Mapping[str, Value], *, command: st
     try:
         return model.model_validate(given)
     except ValidationError as err:
-        raise SettingError(f"{command}: {explain(err, flags)}") from err
+        raise SettingError(f"{command}: {explain(err, flags, files or {})}") from err
 
 
 def _read(value: Value, flag: Flag, command: str) -> Value:
@@ -131,24 +134,29 @@ def _read(value: Value, flag: Flag, command: str) -> Value:
     return same[0] if same and value not in flag.choices else value
 
 
-def explain(error: ValidationError, flags: Mapping[str, Flag]) -> str:
-    """Returns what pydantic found wrong as one line in the words of flags."""
+def explain(error: ValidationError, flags: Mapping[str, Flag], files: Mapping[str, Path]) -> str:
+    """Returns what pydantic found wrong as one line in the words of flags, or of the settings file a value stands in."""
     lines: dict[str, str] = {}
     for problem in error.errors(include_url=False):
         key = str(problem["loc"][0]) if problem["loc"] else ""
-        lines.setdefault(key, _explain_one(problem, flags[key]) if key in flags else _plain(str(problem["msg"])))
+        lines.setdefault(
+            key, _explain_one(problem, flags[key], files.get(key)) if key in flags else _plain(str(problem["msg"]))
+        )
     return "; ".join(lines.values())
 
 
-def _explain_one(problem: Any, flag: Flag) -> str:
+def _explain_one(problem: Any, flag: Flag, file: Path | None) -> str:
     value, kind = problem["input"], str(problem["type"])
-    shown = f" {value}" if isinstance(value, (str, int, float)) else ""
+    plain = isinstance(value, (str, int, float))
+    subject = f"{flag.name} {value}:" if plain else f"{flag.name}:"
+    if file is not None:
+        subject = f"--config {file}: {flag.key}: {value!r} is" if plain else f"--config {file}: {flag.key}:"
     misread = kind == "literal_error" or "parsing" in kind or kind == "int_from_float"
     if flag.choices and not flag.types and misread:
-        return f"{flag.name}{shown}: not a choice{suggestion(str(value), flag.choices)}"
+        return f"{subject} not a choice{suggestion(str(value), flag.choices)}"
     if misread or (kind == "value_error" and flag.types == (int,)):
-        return f"{flag.name}{shown}: not {type_name(flag)}"
-    return f"{flag.name}{shown}: {_plain(str(problem['msg']))}"
+        return f"{subject} not {type_name(flag)}"
+    return f"{subject.removesuffix(' is')} {_plain(str(problem['msg']))}"
 
 
 def _plain(message: str) -> str:

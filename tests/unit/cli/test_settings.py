@@ -87,6 +87,21 @@ def test_yaml_too_large_or_absent(tmp_path: Path) -> None:
         read_yaml(tmp_path, {})
 
 
+def test_wrong_values_of_a_file_name_it() -> None:
+    """A value that stands in a settings file is named with the file and its key, one of a flag with the flag."""
+    values = TRAIN | {"batch_size": "many", "optimizer": "sdg", "crop_factor": "0.9", "seed": "one"}
+    files = dict.fromkeys(("batch_size", "optimizer", "crop_factor"), Path("run.yaml"))
+    with pytest.raises(SettingError) as caught:
+        make_config(TrainConfig, values, command="train", files=files)
+    for said in (
+        "--config run.yaml: batch_size: 'many' is not a whole number",
+        "--config run.yaml: optimizer: 'sdg' is not a choice; did you mean 'sgd'?",
+        "--config run.yaml: crop_factor: '0.9' must be less than",
+        "--seed one: not a whole number",
+    ):
+        assert said in str(caught.value), said
+
+
 def test_fields_set_are_those_given() -> None:
     """`model_fields_set` of the settings tells what the user said."""
     config = make_config(SampleConfig, {"output_dir": "o", "seed": "7"}, command="sample")
