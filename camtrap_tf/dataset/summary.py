@@ -120,12 +120,11 @@ def plan_text(
         form: how pictures would be stored.
         curated: the records that would be written; None where the inventory is absent.
         shards: the shards that would be written.
-        absent: inputs that are not there, as flag and path.
+        absent: inputs that are not there, as flag, path and what is wrong.
         workers: worker processes that would be used.
     """
     root = config.image_root_path or "none (paths as the inventory gives them)"
     lines = ["Plan of dataset create (nothing is written)", f"inventory: {config.inventory}", f"pictures below: {root}"]
-    lines += [f"absent: {one}" for one in absent]
     if curated is None:
         lines += [f"filters: {_filter_text(config)}", f"splits: {_split_text(config)}"]
     else:
@@ -154,6 +153,7 @@ def plan_text(
         f"at most {counted(config.max_records_per_file, 'record')} a shard, {counted(workers, 'worker process', 'es')}"
     )
     lines.append(f"output: {config.output_dir}" + (" (shards there are replaced)" if config.overwrite else ""))
+    lines += ["cannot start:", *(f"  {one}" for one in absent)] if absent else []
     return "\n".join(lines)
 
 

@@ -41,7 +41,7 @@ from camtrap_tf.dataset.summary import DatasetPlan, WrittenDataset, plan_text
 from camtrap_tf.dataset.workplace import FinishedShard, Workplace, workplace
 from camtrap_tf.errors import PictureError, TooManyRejectsError
 from camtrap_tf.executors import available_cores, map_in_processes
-from camtrap_tf.files import atomic_file, check_writable, digest_of, require_folder, sha256_file, write_csv
+from camtrap_tf.files import atomic_file, check_writable, digest_of, path_hint, require_folder, sha256_file, write_csv
 from camtrap_tf.images.crop import CropGeometry
 from camtrap_tf.images.stored_form import StoredForm
 from camtrap_tf.inventory.table import Inventory
@@ -84,9 +84,18 @@ def plan_dataset(config: DatasetConfig) -> DatasetPlan:
     Raises:
         CamtrapError: what is there does not fit the settings.
     """
-    absent = [f"--inventory {config.inventory}"] if not config.inventory.is_file() else []
-    if config.image_root_path is not None and not config.image_root_path.is_dir():
-        absent.append(f"--image-root-path {config.image_root_path}")
+    absent = []
+    for flag, path, there, what in (
+        ("--inventory", config.inventory, config.inventory.is_file(), "file"),
+        (
+            "--image-root-path",
+            config.image_root_path,
+            config.image_root_path is None or config.image_root_path.is_dir(),
+            "folder",
+        ),
+    ):
+        if path is not None and not there:
+            absent.append(f"{flag} {path}: no such {what}{path_hint(path)}")
     curated = curate(Inventory.read(config.inventory), config, read_files=False) if config.inventory.is_file() else None
     shards = _plan(curated, config) if curated is not None else ()
     workers = config.workers or available_cores()

@@ -178,6 +178,8 @@ def _read_source(config: TrainConfig, inputs: Inputs) -> None:
     path = config.model_to_load
     if path is None or not inputs.start.copies:
         return
+    if inputs.attempt(lambda: locate_model(path, flag="--model-to-load", prefer_best=False)) is None:
+        return  # without TensorFlow, which would be of no use
     from camtrap_tf.training.source import read_source
 
     order_operations(inputs.devices)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from camtrap_tf.config.names import OWN_BACKBONES
+from camtrap_tf.config.names import HUB_PREFIX, OWN_BACKBONES
 from camtrap_tf.config.training import TrainConfig
 from camtrap_tf.errors import ModelError, counted
 from camtrap_tf.labels import LabelMapping
@@ -122,8 +122,12 @@ def _model(config: TrainConfig, inputs: Inputs) -> list[str]:
         ):
             side = inputs.attempt(lambda: default_side_px(config.model))
         width, height = config.output_width or side or 0, config.output_height or side or 0
-    size = f"{width} × {height} px" if width and height else "size not known"
-    weights = config.weights if not inputs.start.copies else f"those of {config.model_to_load}"
+    unknown = f"size that of {config.model_to_load}" if inputs.start.copies else "size not known"
+    size = f"{width} × {height} px" if width and height else unknown
+    preset = config.model.startswith(HUB_PREFIX) and config.weights in ("none", "imagenet")
+    weights = "those of the preset" if preset else config.weights
+    if inputs.start.copies:
+        weights = f"those of {config.model_to_load}"
     hint = "" if inputs.start.copies or has_weights(config.model, config.weights) or config.model in OWN_BACKBONES else (
         " (--weights imagenet starts from trained ones)"
     )  # fmt: skip

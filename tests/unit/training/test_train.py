@@ -19,6 +19,7 @@ from tests.commands import camtrap_alone
         ("--model MobileNetV2 --weights imagenet", "place mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"),
         ("--model Xception --output-width 64 --output-height 64", "too small"),
         ("--model ResNet18 --transfer-learning --model-to-load absent", "--model-to-load absent"),
+        ("--model ResNet18 --continue-training --model-to-load absent --dry-run", "input size that of absent"),
         ("--model ResNet18", "--train-tfr-path"),
         ("--model ResNet18 --dry-run", "cannot start"),
     ],
