@@ -22,7 +22,7 @@ from camtrap_tf.files import check_writable, sha256_file, writable_folder
 from camtrap_tf.input_pipeline.shard_set import ShardSet
 from camtrap_tf.labels import LabelMapping
 from camtrap_tf.logs import keep_logs
-from camtrap_tf.models.locating import locate_model
+from camtrap_tf.models.companions import check_companions
 from camtrap_tf.prediction.aggregation import Combining
 from camtrap_tf.prediction.dry_run import DryRun, ModelDescription, describe_model
 from camtrap_tf.progress import track
@@ -78,7 +78,7 @@ def evaluate(config: EvaluateConfig) -> EvaluationResult | DryRun:
     """
     if config.dry_run:
         return _planned(config)
-    place = locate_model(config.model_path)
+    place = check_companions(config.model_path)
     shards = ShardSet.open(config.tfr_path, config.tfr_pattern, substring=config.pattern_is_substring, flag="--tfr-path")
     check_writable(config.output_dir, "--output-dir")
 

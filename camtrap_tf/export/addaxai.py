@@ -17,7 +17,7 @@ from camtrap_tf.errors import ModelError, SettingError
 from camtrap_tf.export import addaxai_inference
 from camtrap_tf.files import atomic_file, check_writable, finished_folder, sha256_file, write_json, write_text
 from camtrap_tf.logs import keep_logs
-from camtrap_tf.models.locating import locate_model
+from camtrap_tf.models.companions import check_companions
 from camtrap_tf.prediction.dry_run import DryRun, describe_model
 from camtrap_tf.prediction.export_classes import ANIMAL, Meaning, meanings
 from camtrap_tf.prediction.export_model import ModelFacts, classifier_name
@@ -53,7 +53,7 @@ def export_addaxai(config: AddaxaiConfig) -> Packed | DryRun:
     if config.dry_run:
         return _planned(config)
     facts = plugin_facts(read_facts(config.package_facts))
-    locate_model(config.model, flag="--model")
+    check_companions(config.model, flag="--model")
     _check_folder(config.output_dir)
     keep_logs()
     return Packed(pack(config.model, config.output_dir, facts, config.taxa, species_label=config.species_label))

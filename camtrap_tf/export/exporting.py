@@ -11,7 +11,7 @@ from camtrap_tf.errors import ModelError
 from camtrap_tf.export.layout import FRAMES_PER_STACK, OutputNames, versions
 from camtrap_tf.files import check_writable, finished_folder, locked_folder, writable_folder
 from camtrap_tf.logs import keep_logs
-from camtrap_tf.models.locating import check_companions, locate_model
+from camtrap_tf.models.companions import check_companions
 from camtrap_tf.prediction.dry_run import DryRun, describe_model
 
 log = logging.getLogger(__name__)
@@ -113,8 +113,12 @@ def _planned(config: ExportConfig) -> DryRun:
 def _check_paths(config: ExportConfig) -> None:
     """Makes sure of what can be known of the paths without TensorFlow."""
     _free_version(config)
-    locate_model(config.model, flag="--model")
-    check_companions(config.class_mapping_json, config.pre_processing_json)
+    check_companions(
+        config.model,
+        class_mapping_json=config.class_mapping_json,
+        pre_processing_json=config.pre_processing_json,
+        flag="--model",
+    )
     check_writable(config.output_dir, "--output-dir")
 
 

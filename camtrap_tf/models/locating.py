@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from camtrap_tf.errors import ModelError, SettingError
+from camtrap_tf.errors import ModelError
 from camtrap_tf.files import path_hint
 from camtrap_tf.logs import logger
 
@@ -77,20 +77,6 @@ def locate_json(path: Path, names: tuple[str, ...]) -> Path:
     if file != wanted:
         _LOG.info("%s: is not there; taking %s in the same folder", wanted, file.name)
     return file
-
-
-def check_companions(class_mapping_json: Path | None, pre_processing_json: Path | None) -> None:
-    """Makes sure that the JSON files that are given beside a model are there, under one of their names.
-
-    Raises:
-        SettingError: one is not.
-    """
-    for flag, path, names in (
-        ("--class-mapping-json", class_mapping_json, MAPPING_NAMES),
-        ("--pre-processing-json", pre_processing_json, PREPROCESSING_NAMES),
-    ):
-        if path is not None and not find_json(path, names).exists():
-            raise SettingError(f"{flag} {path}: no such file; check the path, or leave the flag out to use the bundle's")
 
 
 def locate_model(path: Path, *, flag: str = "--model-path", prefer_best: bool = True) -> ModelPlace:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from camtrap_tf.errors import CamtrapError, ModelError
-from camtrap_tf.files import read_json
 from camtrap_tf.labels import LabelMapping
-from camtrap_tf.models.locating import BUNDLE_FILE, MAPPING_NAMES, RUN_FILE, ModelPlace, find_json, locate_model
+from camtrap_tf.models.companions import heads_of, read_description
+from camtrap_tf.models.locating import MAPPING_NAMES, ModelPlace, find_json, locate_model
 
 EXIT_REFUSED = 2
 
@@ -103,9 +103,8 @@ def describe_model(path: Path, *, class_mapping_json: Path | None = None, flag: 
         SourceError: a JSON file cannot be read.
     """
     place = locate_model(path, flag=flag)
-    info = _info(place)
-    heads = info.get("heads")
-    heads = heads if isinstance(heads, dict) and all(isinstance(head, dict) for head in heads.values()) else {}
+    info = read_description(place)
+    heads = heads_of(info)
     blanks = {
         label: tuple(head["blank_classes"])
         for label, head in heads.items()
@@ -120,16 +119,6 @@ def describe_model(path: Path, *, class_mapping_json: Path | None = None, flag: 
         names = {label: mapping.names(label) for label in labels}
     own = {label: tuple(name for name in found if name not in blanks.get(label, ())) for label, found in names.items()}
     return ModelDescription(place, info, own, {label: found for label, found in blanks.items() if label in own})
-
-
-def _info(place: ModelPlace) -> dict[str, Any]:
-    name = {"bundle": BUNDLE_FILE, "run": RUN_FILE}.get(place.kind)
-    if name is None or not (place.folder / name).is_file():
-        return {}
-    info = read_json(place.folder / name, what="description of a model")
-    if not isinstance(info, dict):
-        raise ModelError(f"{place.folder / name}: not the description of a model; train writes a new one")
-    return info
 
 
 def _mapping_file(place: ModelPlace, given: Path | None) -> Path:

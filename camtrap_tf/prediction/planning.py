@@ -10,7 +10,7 @@ from camtrap_tf.config.delivery import PredictConfig
 from camtrap_tf.curation.crop_plan import BOX
 from camtrap_tf.errors import SettingError
 from camtrap_tf.files import check_writable
-from camtrap_tf.models.locating import check_companions
+from camtrap_tf.models.companions import check_companions
 from camtrap_tf.prediction.box_source import BoxSource
 from camtrap_tf.prediction.dry_run import DryRun, ModelDescription, describe_model
 from camtrap_tf.prediction.exporting import Pack, Source, exports_of
@@ -91,7 +91,9 @@ def plan_prediction(config: PredictConfig, file_type: str, pack: Pack | None) ->
     model: ModelDescription | None = None
     source: Source | None = None
     with plan.noting():
-        check_companions(config.class_mapping_json, config.pre_processing_json)
+        check_companions(
+            config.model_path, class_mapping_json=config.class_mapping_json, pre_processing_json=config.pre_processing_json
+        )
         model = describe_model(config.model_path, class_mapping_json=config.class_mapping_json)
         plan.lines.append(model.line())
     with plan.noting():

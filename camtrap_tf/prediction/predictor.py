@@ -17,8 +17,8 @@ from camtrap_tf.config.delivery import PredictConfig
 from camtrap_tf.errors import SettingError
 from camtrap_tf.files import atomic_file, check_writable, writable_folder
 from camtrap_tf.logs import keep_logs
+from camtrap_tf.models.companions import check_companions
 from camtrap_tf.models.devices import choose_gpus
-from camtrap_tf.models.locating import check_companions, locate_model
 from camtrap_tf.prediction.aggregation import Combining, best_answer, present
 from camtrap_tf.prediction.dry_run import DryRun
 from camtrap_tf.prediction.exporting import Pack, exports_of
@@ -183,8 +183,9 @@ def _file_type(config: PredictConfig) -> str:
 
 
 def _check_paths(config: PredictConfig) -> None:
-    locate_model(config.model_path)
-    check_companions(config.class_mapping_json, config.pre_processing_json)
+    check_companions(
+        config.model_path, class_mapping_json=config.class_mapping_json, pre_processing_json=config.pre_processing_json
+    )
     if config.results_file.is_dir():
         raise SettingError(f"--results-file {config.results_file}: is a folder; give a file name in it")
 
