@@ -20,6 +20,7 @@ import keras
 
 from camtrap_tf.config.names import BACKBONES, HUB_PREFIX
 from camtrap_tf.errors import ModelError, SettingError, suggestion
+from camtrap_tf.files import path_hint
 from camtrap_tf.logs import logger
 from camtrap_tf.models.choice import check_backbone, require_side
 from camtrap_tf.models.own_networks import RESNET_BLOCKS, preactivation_resnet, small_cnn
@@ -28,6 +29,8 @@ from camtrap_tf.models.weights import fit, load_backbone_weights, weighted_layer
 
 BACKBONE_LAYER = "backbone"
 DOWNLOAD_TIMEOUT_S = 60.0
+_PRESET_FILES = ("config.json", "image_converter.json", "model.weights.h5")
+"""What keras-hub writes for a backbone and its image converter; of the largest ones the weights are in several files."""
 _LOG = logger(__name__)
 
 
@@ -168,7 +171,7 @@ def _from_hub(name: str, part: str, **options: Any) -> Any:
     """Asks keras-hub for a part of a preset.
 
     Raises:
-        ModelError: keras-hub is not installed, or the preset is unknown or out of reach.
+        ModelError: keras-hub is not installed, or the preset is unknown, cannot be read or is out of reach.
     """
     preset = name.removeprefix(HUB_PREFIX)
     try:
@@ -176,14 +179,22 @@ def _from_hub(name: str, part: str, **options: Any) -> Any:
     except ImportError as err:
         raise ModelError(f"--model {name}: keras-hub is not installed; pip install keras-hub") from err
     base = keras_hub.models.Backbone if part == "Backbone" else keras_hub.layers.ImageConverter
+    images = keras_hub.layers.ImageConverter.presets
+    local = Path(preset).exists()
+    if not local and "://" not in preset and preset not in {*images, *base.presets}:
+        hint = path_hint(Path(preset)) if "/" in preset else suggestion(preset, images)
+        raise ModelError(f"--model {name}: no such preset of keras-hub, and no such folder{hint}")
     try:
         with _patient_download():
             return base.from_preset(preset, **options)
     except Exception as err:  # keras-hub passes on whatever its downloaders raise
-        known = {key for cls in (base, *base.__subclasses__()) for key in getattr(cls, "presets", {})}
-        hint = "" if preset in known else suggestion(preset, sorted(known))
         said = (str(err).strip().splitlines() or [repr(err)])[0].partition(" (Caused by ")[0]
+        told = textwrap.shorten(said, 160, placeholder=" …")
+        if local:
+            absent = [file for file in _PRESET_FILES if not (Path(preset) / file).exists()]
+            told = f"it lacks {', '.join(absent)}, which save_to_preset writes" if absent else told
+            raise ModelError(f"--model {name}: the preset in that folder cannot be read: {told}") from err
         raise ModelError(
-            f"--model {name}: preset out of reach ({textwrap.shorten(said, 160, placeholder=' …')}); "
-            f"download it on another machine and give its folder as hub:<folder>, or take a backbone without --weights{hint}"
+            f"--model {name}: preset out of reach ({told}); "
+            "download it on another machine and give its folder as hub:<folder>, or take a backbone without --weights"
         ) from err

@@ -8,6 +8,8 @@ from camtrap_tf.config.names import BACKBONES, HUB_PREFIX, KERAS_BACKBONES, OWN_
 from camtrap_tf.errors import ModelError, SettingError, suggestion
 from camtrap_tf.models import imagenet
 
+_BGR = {"VGG16": "vgg_16_imagenet", "VGG19": "vgg_19_imagenet"}
+"""Networks of keras.applications that are left out → preset of keras-hub with the same network."""
 _SMALLEST_PX = {"InceptionResNetV2": 75, "InceptionV3": 75, "Xception": 71}
 
 
@@ -19,12 +21,24 @@ def check_backbone(name: str, weights: str = "none") -> None:
         ModelError: the weights file is absent.
     """
     if not name.startswith(HUB_PREFIX) and name not in BACKBONES:
-        raise SettingError(f"--model {name}: no such backbone{suggestion(name, [*BACKBONES, HUB_PREFIX + '<preset>'])}")
+        raise SettingError(f"--model {name}: {_no_backbone(name)}")
     if weights == "imagenet" and name in OWN_BACKBONES:
         twin = f"--model {name}V2, which has them" if f"{name}V2" in BACKBONES else "--weights none, or a file"
         raise SettingError(f"--weights imagenet: there are none for {name}; give {twin}")
     if weights not in ("none", "imagenet"):
         require_weights_file(Path(weights))
+
+
+def _no_backbone(name: str) -> str:
+    """Returns why a name is no backbone, and what to give instead."""
+    if name in _BGR:
+        return (
+            "its ImageNet weights take pictures in the order blue, green, red, which an image processing cannot say; "
+            f"give --model {HUB_PREFIX}{_BGR[name]}, which takes red, green, blue"
+        )
+    # Names of presets look like vit_base_patch16_224_imagenet; which there are, keras-hub would say with TensorFlow alone.
+    preset = f" (a preset of keras-hub is given as {HUB_PREFIX}{name})" if name.islower() and "_" in name else ""
+    return f"no such backbone{suggestion(name, [*BACKBONES, HUB_PREFIX + '<preset>'])}{preset}"
 
 
 def require_within_reach(name: str, weights: str) -> None:

@@ -1,5 +1,8 @@
 """What every backbone holds to. A new one joins by its entry in `config/names.py`."""
 
+import re
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -87,6 +90,8 @@ def test_unknown_name_and_weights() -> None:
     """An unknown name gives the nearest, absent weights are named before anything is built."""
     with pytest.raises(SettingError, match="did you mean 'MobileNetV2'"):
         check_backbone("mobilenet_v2")
+    with pytest.raises(SettingError, match="given as hub:resnet_18_imagenet"):
+        check_backbone("resnet_18_imagenet")
     with pytest.raises(SettingError, match="there are none for ResNet18"):
         check_backbone("ResNet18", "imagenet")
     with pytest.raises(SettingError, match="there are none for ResNet50; give --model ResNet50V2, which has them"):
@@ -130,7 +135,35 @@ def test_hub_preset_from_a_folder(tmp_path: object) -> None:
     np.testing.assert_allclose([*backbone_scaling(f"hub:{preset}").means, *backbone_scaling(f"hub:{preset}").stdevs], [0.5] * 6)
 
 
-def test_hub_preset_out_of_reach() -> None:
-    """A preset that does not exist is one line with the nearest name."""
-    with pytest.raises(ModelError, match="did you mean 'vit_base_patch16_224_imagenet'"):
+def test_hub_preset_that_does_not_exist() -> None:
+    """A preset that does not exist is one line with the nearest name, of presets or of folders."""
+    with pytest.raises(ModelError, match=r"no such preset.*did you mean 'vit_base_patch16_224_imagenet'\?$"):
         build_backbone("hub:vit_base_patch16_224_imagent", height=64, width=64)
+    with pytest.raises(ModelError, match=r"no such folder; there is no folder /nowhere$"):
+        default_side_px("hub:/nowhere/preset")
+
+
+def test_hub_folder_that_lacks_a_file(tmp_path: Path) -> None:
+    """A folder that is no whole preset cannot be read, and what it lacks is named; nothing is said to be out of reach."""
+    for file in ("config.json", "image_converter.json", "model.weights.h5"):
+        lacks = rf"cannot be read: it lacks .*{re.escape(file)}"
+        with pytest.raises(ModelError, match=lacks):
+            default_side_px(f"hub:{tmp_path}")
+        with pytest.raises(ModelError, match=lacks):
+            build_backbone(f"hub:{tmp_path}", height=64, width=64)
+        (tmp_path / file).write_text("{")
+    with pytest.raises(ModelError, match="cannot be read: Expecting property name"):
+        default_side_px(f"hub:{tmp_path}")
+
+
+def test_presets_are_there_for_what_is_left_out() -> None:
+    """Networks that are left out lead to a preset that keras-hub has."""
+    import keras_hub
+
+    for name in ("VGG16", "VGG19"):
+        assert hasattr(keras.applications, name)
+        with pytest.raises(SettingError, match="blue, green, red") as caught:
+            check_backbone(name)
+        preset = re.search(r"--model hub:(\S+),", str(caught.value))
+        assert preset is not None
+        assert preset[1] in keras_hub.layers.ImageConverter.presets
