@@ -6,6 +6,7 @@ Receives a path, hands on a `CctDocument`. Its entries stay plain dicts, because
 
 from __future__ import annotations
 
+import codecs
 import gc
 import json
 import math
@@ -15,6 +16,8 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, compress
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 from camtrap_tf.errors import SourceError
 from camtrap_tf.files import atomic_file, json_line, may_hold_halves, path_hint, printable
@@ -31,6 +34,9 @@ MAX_DEPTH = 64
 """Deeper nesting is refused; COCO Camera Traps needs 4."""
 
 NESTED = frozenset((list, dict))
+_DIGITS = bytes.maketrans(b"123456789", b"000000000")
+_LONG_NUMBER = b"0" * 19
+"""Whole numbers of fewer digits fit into 64 bits."""
 _UNITS = {"images": "image", "annotations": "annotation", "categories": "category"}
 
 
@@ -64,20 +70,12 @@ class CctDocument:
             SourceError: it is absent, too large, not JSON (cut off, for example), or of another form.
         """
         path = Path(path)
-        text = _text(path)
-        constants: list[str] = []
-        try:
-            # What `append` returns, None, is what stands in the document for NaN.
-            with without_collector():
-                value = json.loads(text, parse_constant=constants.append)
-        except json.JSONDecodeError as err:
-            cut = "; the file seems to be cut off" if err.pos >= len(text.rstrip()) - 1 else ""
-            raise SourceError(f"{path}: not JSON: {err.msg} in line {err.lineno}, column {err.colno}{cut}") from err
-        except (ValueError, RecursionError) as err:
-            raise SourceError(f"{path}: cannot be read as JSON: {err}") from err
-        notes = [f"{len(constants)} × NaN or Infinity, which JSON does not have, read as null"] if constants else []
-        if may_hold_halves(text):
-            value = printable(value)
+        raw = _bytes(path)
+        with without_collector():
+            value = _plain_json(raw)
+        notes: list[str] = []
+        if value is None:
+            value, notes = _any_json(raw, path)
         return cls.of(value, what=str(path), notes=notes)
 
     @classmethod
@@ -214,18 +212,49 @@ def number_of(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _text(path: Path) -> str:
+def _bytes(path: Path) -> bytes:
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:
             raise SourceError(f"{path}: {size / 2**30:.1f} GiB; files over {MAX_BYTES / 2**30:.0f} GiB are not read; split it")
-        return path.read_text(encoding="utf-8-sig")
+        return path.read_bytes().removeprefix(codecs.BOM_UTF8)
     except FileNotFoundError as err:
         raise SourceError(f"{path}: no such COCO Camera Traps file{path_hint(path)}") from err
-    except UnicodeDecodeError as err:
-        raise SourceError(f"{path}: not UTF-8 at byte {err.start}; save it as UTF-8") from err
     except (OSError, MemoryError) as err:
         raise SourceError(f"{path}: cannot be read: {err}") from err
+
+
+def _plain_json(raw: bytes) -> Any:
+    """Returns what a quick parser reads; None where the file has anything that only Python's own reads without loss.
+
+    Those are whole numbers over 64 bits, which the quick one rounds, and all that it refuses: NaN, half surrogate pairs,
+    numbers out of range, deep nesting, mistakes.
+    """
+    if _LONG_NUMBER in raw.translate(_DIGITS):
+        return None
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _any_json(raw: bytes, path: Path) -> tuple[Any, list[str]]:
+    """Returns the parsed file and what to say of it; raises a SourceError that says where it is not JSON."""
+    constants: list[str] = []
+    try:
+        text = raw.decode("utf-8")
+        with without_collector():
+            # What `append` returns, None, is what stands in the document for NaN.
+            value = json.loads(text, parse_constant=constants.append)
+    except UnicodeDecodeError as err:
+        raise SourceError(f"{path}: not UTF-8 at byte {err.start}; save it as UTF-8") from err
+    except json.JSONDecodeError as err:
+        cut = "; the file seems to be cut off" if err.pos >= len(text.rstrip()) - 1 else ""
+        raise SourceError(f"{path}: not JSON: {err.msg} in line {err.lineno}, column {err.colno}{cut}") from err
+    except (ValueError, RecursionError) as err:
+        raise SourceError(f"{path}: cannot be read as JSON: {err}") from err
+    notes = [f"{len(constants)} × NaN or Infinity, which JSON does not have, read as null"] if constants else []
+    return (printable(value) if may_hold_halves(text) else value), notes
 
 
 @contextmanager

@@ -114,3 +114,19 @@ def test_ids_are_texts(value: Any, text: str | None) -> None:
 def test_numbers_are_finite(value: Any, number: float | None) -> None:
     """Only finite numbers count as numbers."""
     assert number_of(value) == number
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "18446744073709551616", "-9223372036854775809", "123456789012345678901234567890", "0.1234567890123456789", "-0.0",
+        "5e-324", "1.7976931348623157e308", "9007199254740993",
+        '"\\ud83d\\ude00 \\u0000"', '"1234567890123456789012"', "[[[]]]",
+    ],
+)  # fmt: skip
+def test_values_are_read_without_loss(tmp_path: Path, value: str) -> None:
+    """Whichever parser reads a file, its values are those that Python's own reads."""
+    path = tmp_path / "x.json"
+    path.write_text(f'\ufeff{{"images": [{{"id": 1, "mine": {value}}}], "annotations": []}}', encoding="utf-8")
+    read = CctDocument.read(path).images[0]["mine"]
+    assert (type(read), repr(read)) == (type(json.loads(value)), repr(json.loads(value)))
