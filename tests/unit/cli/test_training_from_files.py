@@ -135,7 +135,7 @@ def test_plan_writes_nothing(folder: Path) -> None:
         ({"crops_dir": Path("absent")}, "--crops-dir absent: no such folder"),
         ({"train_cct": Path("absent.json")}, "--train-cct absent.json: no such file"),
         ({"weights": "imagenet"}, "there are none for small_cnn"),
-        ({"model": "hub:resnet_18_imagenett"}, "preset out of reach .*did you mean 'resnet_18_imagenet'"),
+        ({"model": "hub:resnet_18_imagenett"}, "no such preset of keras-hub.*did you mean 'resnet_18_imagenet'"),
     ],
 )
 def test_mistakes_come_before_the_work(folder: Path, changes: dict[str, Any], message: str) -> None:
