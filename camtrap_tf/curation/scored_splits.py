@@ -161,18 +161,6 @@ class Scorer:
         ]
 
 
-def score_of(table: GroupTable, target: Target, assignment: Sequence[int] | Ints, formula: SplitScore = "animl") -> float:
-    """Returns the score of a dealing; lower is better.
-
-    Args:
-        table: what the groups hold.
-        target: splits and shares.
-        assignment: `[groups]`, number of the split of each group.
-        formula: `ms` (classes' records and groups) or `animl` (the mix of classes in val and test too).
-    """
-    return Scorer(table, target, formula).score(np.asarray(assignment, np.int64))
-
-
 def best_of_draws(scorer: Scorer, frozen: Ints, *, draws: int, jitter: float, seed: int) -> tuple[Ints, int]:
     """Returns the best of many random dealings, and how many there were.
 

@@ -13,7 +13,6 @@ from camtrap_tf.config.splits import SplitScore
 from camtrap_tf.curation.scored_splits import (
     FREE,
     Dealing,
-    Floats,
     GroupTable,
     Ints,
     Scorer,
@@ -252,9 +251,3 @@ def _refuse_emptied(target: Target, settled: Ints, assignment: Ints, closed: Seq
             f"the method smallest_first leaves split {' and '.join(map(repr, emptied))} without a group, as those before it "
             "take all; deal by score (the default for locations), or give that split a larger share"
         )
-
-
-def shares_reached(table: GroupTable, assignment: Ints, splits: int) -> Floats:
-    """Returns the share of each class's records in each split, `[splits, labels]`."""
-    sums = np.stack([table.counts[assignment == split].sum(axis=0) for split in range(splits)])
-    return np.asarray(sums / table.counts.sum(axis=0))

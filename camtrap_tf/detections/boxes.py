@@ -1,10 +1,9 @@
-"""Boxes of the several forms that camera-trap files have, checked and brought to ours: `x, y, width, height` in [0, 1].
+"""Boxes of the two forms that camera-trap files have, checked and brought to ours: `x, y, width, height` in [0, 1].
 
 | form | numbers | from |
 | --- | --- | --- |
 | pixels | `x, y, width, height` in px | COCO, COCO Camera Traps |
 | relative | `x, y, width, height` in [0, 1] | MegaDetector, Camtrap DP, `bbox_relative` |
-| corners | `top, left, bottom, right` in [0, 1] | Animl's API |
 
 A box that sticks out of its picture is cut at the edge. `checked_box` judges one box, `checked_boxes` many at once by the
 same rules.
@@ -212,25 +211,6 @@ def _bounded(numbers: Floats) -> Floats:
     """Returns `[n, 4]` with rows of NaN where a number is not finite or absurdly large."""
     numbers[~(np.abs(numbers) < LARGEST).all(1)] = np.nan
     return numbers
-
-
-def box_of_corners(values: Any) -> BoundingBox:
-    """Returns the box of `[top, left, bottom, right]` in [0, 1], cut at the edges of its picture.
-
-    Raises:
-        BoxError: it is no box, or lies outside its picture.
-    """
-    if not _is_box(values):
-        raise BoxError("box_not_numbers", values)
-    top, left, bottom, right = map(float, values)
-    if max(top, left, bottom, right) >= SURELY_ABSOLUTE:
-        raise BoxError("box_absolute", values)
-    return checked_box([left, top, right - left, bottom - top], relative=True)
-
-
-def corners_of(box: BoundingBox) -> Numbers:
-    """Returns `(top, left, bottom, right)` in [0, 1]."""
-    return box.y, box.x, min(box.y + box.height, 1.0), min(box.x + box.width, 1.0)
 
 
 def pixels_of(box: BoundingBox, width_px: float, height_px: float) -> Numbers:

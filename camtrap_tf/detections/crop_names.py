@@ -16,30 +16,11 @@ a hundred take three digits.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 SEPARATOR = "___crop"
 SUFFIX = ".jpg"
 
-_BY_PLACE = re.compile(r"(?P<place>\d{2,})(?:_(?P<detector>.+))?")
 _UNFIT = re.compile(r'[\x00-\x1f/\\:*?"<>|]')
-
-
-@dataclass(frozen=True, slots=True)
-class CropName:
-    """The name of a crop, taken apart.
-
-    Attributes:
-        picture: path of the picture, its ending included.
-        annotation_id: annotation that the crop is of; None where the name says a place.
-        place: place of the box among those of its picture, from 0; None where the name says an annotation.
-        detector: what found the box; None where the name does not say.
-    """
-
-    picture: str
-    annotation_id: str | None = None
-    place: int | None = None
-    detector: str | None = None
 
 
 def crop_name(picture: str, *, annotation_id: str | None = None, place: int | None = None, detector: str | None = None) -> str:
@@ -78,20 +59,6 @@ def accepted_names(
             names += [crop_name(picture, place=place, detector=f"mdv{version}")] if version else []
         names.append(crop_name(picture, place=place))
     return tuple(dict.fromkeys(names))
-
-
-def parse_crop_name(path: str) -> CropName | None:
-    """Returns the parts of a crop's path, of any of the forms, or None where it is no crop."""
-    picture, found, rest = path.rpartition(SEPARATOR)
-    if not found or not picture or not rest.lower().endswith(SUFFIX):
-        return None
-    rest = rest[: -len(SUFFIX)]
-    if rest.startswith("_") and len(rest) > 1:
-        return CropName(picture, annotation_id=rest[1:])
-    match = _BY_PLACE.fullmatch(rest)
-    if match is None:
-        return None
-    return CropName(picture, place=int(match["place"]), detector=match["detector"])
 
 
 def detector_version(detector: str) -> str | None:

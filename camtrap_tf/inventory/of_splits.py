@@ -32,7 +32,6 @@ FILES = "files.json"
 """What a cache of shards was made from, so that prediction finds the other splits."""
 SPLIT_FIELD = "split_name"
 """Meta data field of a table's records that says their split."""
-STANDARD_SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

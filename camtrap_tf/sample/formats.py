@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from camtrap_tf.detections.boxes import rounded
 from camtrap_tf.files import atomic_file, json_line
+from camtrap_tf.records import BoundingBox
 from camtrap_tf.sample.locations import locations
 from camtrap_tf.sample.rendering import Box
 from camtrap_tf.sample.scenery import HEIGHT_PX, WIDTH_PX
@@ -178,7 +180,7 @@ def _megadetector_image(event: DrawnEvent, frame: int, names: list[str], seed: i
 def relative(box: Box) -> tuple[float, float, float, float]:
     """Returns a box in [0, 1] of the picture, rounded to 5 decimals without leaving it."""
     x, y, width, height = box
-    return (round(x / WIDTH_PX, 5), round(y / HEIGHT_PX, 5), round(width / WIDTH_PX, 5), round(height / HEIGHT_PX, 5))
+    return rounded(BoundingBox(x / WIDTH_PX, y / HEIGHT_PX, width / WIDTH_PX, height / HEIGHT_PX), 5)
 
 
 def picture_id(scene: SceneEvent, frame: int) -> str:

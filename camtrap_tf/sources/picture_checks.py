@@ -82,7 +82,7 @@ def check_pictures(tables: PictureTables, config: PictureSourceConfig) -> Checke
     notes = list(tables.notes)
     pictures = tables.pictures
     found = _Findings(pictures)
-    remote = _check_paths(found, keep_remote=config.keep_remote)
+    remote = _check_paths(found)
     if config.image_root is not None:
         pictures = _check_files(found, remote, config.image_root, notes)
     pictures, seconds = _times(found, pictures, remote, config.image_root, notes)
@@ -122,7 +122,7 @@ def _observed(tables: PictureTables) -> Flags:
     return found[:-1]
 
 
-def _check_paths(found: _Findings, *, keep_remote: bool) -> Flags:
+def _check_paths(found: _Findings) -> Flags:
     """Rejects paths that cannot be pictures of ours; returns which pictures are only a URL."""
     paths = found.pictures["path"]
     remote = _flags(pc.match_substring_regex(paths, "^" + URL.pattern))

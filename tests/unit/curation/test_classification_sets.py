@@ -15,7 +15,7 @@ from camtrap_tf.config.classification import ClassificationConfig, QueriedImages
 from camtrap_tf.curation.classification_notes import group_table
 from camtrap_tf.curation.classification_sets import ClassificationSet, make_classification_set
 from camtrap_tf.curation.queried_images import make_queried_images
-from camtrap_tf.curation.scored_splits import Target, score_of
+from camtrap_tf.curation.scored_splits import Scorer, Target
 from camtrap_tf.detections.crop_names import crop_name
 from camtrap_tf.errors import CamtrapError, LabelError, SettingError, SourceError, TooManyRejectsError
 from camtrap_tf.sources.cct_document import CctDocument
@@ -179,7 +179,7 @@ def test_score_is_that_of_the_splits(tmp_path: Path) -> None:
     names = ("train", "val", "test")
     split_of = {tuple(place): name for name, listed in json_of(tmp_path / "o/splits.json").items() for place in listed}
     assignment = np.array([names.index(split_of[place]) for place in places])
-    assert done.score == pytest.approx(score_of(counts, Target(names, (0.6, 0.2, 0.2)), assignment))
+    assert done.score == pytest.approx(Scorer(counts, Target(names, (0.6, 0.2, 0.2)), "animl").score(assignment))
 
 
 def test_earlier_test_split_is_taken_over(tmp_path: Path) -> None:

@@ -13,10 +13,8 @@ from camtrap_tf.detections.boxes import (
     REASONS,
     BoxError,
     box_numbers,
-    box_of_corners,
     checked_box,
     checked_boxes,
-    corners_of,
     pixels_of,
     rounded,
 )
@@ -119,17 +117,6 @@ def test_no_boxes() -> None:
     """None at all is fine."""
     checked = checked_boxes(box_numbers([]), size_px=np.zeros((0, 2)))
     assert checked.boxes.shape == (0, 4)
-
-
-def test_corners() -> None:
-    """Top, left, bottom, right: the order is another, and there and back is the same box."""
-    box = box_of_corners([0.1, 0.2, 0.5, 0.8])
-    assert (box.x, box.y, box.width, box.height) == pytest.approx((0.2, 0.1, 0.6, 0.4))
-    assert corners_of(box) == pytest.approx((0.1, 0.2, 0.5, 0.8))
-    with pytest.raises(BoxError, match="no area"):
-        box_of_corners([0.5, 0.2, 0.1, 0.8])
-    with pytest.raises(BoxError, match="px"):
-        box_of_corners([10, 20, 50, 80])
 
 
 def test_rounding_stays_inside() -> None:
