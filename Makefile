@@ -47,13 +47,13 @@ define run_each
 @status=0; for bench in $(1); do echo "== $$bench"; $(BIN)/python $$bench || status=1; done; exit $$status
 endef
 
-bench: .venv/ready ## speed and memory of building and reading data, augmentation, training loop, as ratios against references of the same run
+bench: .venv/ready ## speed and memory of building and reading data, crops, augmentation, training loop, as ratios against references of the same run
 	$(call run_each,tests/bench/bench_*.py)
 
 bench-quality: .venv/ready ## accuracy against baselines on real pictures (slow)
 	$(call run_each,tests/bench/quality_*.py)
 
-bench-open: .venv/ready ## goals that are not met yet, or not shown in full: recipes against references (hours), crops
+bench-open: .venv/ready ## goals that are not shown in full: recipes against references (hours)
 	$(call run_each,tests/bench/open_*.py)
 
 clean: ## remove .venv, caches and the demo

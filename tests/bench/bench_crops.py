@@ -106,16 +106,17 @@ def measured(detections: Path, folder: Path, crops: int) -> tuple[float, float]:
     script = folder / "crop.py"
     script.write_text(CROP)
     command = [sys.executable, __file__, LOOP]
-    with tempfile.TemporaryDirectory(dir=folder) as output:
-        beside = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        child = subprocess.Popen(
-            [sys.executable, str(script), str(detections), str(folder / "pictures"), output, str(crops)],
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
-        )
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-        alone = float(beside.communicate()[0])
+    # Crops stay until all is measured: ext4 searches past every file deleted in the last five seconds for each new one.
+    output = tempfile.mkdtemp(dir=folder)
+    beside = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        [sys.executable, str(script), str(detections), str(folder / "pictures"), output, str(crops)],
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+    )
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    alone = float(beside.communicate()[0])
     if child.returncode:
         raise RuntimeError(f"cropping ended with {child.returncode}")
     return usage.ru_utime + usage.ru_stime, alone
