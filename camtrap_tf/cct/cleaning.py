@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from camtrap_tf.cct.boxes_of_annotations import clipped, limits_of, overhang, size_of, with_sizes
@@ -163,6 +164,35 @@ def category_refusal(annotation: Entry, meanings: Mapping[str, str | None]) -> R
     if category is None or category not in meanings:
         return "unknown_category", f"no category has the id {annotation.get('category_id')!r}"
     return ("category_clash", f"several categories have the id {category}") if meanings[category] is None else None
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotationJudge:
+    """What decides whether annotations of a document can be used, wherever their images are looked after already.
+
+    Attributes:
+        meanings: categories of the file by id; None where an id stands for several names.
+        repeated: annotations with the id of an earlier one, by `id()`.
+    """
+
+    meanings: Mapping[str, str | None]
+    repeated: frozenset[int]
+
+    @classmethod
+    def of(cls, document: CctDocument) -> AnnotationJudge:
+        """Makes it for a document, whose annotations have to live as long."""
+        return cls(document.category_meanings(), frozenset(map(id, document.repeated_annotations())))
+
+    def refusal(self, annotation: Entry) -> Refusal | None:
+        """Returns why the category or the id of an annotation cannot be used, or None."""
+        refusal = category_refusal(annotation, self.meanings)
+        if refusal is None and id(annotation) in self.repeated:
+            return repeated_refusal(text_of(annotation.get("id")))
+        return refusal
+
+    def category(self, annotation: Entry) -> str | None:
+        """Returns the name of the category of an annotation; None where `refusal` says why there is none."""
+        return self.meanings.get(text_of(annotation.get("category_id")) or "")
 
 
 def _judged(annotation: Entry, image: Entry, names: Mapping[str, str], config: CctCleanConfig) -> Entry | Refusal:

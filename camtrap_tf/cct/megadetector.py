@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from camtrap_tf.cct.boxes_of_annotations import box_of, size_inside, with_sizes
-from camtrap_tf.cct.cleaning import Refusal, category_refusal, repeated_refusal
+from camtrap_tf.cct.cleaning import AnnotationJudge, Refusal
 from camtrap_tf.cct.working import (
     EMPTY,
     CctChange,
@@ -116,7 +116,7 @@ def to_megadetector(document: CctDocument, *, animals: bool = False, boxes: BoxN
     """
     names, known = document.category_names(), document.images_by_id()
     by_image = document.annotations_by_image()
-    judge = _Judge(document.category_meanings(), {id(one) for one in document.repeated_annotations()}, boxes == "relative")
+    judge = AnnotationJudge.of(document)
     images: list[Entry] = []
     rejects: list[Reject] = list(document.rejects)
     unboxed = 0
@@ -125,7 +125,7 @@ def to_megadetector(document: CctDocument, *, animals: bool = False, boxes: BoxN
         if file is None or known.get(key or "", image) is not image:
             rejects.append(reject_image(image, "no_path" if file is None else "repeated_id", "cannot stand for a picture"))
             continue
-        found, gone, bare = _detections(image, by_image.get(key or "", ()), judge, animals=animals)
+        found, gone, bare = _detections(image, by_image.get(key or "", ()), judge, boxes, animals=animals)
         images.append(_megadetector_image(image, file, found))
         rejects += gone
         unboxed += bare
@@ -158,36 +158,26 @@ def _megadetector_image(image: Entry, file: str, detections: list[Entry]) -> Ent
     return {**entry, "detections": detections, "max_detection_conf": most, "is_ground_truth": True}
 
 
-@dataclass(frozen=True, slots=True)
-class _Judge:
-    """What decides about annotations: categories of the file, annotations with the id of an earlier one, the form of boxes."""
-
-    meanings: dict[str, str | None]
-    repeated: set[int]
-    relative: bool
-
-    def box(self, annotation: Entry, image: Entry) -> BoundingBox | Refusal | None:
-        """Returns the box of an annotation, None where it has none, or why it cannot be used."""
-        refusal = category_refusal(annotation, self.meanings)
-        if refusal is None and id(annotation) in self.repeated:
-            refusal = repeated_refusal(text_of(annotation.get("id")))
-        if refusal is not None:
-            return refusal
-        try:
-            return box_of(annotation, image, relative=self.relative)
-        except BoxError as err:
-            return err.reason, f"{err}{flag_advice(err.reason, 'relative' if self.relative else 'pixels')}"
+def _box(annotation: Entry, image: Entry, judge: AnnotationJudge, boxes: BoxNumbers) -> BoundingBox | Refusal | None:
+    """Returns the box of an annotation, None where it has none, or why it cannot be used."""
+    refusal = judge.refusal(annotation)
+    if refusal is not None:
+        return refusal
+    try:
+        return box_of(annotation, image, relative=boxes == "relative")
+    except BoxError as err:
+        return err.reason, f"{err}{flag_advice(err.reason, boxes)}"
 
 
 def _detections(
-    image: Entry, annotations: Iterable[Entry], judge: _Judge, *, animals: bool
+    image: Entry, annotations: Iterable[Entry], judge: AnnotationJudge, boxes: BoxNumbers, *, animals: bool
 ) -> tuple[list[Entry], list[Reject], int]:
     """Returns the detections of an image, annotations that cannot be one, and how many have no box."""
     found: list[Entry] = []
     rejects: list[Reject] = []
     unboxed = 0
     for annotation in annotations:
-        box = judge.box(annotation, image)
+        box = _box(annotation, image, judge, boxes)
         if isinstance(box, tuple):
             rejects.append(reject_annotation(annotation, *box))
         elif box is None or image.get("corrupt") is True:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from camtrap_tf.cct.boxes_of_annotations import RELATIVE, given_box, size_of
-from camtrap_tf.cct.cleaning import Refusal, category_refusal, repeated_refusal
+from camtrap_tf.cct.cleaning import AnnotationJudge, Refusal, image_refusal
 from camtrap_tf.cct.megadetector import CONFIDENCES
 from camtrap_tf.config.crop import CropConfig
 from camtrap_tf.detections.boxes import BoxError, checked_box
@@ -81,7 +81,7 @@ class CropPlan:
         categories: boxes of others were left out; empty: all were taken.
         pictures: every usable picture of the file, with what is to be cut out of it.
         rejects: pictures and boxes that cannot be used; their `id` is that of the image, where the file has ids.
-        files: id of a picture → its file.
+        files: id of a picture, also of one that cannot be used → its file.
         passed: why boxes are not asked for → how many.
         pictures_read: pictures of the file.
         boxes_read: annotations or detections of the file.
@@ -104,8 +104,8 @@ class CropPlan:
     detector: str | None = None
 
     def file_of(self, reject: Reject) -> str:
-        """Returns the file of the picture that a reject is of; its item where it is of none."""
-        return reject.item if reject.unit == PICTURE else self.files.get(reject.id, reject.item)
+        """Returns the file of the picture that a reject is of; empty where it is a box of none."""
+        return reject.item if reject.unit == PICTURE else self.files.get(reject.id, "")
 
     @property
     def to_cut(self) -> list[WantedPicture]:
@@ -240,11 +240,11 @@ def _plan_of_annotations(config: CropConfig) -> CropPlan:
     if config.detector_name is not None:
         raise SettingError("--detector-name: crops of COCO Camera Traps are named by their annotations; leave it out")
     document = CctDocument.read(config.path)
-    names = document.category_names()
+    judge = AnnotationJudge.of(document)
     plan = CropPlan(
         source="cct",
         threshold=config.threshold or 0.0,
-        categories=_chosen(config, tuple(names.values())),
+        categories=_chosen(config, [name for name in judge.meanings.values() if name is not None]),
         notes=[*document.notes],
     )
     plan.pictures_read = len(document.images) + sum(one.unit == "image" for one in document.rejects)
@@ -252,11 +252,11 @@ def _plan_of_annotations(config: CropConfig) -> CropPlan:
     for one in document.rejects:
         if one.unit in ("image", "annotation"):
             plan.rejects.append(replace(one, unit=PICTURE if one.unit == "image" else BOX))
-    by_image, judge = document.annotations_by_image(), _Judge.of(document, relative=config.boxes == "relative")
+    by_image = document.annotations_by_image()
     seen: set[str] = set()
     for image in document.images:
         key = text_of(image.get("id"))
-        problem = _image_problem(image, key, seen)
+        problem = _image_problem(image, seen)
         # The annotations of an id are those of its first image.
         annotations = by_image.pop(key, []) if key is not None else []
         file = text_of(image.get("file_name")) or key or ""
@@ -265,7 +265,8 @@ def _plan_of_annotations(config: CropConfig) -> CropPlan:
         if problem is not None:
             _reject_whole(plan, key or "", file, problem, [text_of(one.get("id")) or "" for one in annotations])
             continue
-        _add(plan, key or "", file, image, size_of(image), _wanted_annotations(plan, image, file, annotations, judge))
+        crops = _wanted_annotations(plan, image, file, annotations, judge, relative=config.boxes == "relative")
+        _add(plan, key or "", file, image, size_of(image), crops)
     left = [one for annotations in by_image.values() for one in annotations]
     left += [one for one in document.annotations if text_of(one.get("image_id")) is None]
     for lost in left:
@@ -275,20 +276,15 @@ def _plan_of_annotations(config: CropConfig) -> CropPlan:
     return plan
 
 
-def _image_problem(image: Entry, key: str | None, seen: set[str]) -> tuple[str, str] | None:
-    file = text_of(image.get("file_name"))
-    if key is None:
-        return "no_id", "the image has no id"
-    if key in seen:
-        return "repeated_id", f"an earlier image has the id {key!r} too"
-    if file is None:
-        return "no_path", "the image has no file_name"
-    if image.get("corrupt") is True:
+def _image_problem(image: Entry, seen: set[str]) -> Refusal | None:
+    """Returns why an image cannot be used, or None; several images may be of one file."""
+    refusal = image_refusal(image, seen, set())
+    if refusal is None and image.get("corrupt") is True:
         return "corrupt", "the file says that the picture is corrupt"
-    return _path_problem(file)
+    return refusal or _path_problem(text_of(image.get("file_name")) or "")
 
 
-def _path_problem(file: str) -> tuple[str, str] | None:
+def _path_problem(file: str) -> Refusal | None:
     if file.lower().startswith(URL_STARTS):
         return "remote", "is an address, not fetched; `camtrap download` fetches pictures"
     if ".." in file.replace("\\", "/").split("/") or "\0" in file:
@@ -296,54 +292,34 @@ def _path_problem(file: str) -> tuple[str, str] | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Judge:
-    """What decides about annotations.
-
-    Attributes:
-        meanings: names of the categories by id; None where an id stands for several.
-        repeated: those that have the id of an earlier one, by `id()`.
-        relative: whether numbers of `bbox` are in [0, 1].
-    """
-
-    meanings: dict[str, str | None]
-    repeated: set[int]
-    relative: bool
-
-    @classmethod
-    def of(cls, document: CctDocument, *, relative: bool) -> _Judge:
-        """Makes it for a document."""
-        return cls(document.category_meanings(), {id(one) for one in document.repeated_annotations()}, relative)
-
-    def problem(self, one: Entry, found: tuple[str, list[object]], size: tuple[float, float] | None) -> Refusal | None:
-        """Returns why an annotation with this box cannot be used, or None."""
-        key = text_of(one.get("id"))
-        if key is None:
-            return "no_id", "the annotation has no id, which names its crop"
-        if (refusal := category_refusal(one, self.meanings)) is not None:
-            return refusal
-        if id(one) in self.repeated:
-            return repeated_refusal(key)
-        try:
-            checked_box(found[1], size_px=size, relative=found[0] == RELATIVE)
-        except BoxError as err:
-            if err.reason != "box_without_size":  # judged by the picture itself
-                return err.reason, str(err)
-        return None
+def _annotation_problem(
+    one: Entry, found: tuple[str, list[object]], size: tuple[float, float] | None, judge: AnnotationJudge
+) -> Refusal | None:
+    """Returns why an annotation with this box cannot be used, or None."""
+    if text_of(one.get("id")) is None:
+        return "no_id", "the annotation has no id, which names its crop"
+    if (refusal := judge.refusal(one)) is not None:
+        return refusal
+    try:
+        checked_box(found[1], size_px=size, relative=found[0] == RELATIVE)
+    except BoxError as err:
+        if err.reason != "box_without_size":  # judged by the picture itself
+            return err.reason, str(err)
+    return None
 
 
 def _wanted_annotations(
-    plan: CropPlan, image: Entry, file: str, annotations: Sequence[Entry], judge: _Judge
+    plan: CropPlan, image: Entry, file: str, annotations: Sequence[Entry], judge: AnnotationJudge, *, relative: bool
 ) -> list[WantedCrop]:
     wanted = []
     for one in annotations:
-        key, category = text_of(one.get("id")), judge.meanings.get(text_of(one.get("category_id")) or "")
-        found = given_box(one, relative=judge.relative)
+        key, category = text_of(one.get("id")), judge.category(one)
+        found = given_box(one, relative=relative)
         if found is None:
             plan.passed["without a box"] += 1
             continue
         confidence = _confidence(one)
-        problem = judge.problem(one, found, size_of(image))
+        problem = _annotation_problem(one, found, size_of(image), judge)
         if problem is not None:
             plan.rejects.append(Reject(text_of(image.get("id")) or "", key or "", BOX, *problem))
         elif key is not None and category is not None and _asked_for(plan, category, confidence):
@@ -374,6 +350,7 @@ def _add(plan: CropPlan, key: str, file: str, entry: Entry, size: tuple[float, f
 
 def _reject_whole(plan: CropPlan, key: str, file: str, problem: Refusal, boxes: Sequence[str]) -> None:
     """Rejects a picture and its boxes with it."""
+    plan.files.setdefault(key, file)
     plan.rejects.append(Reject(key, file, PICTURE, *problem))
     plan.rejects += [Reject(key, box, BOX, "no_picture", problem[0]) for box in boxes]
 

@@ -164,7 +164,8 @@ def _advise(done: Cropped) -> None:
         if one.unit == BOX:
             advice = flag_advice(one.reason, done.config.boxes) if done.plan.source == "cct" else ""
             helped[one.reason] += bool(advice)
-            done.rejects[place] = replace(one, detail=f"{done.plan.file_of(one)}: {one.detail}{advice}")
+            file = done.plan.file_of(one)
+            done.rejects[place] = replace(one, detail=f"{file}: {one.detail}{advice}" if file else one.detail)
     done.plan.notes += [advice_text(reason, count, done.config.boxes) for reason, count in (+helped).items()]
 
 

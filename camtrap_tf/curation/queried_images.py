@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from camtrap_tf.cct.boxes_of_annotations import box_of, with_sizes
-from camtrap_tf.cct.cleaning import category_refusal, repeated_refusal
+from camtrap_tf.cct.cleaning import AnnotationJudge
 from camtrap_tf.cct.working import (
     check_output,
     dataset_of,
@@ -88,36 +88,32 @@ def of_cct(document: CctDocument, config: QueriedImagesConfig) -> tuple[dict[str
     """Returns the pictures of a document by `<data set>/<file>`, and what is left out."""
     if config.image_root is not None:
         document = document.with_parts(images=with_sizes(document.images, config.image_root))
-    meanings, by_image = document.category_meanings(), document.annotations_by_image()
-    repeated = {id(one) for one in document.repeated_annotations()}
+    judge, by_image = AnnotationJudge.of(document), document.annotations_by_image()
     queried: dict[str, QueriedImage] = {}
     rejects: list[Reject] = list(document.rejects)
     for image in document.images:
         file, key = text_of(image.get("file_name")), text_of(image.get("id")) or ""
         found: list[Found] = []
         for annotation in by_image.get(key, ()):
-            if id(annotation) in repeated:
-                rejects.append(reject_annotation(annotation, *repeated_refusal(text_of(annotation.get("id")))))
-            else:
-                _take(found, rejects, annotation, image, meanings)
+            _take(found, rejects, annotation, image, judge)
         _add(queried, rejects, (image, file or "", location_of(image)), found, config)
     return queried, rejects
 
 
-def _take(found: list[Found], rejects: list[Reject], annotation: Entry, image: Entry, meanings: dict[str, str | None]) -> None:
+def _take(found: list[Found], rejects: list[Reject], annotation: Entry, image: Entry, judge: AnnotationJudge) -> None:
     """Adds class and box of an annotation to those found, or why it has none to the rejects."""
-    name = meanings.get(text_of(annotation.get("category_id")) or "")
-    try:
-        box = box_of(annotation, image)
-    except BoxError as err:
-        rejects.append(reject_annotation(annotation, err.reason, str(err)))
-        return
-    if name is None:
-        refusal = category_refusal(annotation, meanings) or ("unknown_category", "has no category")
+    name, refusal = judge.category(annotation), judge.refusal(annotation)
+    box = None
+    if refusal is None:
+        try:
+            box = box_of(annotation, image)
+        except BoxError as err:
+            refusal = err.reason, str(err)
+        else:
+            refusal = None if box is not None else ("no_bbox", "has no box")
+    if refusal is not None:
         rejects.append(reject_annotation(annotation, *refusal))
-    elif box is None:
-        rejects.append(reject_annotation(annotation, "no_bbox", "has no box"))
-    else:
+    elif box is not None and name is not None:
         found.append((name, box))
 
 

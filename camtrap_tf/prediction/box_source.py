@@ -85,7 +85,7 @@ class BoxSource:
         for picture in self.plan.pictures:
             yield from self._of_picture(picture, ids)
         for fault in self._faults():
-            yield _fault(fault, self.plan.file_of(fault), ids)
+            yield _fault(fault, self.plan.file_of(fault) or fault.item, ids)
 
     def _of_picture(self, picture: WantedPicture, ids: dict[str, int]) -> Iterator[Capture]:
         path = str(join_inside(self._root, picture.file))

@@ -326,6 +326,15 @@ def test_rejects_name_image_and_file(tmp_path: Path) -> None:
     ]
 
 
+def test_rejected_boxes_name_the_file_of_a_picture_that_is_rejected_too(tmp_path: Path) -> None:
+    """A box of a corrupt picture names its file; one of no picture names none."""
+    images = [{**make_image("a", file_name="x/1.jpg"), "corrupt": True}]
+    path = cct_file(tmp_path, images, [make_annotation("n1", "a"), make_annotation("n2", "z")])
+    done = run(tmp_path, path, max_rejected_share=1)
+    details = {one.item: one.detail for one in done.rejects if one.unit == "box"}
+    assert details == {"n1": "x/1.jpg: corrupt", "n2": "no image has the id 'z'"}
+
+
 def test_an_id_that_an_earlier_annotation_has_is_rejected(tmp_path: Path) -> None:
     """Also on another picture, where the crop would have a name of its own; clashing categories are told as such."""
     images = [make_image("a"), make_image("b"), make_image("c")]
