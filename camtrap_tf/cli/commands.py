@@ -211,6 +211,10 @@ COMMANDS: tuple[Command, ...] = (
         words=("crop",), config="config.crop:CropConfig", stage="curation.cropping:crop", logs_to="output_dir", first="path"
     ),
     Command(
+        words=("exif", "check"), config="config.exif:ExifCheckConfig", stage="curation.exif_check:check_exif", first="path"
+    ),
+    Command(words=("exif", "set"), config="config.exif:ExifSetConfig", stage="curation.exif_serials:set_serials", first="path"),
+    Command(
         words=("classification", "create"),
         config="config.classification:ClassificationConfig",
         stage="curation.classification_sets:make_classification_set",

@@ -259,6 +259,16 @@ def _mislabeled_candidates(given: Given) -> Words:
     return words, notices
 
 
+def _check_image_metadata(given: Given) -> Words:
+    words = [given.text("input_dir"), "--output", given.text("output_file", "./outputs/output.csv")]
+    return words, ["texts with commas are quoted; what cannot be read is in a table of rejects, not in this one"]
+
+
+def _bulk_exif_update(given: Given) -> Words:
+    words = [given.text("csv"), "--output-dir", given.text("output_dir", "./outputs")]
+    return words, ["pictures stay as they are and copies keep their sub-folders; there files were moved, by their names alone"]
+
+
 _INPUT = Argument(("-i", "--input_filename"), "the file", required=True)
 _OUTPUT = Argument(("-o", "--output_filename"), "--output")
 _WORKERS = Argument(("--num-workers",), "--n-cpus")
@@ -401,6 +411,16 @@ SCRIPTS: Mapping[str, Script] = {
         ),
         become=_mislabeled_candidates,
     ),
+    "check_image_metadata": Script(
+        words=("exif", "check"),
+        arguments=(Argument(("input_dir",), "the folder"), Argument(("--output_file",), "--output")),
+        become=_check_image_metadata,
+    ),
+    "bulk_exif_update": Script(
+        words=("exif", "set"),
+        arguments=(Argument(("csv",), "the table"), Argument(("--output_dir",), "--output-dir")),
+        become=_bulk_exif_update,
+    ),
     "run_classifier": Script(words=("predict",), arguments=_RUN_CLASSIFIER, become=_run_classifier),
 }
 """Name → script."""
@@ -422,7 +442,5 @@ REFUSED: Mapping[str, str] = {
     "detect_and_crop": "works with a service that is gone; `camtrap detect` and `camtrap crop` are its steps",
     "cache_batchapi_outputs": "works with a service that is gone; give MegaDetector results as they are",
     "json_to_azcopy_list": "makes lists for another program; `camtrap download` fetches pictures itself",
-    "check_image_metadata": "has no command; times of pictures are read by `camtrap inventory`",
-    "bulk_exif_update": "changes picture files, which no command here does",
 }
 """Name → why there is no command for it, and what to do instead."""

@@ -57,6 +57,9 @@ EXAMPLES = [
         "aggregate_classifier_probs.py c.csv.gz -t m.json --output-csv o.csv.gz -i index.json",
         "predict aggregate c.csv.gz --target-mapping m.json --output o.csv.gz --output-index index.json",
     ),
+    ("check_image_metadata.py pics", "exif check pics --output ./outputs/output.csv"),
+    ("check_image_metadata.py pics --output_file o.csv", "exif check pics --output o.csv"),
+    ("bulk_exif_update.py o.csv --output_dir out --dry-run", "exif set o.csv --output-dir out --dry-run"),
     (
         "identify_mislabeled_candidates.py b/l --margin 0.9 --splits val test -d",
         "predict suspects --results-file b/l/outputs_val.csv.gz b/l/outputs_test.csv.gz --margin 0.9 "
