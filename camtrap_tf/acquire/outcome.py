@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import csv
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -116,6 +117,15 @@ class Downloaded:
         if self.exit_code and self.plan is None:
             lines.append(f"more than --max-failed-share {self.max_failed_share:g} failed")
         return "\n".join([*lines, *self.notes])
+
+
+def failed_in(folder: Path, column: str) -> set[str]:
+    """Returns a column of the `failed.csv` of a folder, e.g. `path`; nothing where there is no such list."""
+    try:
+        with (folder / FAILED).open(encoding="utf-8", newline="") as file:
+            return {row[column] for row in csv.DictReader(file)}
+    except FileNotFoundError:
+        return set()
 
 
 def counts_line(counts: Counts, fetched: str = "fetched") -> str:

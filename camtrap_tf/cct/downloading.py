@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -20,7 +19,7 @@ from camtrap_tf.acquire.lila_index import (
     read_index,
     unpack,
 )
-from camtrap_tf.acquire.outcome import FAILED, Downloaded
+from camtrap_tf.acquire.outcome import Downloaded, failed_in
 from camtrap_tf.acquire.wanted import Wanted, is_url, path_or_empty, safe_path
 from camtrap_tf.cct.counting import table_lines
 from camtrap_tf.cct.selecting import choose_images, with_images
@@ -96,7 +95,7 @@ def write_there(document: CctDocument, output: Path, folder: Path, below: str) -
     Returns:
         A sentence on it.
     """
-    failed = failed_paths(folder)
+    failed = failed_in(folder, "path")
     kept, rejects = [], []
     for image in document.images:
         try:
@@ -112,15 +111,6 @@ def write_there(document: CctDocument, output: Path, folder: Path, below: str) -
     with_images(document, kept).write(output)
     listed = f"; {rejects_path(output)}: {counted(len(rejects), 'image')} whose files are not there" if rejects else ""
     return f"{output}: {counted(len(kept), 'image')}{listed}"
-
-
-def failed_paths(folder: Path) -> set[str]:
-    """Returns the paths that `failed.csv` of a folder lists; none where there is no such list."""
-    try:
-        with (folder / FAILED).open(encoding="utf-8", newline="") as file:
-            return {row["path"] for row in csv.DictReader(file)}
-    except FileNotFoundError:
-        return set()
 
 
 @dataclass(frozen=True, slots=True)

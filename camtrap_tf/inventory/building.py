@@ -26,7 +26,7 @@ from camtrap_tf.inventory.table import SUFFIXES, Inventory, check_suffix
 from camtrap_tf.logs import keep_logs, logger
 from camtrap_tf.progress import track
 from camtrap_tf.records import MISSING, CaptureEvent, Reject
-from camtrap_tf.rejects import reasons_text, rejects_path, write_rejects
+from camtrap_tf.rejects import reasons_text, rejects_line, rejects_path, write_rejects
 from camtrap_tf.sources import Source
 from camtrap_tf.sources.csv_table import CsvColumns, CsvSource
 from camtrap_tf.sources.folders import FolderSource
@@ -69,14 +69,7 @@ class BuiltInventory:
             f"{len(self.rejects)} rejected" + reasons_text(self.rejects)
         ]
         lines.extend(self.notes)
-        if self.dropped:
-            lines.append(
-                f"{counted(records, 'record')} = {len(self.inventory)} kept + {len(self.dropped)} dropped for a missing label"
-            )
-        pictures, labels = self.inventory.picture_count(), ", ".join(self.inventory.label_types)
-        lines.append(f"{self.path}: {counted(len(self.inventory), 'record')}, {counted(pictures, 'picture')}, labels: {labels}")
-        if self.rejects or self.dropped:
-            lines.append(f"{rejects_path(self.path)}: what is not in it, and why")
+        lines += written_lines(self.path, self.inventory, len(self.dropped), rejects=bool(self.rejects))
         return "\n".join(lines)
 
 
@@ -193,6 +186,17 @@ class InspectedInventory:
         return "\n".join([*lines, *label_lines(inventory)])
 
 
+def written_lines(path: Path, inventory: Inventory, dropped: int, *, rejects: bool) -> list[str]:
+    """Returns the lines of a summary on the inventory that was written, how many records were dropped, and its rejects."""
+    lines = []
+    if dropped:
+        records = counted(len(inventory) + dropped, "record")
+        lines.append(f"{records} = {len(inventory)} kept + {dropped} dropped for a missing label")
+    pictures, labels = counted(inventory.picture_count(), "picture"), ", ".join(inventory.label_types)
+    lines.append(f"{path}: {counted(len(inventory), 'record')}, {pictures}, labels: {labels}")
+    return [*lines, rejects_line(path)] if rejects or dropped else lines
+
+
 def label_lines(inventory: Inventory) -> Iterator[str]:
     """Yields, per label type, its size and the share of each class among the observations that have one."""
     observations = int(inventory.observation_counts().sum())
@@ -240,17 +244,32 @@ def _finish(
     inventory: Inventory, config: InventoryConfig, read: int, unit: str, rejects: list[Reject], notes: Sequence[str]
 ) -> BuiltInventory:
     """Drops records with missing labels if asked to, writes inventory and rejects, logs the classes."""
+    begin_writing(config.export_path, rejects)
+    inventory, dropped = write_kept(inventory, config, rejects)
+    return BuiltInventory(config.export_path, inventory, config.path, read, unit, tuple(rejects), tuple(dropped), tuple(notes))
+
+
+def write_kept(inventory: Inventory, config: InventoryConfig, rejects: Sequence[Reject]) -> tuple[Inventory, list[Reject]]:
+    """Writes an inventory whose rejects are written already, without records that miss a label where none are wanted.
+
+    Returns:
+        The inventory as it was written, and the records that were dropped, which are among its rejects then.
+
+    Raises:
+        SourceError: no record would be left.
+    """
     dropped: list[Reject] = []
     if config.discard_missing:
         inventory, dropped = discard_missing(inventory)
-    begin_writing(config.export_path, [*rejects, *dropped])
+    if dropped:
+        begin_writing(config.export_path, [*rejects, *dropped])
     if not len(inventory):
         raise SourceError(f"{config.path}: every one of {len(dropped)} records misses a label; --discard-missing leaves none")
     inventory.write(config.export_path, plain=config.plain)
     if log.isEnabledFor(logging.INFO):
         for line in label_lines(inventory):
             log.info(line)
-    return BuiltInventory(config.export_path, inventory, config.path, read, unit, tuple(rejects), tuple(dropped), tuple(notes))
+    return inventory, dropped
 
 
 def discard_missing(inventory: Inventory) -> tuple[Inventory, list[Reject]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,10 +15,9 @@ from camtrap_tf.config.picture_sources import (
 )
 from camtrap_tf.errors import SourceError, TooManyRejectsError, counted
 from camtrap_tf.files import write_csv
-from camtrap_tf.inventory.building import begin_writing, check_target, discard_missing, label_lines
+from camtrap_tf.inventory.building import begin_writing, check_target, write_kept, written_lines
 from camtrap_tf.inventory.picture_columns import table_of_grouped
 from camtrap_tf.inventory.table import Inventory
-from camtrap_tf.logs import logger
 from camtrap_tf.records import Reject
 from camtrap_tf.rejects import reasons_text, rejects_path
 from camtrap_tf.sources.camtrap_dp import CamtrapDpSource
@@ -30,8 +28,6 @@ from camtrap_tf.sources.picture_records import PictureSource
 from camtrap_tf.sources.picture_tables import Tally
 from camtrap_tf.sources.timelapse import TimelapseSource
 from camtrap_tf.sources.wildlife_insights import WildlifeInsightsSource
-
-log = logger(__name__)
 
 REMOTE_COLUMNS = ("id", "item", "url")
 
@@ -64,15 +60,9 @@ class BuiltFromStandard:
         """Returns the summary for a person."""
         lines = [f"{self.source}: {tally.text()}{self._reasons(tally)}" for tally in self.tallies if tally.read]
         lines.extend(self.notes)
-        if self.dropped:
-            records = len(self.inventory) + len(self.dropped)
-            lines.append(f"{records} records = {len(self.inventory)} kept + {len(self.dropped)} dropped for a missing label")
-        pictures, labels = self.inventory.picture_count(), ", ".join(self.inventory.label_types)
-        lines.append(f"{self.path}: {counted(len(self.inventory), 'record')}, {counted(pictures, 'picture')}, labels: {labels}")
-        if self.rejects or self.dropped:
-            lines.append(f"{rejects_path(self.path)}: what is not in it, and why")
+        lines += written_lines(self.path, self.inventory, len(self.dropped), rejects=bool(self.rejects))
         if self.remote:
-            lines.append(f"{remote_path(self.path)}: {self.remote} pictures that are only a URL ({REMOTE})")
+            lines.append(f"{remote_path(self.path)}: {counted(self.remote, 'picture')} with a URL and no file ({REMOTE})")
         return "\n".join(lines)
 
     def _reasons(self, tally: Tally) -> str:
@@ -145,19 +135,7 @@ def _build(source: PictureSource, config: PictureSourceConfig) -> BuiltFromStand
             f"{config.path}: {problem}{reasons_text(rejects)}; see {rejects_path(config.export_path)}, "
             f"mend the source or the image root, or raise --max-rejected-share{advice}"
         )
-    inventory = Inventory.from_table(table_of_grouped(grouped))
-    dropped: list[Reject] = []
-    if config.discard_missing:
-        inventory, dropped = discard_missing(inventory)
-        begin_writing(config.export_path, [*rejects, *dropped])
-        if not len(inventory):
-            raise SourceError(
-                f"{config.path}: every one of {len(dropped)} records misses a label; --discard-missing leaves none"
-            )
-    inventory.write(config.export_path, plain=config.plain)
-    if log.isEnabledFor(logging.INFO):
-        for line in label_lines(inventory):
-            log.info(line)
+    inventory, dropped = write_kept(Inventory.from_table(table_of_grouped(grouped)), config, rejects)
     return BuiltFromStandard(
         config.export_path, inventory, config.path, tallies, rejects, tuple(dropped), len(remote), tuple(source.notes)
     )

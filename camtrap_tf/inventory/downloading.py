@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import pyarrow.compute as pc
 
 from camtrap_tf.acquire.downloading import fetch
-from camtrap_tf.acquire.outcome import FAILED, Downloaded
+from camtrap_tf.acquire.outcome import FAILED, Downloaded, failed_in
 from camtrap_tf.acquire.wanted import Wanted, is_url, path_or_empty
 from camtrap_tf.config.download import InventoryDownloadConfig
 from camtrap_tf.errors import SettingError, SourceError
@@ -104,7 +103,7 @@ class _Rewriting:
         self.rejects = []
         self._folder = config.output_dir
         self._prefix = prefix
-        self._failed = _failed_urls(config.output_dir)
+        self._failed = failed_in(config.output_dir, "url")
 
     def text(self) -> str:
         """Returns how much is left out."""
@@ -139,11 +138,3 @@ class _Rewriting:
         if not path or media.path in self._failed or not (self._folder / path).is_file():
             return None
         return replace(media, path=self._prefix + path)
-
-
-def _failed_urls(folder: Path) -> set[str]:
-    try:
-        with (folder / FAILED).open(encoding="utf-8", newline="") as file:
-            return {row["url"] for row in csv.DictReader(file)}
-    except FileNotFoundError:
-        return set()

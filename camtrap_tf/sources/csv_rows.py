@@ -30,7 +30,7 @@ class CsvRows:
         """
         self.path = path
         self.header: list[str] = []
-        _check_start(path)
+        table_start(path)
         with self._open() as file:
             try:
                 self.header = next(csv.reader(file, strict=True), [])
@@ -108,19 +108,24 @@ def _is_utf8(text: str) -> bool:
     return True
 
 
-def _check_start(path: Path) -> None:
-    """Recognises files that are no CSV tables by their first bytes."""
+def table_start(path: Path, what: str = "CSV table") -> bytes:
+    """Returns the first bytes of a table, by which files that are none are recognised.
+
+    Raises:
+        SourceError: there is no such file, or it is of a form that is no CSV table; says what it is instead.
+    """
     try:
         with path.open("rb") as file:
             start = file.read(4)
     except FileNotFoundError as err:
-        raise SourceError(f"{path}: no such CSV table{path_hint(path)}") from err
+        raise SourceError(f"{path}: no such {what}{path_hint(path)}") from err
     except OSError as err:
         raise SourceError(f"{path}: cannot be read: {err.strerror}") from err
     if start.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise SourceError(f"{path}: is UTF-16; save it as UTF-8")
     if start.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
-        raise SourceError(f"{path}: is a spreadsheet or zip file, not CSV; save it as CSV (UTF-8)")
+        raise SourceError(f"{path}: is a spreadsheet or zip file, not CSV; unpack it or save it as CSV (UTF-8)")
+    return start
 
 
 def positions(table: CsvRows, columns: Sequence[str], flag: str) -> list[int]:

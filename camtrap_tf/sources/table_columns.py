@@ -22,6 +22,7 @@ import pyarrow as pa
 from camtrap_tf.errors import SourceError, suggestion
 from camtrap_tf.files import printable
 from camtrap_tf.records import Reject
+from camtrap_tf.sources.csv_rows import table_start
 
 CHUNK_ROWS = 16_384
 """Rows that are held as Python objects at a time."""
@@ -110,15 +111,7 @@ def read_table(path: Path, *, what: str, unit: str, only: Sequence[str] | None =
 
 def _open(path: Path, what: str) -> IO[str]:
     """Opens a table as text, unpacked; raises a SourceError that says what it is instead."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(4)
-    except FileNotFoundError as err:
-        raise SourceError(f"{path}: no such file; {what} should be there") from err
-    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise SourceError(f"{path}: is UTF-16; save it as UTF-8")
-    if start.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
-        raise SourceError(f"{path}: is a spreadsheet or zip file, not CSV; unpack it or save it as CSV (UTF-8)")
+    start = table_start(path, f"file ({what})")
     raw = gzip.open(path) if start.startswith(GZIP) else path.open("rb")  # noqa: SIM115  # closed by the text layer above it
     return io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline="")
 
