@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -22,17 +22,16 @@ from camtrap_tf.executors import available_cores
 from camtrap_tf.logs import keep_logs
 from camtrap_tf.serving.access import KEY_PARAMETER, ApiKeys
 from camtrap_tf.serving.backends import Backend, Embedded
+from camtrap_tf.serving.box_requests import classify, label_of
 from camtrap_tf.serving.identification import Question, identify
 from camtrap_tf.serving.metrics import MeasuredApp, Metrics
 from camtrap_tf.serving.names import VernacularNames
 from camtrap_tf.serving.refusals import RefusedError, error_body
-from camtrap_tf.serving.schemas import IDENTIFY_REQUEST, ErrorReply, Health, Identification
+from camtrap_tf.serving.schemas import BOX_REPLY, BOX_REQUEST, IDENTIFY_REQUEST, ErrorReply, Health, Identification
 from camtrap_tf.serving.server import open_socket, run_server
-from camtrap_tf.serving.uploads import TEXT_FIELDS, Limits, read_form
+from camtrap_tf.serving.uploads import TEXT_FIELDS, Limits, read_form, read_whole
 
 log = logging.getLogger(__name__)
-
-QUERY_FIELDS = (*TEXT_FIELDS, KEY_PARAMETER)
 
 ERRORS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorReply} for status in (400, 401, 403, 408, 413, 415, 422, 503)}
 
@@ -114,7 +113,7 @@ def create_app(
         """What do these pictures show? Several pictures are the frames of one event."""
         with gate.passed():
             keys.check(request)
-            asked = _query(request)
+            asked = _query(request, TEXT_FIELDS)
             form = await read_form(request, limits)
             question = Question.parse({**asked, **form.texts}, tuple(card.classes))
             work = functools.partial(identify, model, form.pictures, question, max_pixels=limits.max_pixels, names=names)
@@ -137,7 +136,37 @@ def create_app(
         """Counters in Prometheus' text format."""
         return Response(metrics.text(), media_type=metrics.content_type)
 
+    async def one_box(request: Request) -> dict[str, float]:
+        """Answers a request as older servers of crop classifiers take it."""
+        with gate.passed():
+            keys.check(request)
+            label = label_of(_query(request, ("label",)).get("label"), tuple(card.classes))
+            work = functools.partial(classify, model, await read_whole(request, limits), label, max_pixels=limits.max_pixels)
+            answer = await anyio.to_thread.run_sync(work, limiter=workers)
+            metrics.identified(1)
+            return answer
+
+    _add_older_routes(app, one_box)
     return app
+
+
+def _add_older_routes(app: FastAPI, one_box: Callable[[Request], Awaitable[dict[str, float]]]) -> None:
+    """Adds the pages under which SageMaker and TorchServe have crop classifiers asked, and ask whether they are up."""
+
+    @app.post("/invocations", responses={**ERRORS, **BOX_REPLY}, openapi_extra=BOX_REQUEST)
+    async def invocations(request: Request) -> dict[str, float]:
+        """What does this part of a picture show? As endpoints of SageMaker are asked."""
+        return await one_box(request)
+
+    @app.post("/predictions/{model}", responses={**ERRORS, **BOX_REPLY}, openapi_extra=BOX_REQUEST)
+    async def predictions(model: str, request: Request) -> dict[str, float]:
+        """What does this part of a picture show? As TorchServe is asked; the one model answers, whatever name is given."""
+        return await one_box(request)
+
+    @app.get("/ping")
+    async def ping() -> dict[str, str]:
+        """Is the service up? As SageMaker and TorchServe are asked."""
+        return {"status": "Healthy"}
 
 
 class _Gate:
@@ -173,16 +202,17 @@ class _Gate:
             raise
 
 
-def _query(request: Request) -> dict[str, str]:
-    """Returns the query parameters that mean something here.
+def _query(request: Request, fields: tuple[str, ...]) -> dict[str, str]:
+    """Returns those of the query parameters that mean something for a route.
 
     Raises:
         RefusedError: one is unknown.
     """
+    known = (*fields, KEY_PARAMETER)
     for name in request.query_params:
-        if name not in QUERY_FIELDS:
-            raise RefusedError(422, "unknown_field", f"unknown parameter {name[:80]!r}{suggestion(name[:80], QUERY_FIELDS)}")
-    return {name: request.query_params[name].strip() for name in TEXT_FIELDS if name in request.query_params}
+        if name not in known:
+            raise RefusedError(422, "unknown_field", f"unknown parameter {name[:80]!r}{suggestion(name[:80], known)}")
+    return {name: request.query_params[name].strip() for name in fields if name in request.query_params}
 
 
 def _add_error_replies(app: FastAPI) -> None:
@@ -206,7 +236,8 @@ def _add_error_replies(app: FastAPI) -> None:
         if err.status_code == 404:
             body = error_body(
                 "no_such_page",
-                f"no page {request.scope['path'][:200]!r}; there are POST /identify, GET /health /classes /metrics /docs",
+                f"no page {request.scope['path'][:200]!r}; there are POST /identify /invocations, GET /health "
+                "/classes /metrics /docs",
             )
         else:
             body = error_body("http_error", f"{err.detail} ({request.method} {request.scope['path'][:200]})")

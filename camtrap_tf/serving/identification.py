@@ -84,12 +84,9 @@ def identify(
     card = backend.card
     form = dataclasses.replace(card.stored_form, max_pixels=max_pixels)
     stored = [_stored(data, form, image) for image, data in enumerate(pictures)]
-    probabilities = {label: combine(values, "mean") for label, values in backend.probabilities(stored).items()}
-    if not all(np.isfinite(values).all() for values in probabilities.values()):
-        raise RefusedError(500, "no_number", "the model answered with something that is not a number")
     ranked = {
-        label: _ranked(card.classes[label], values, question.nb_results, blank=card.blanks.get(label))
-        for label, values in probabilities.items()
+        label: rank(card.classes[label], values, question.nb_results, blank=card.blanks.get(label))
+        for label, values in event_probabilities(backend, stored).items()
     }
     results = [
         Result(name=score.name, score=score.score, vernacularName=names.of(score.name, question.lang))
@@ -101,6 +98,22 @@ def identify(
     return Identification(label=question.label, results=results, labels=ranked, images=len(pictures), model=model)
 
 
+def event_probabilities(backend: Backend, stored: Sequence[bytes]) -> dict[str, np.ndarray]:
+    """Returns `[C]` probabilities per label type, of several pictures the mean.
+
+    Args:
+        backend: the model.
+        stored: pictures in stored form; at least one.
+
+    Raises:
+        RefusedError: the model gave no numbers.
+    """
+    probabilities = {label: combine(values, "mean") for label, values in backend.probabilities(stored).items()}
+    if not all(np.isfinite(values).all() for values in probabilities.values()):
+        raise RefusedError(500, "no_number", "the model answered with something that is not a number")
+    return probabilities
+
+
 def _stored(data: bytes, form: StoredForm, image: int) -> bytes:
     try:
         return to_stored_form(data, form)
@@ -108,13 +121,13 @@ def _stored(data: bytes, form: StoredForm, image: int) -> bytes:
         raise RefusedError.of_picture(err, image) from err
 
 
-def _ranked(names: Sequence[str], values: np.ndarray, count: int, *, blank: str | None = None) -> list[Score]:
+def rank(names: Sequence[str], values: np.ndarray, count: int, *, blank: str | None = None) -> list[Score]:
     """Returns classes and scores, likeliest first; before them the blank of a sigmoid head none of whose classes is there."""
     if blank is not None:
         top, score = best_answer(values, names, blank)
         if top == blank:
             first = Score(name=blank, score=round(score, DECIMALS))
-            return [first, *_ranked(names, values, count - 1)]
+            return [first, *rank(names, values, count - 1)]
     # A stable sort keeps equal scores in the order of the classes.
     order = np.argsort(-values, kind="stable")[:count]
     return [Score(name=names[i], score=round(float(values[i]), DECIMALS)) for i in order]

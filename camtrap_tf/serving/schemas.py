@@ -91,3 +91,47 @@ IDENTIFY_REQUEST: dict[str, Any] = {
     }
 }
 """OpenAPI entry of `POST /identify`: the route reads its body by itself, so FastAPI cannot derive it."""
+
+BOX_REQUEST: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["image"],
+                    "additionalProperties": False,
+                    "properties": {
+                        "image": {"type": "string", "format": "byte", "description": "picture, in base 64"},
+                        "bbox": {
+                            "description": "`[ymin, xmin, ymax, xmax]`, shares of the upright picture, as a list or "
+                            "its text; absent or null: the whole picture",
+                            "anyOf": [
+                                {"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 4},
+                                {"type": "string"},
+                                {"type": "null"},
+                            ],
+                        },
+                    },
+                },
+                "example": {"image": "/9j/4AAQSkZJRg…", "bbox": [0.1, 0.25, 0.6, 0.8]},
+            }
+        },
+    },
+    "parameters": [
+        {
+            "name": "label",
+            "in": "query",
+            "schema": {"type": "string"},
+            "description": "label to answer; default: species, or the first of a model without it",
+        }
+    ],
+}
+"""OpenAPI entry of the routes of older servers."""
+
+BOX_REPLY: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "class and probability, most probable first",
+        "content": {"application/json": {"example": {"fox": 0.91, "skunk": 0.07, "bird": 0.02}}},
+    }
+}

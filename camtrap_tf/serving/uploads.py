@@ -1,4 +1,4 @@
-"""Multipart requests, read as they stream in and given up as soon as they are too large, too many or too slow.
+"""Requests, multipart or whole, read as they stream in and given up as soon as they are too large, too many or too slow.
 
 What a client says about its request (`Content-Length`, file names, content types) is trusted in nothing: bytes and
 parts are counted here.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -75,10 +76,42 @@ async def read_form(request: Request, limits: Limits) -> Form:
     Raises:
         RefusedError: it is no multipart form, broken, over a limit, too slow, or holds no picture or an unknown field.
     """
+    async with _arriving(request, limits) as body:
+        form = await _parse(request, body, limits)
+    if not form.pictures:
+        raise RefusedError(400, "no_image", "the request holds no picture; send one or more as form field 'image'")
+    return form
+
+
+async def read_whole(request: Request, limits: Limits) -> bytes:
+    """Reads the body of a request that is no form.
+
+    Raises:
+        RefusedError: it is a multipart form, over the limit, or too slow.
+    """
+    async with _arriving(request, limits) as body:
+        content_type, _ = parse_options_header(request.headers.get("content-type"))
+        if content_type == b"multipart/form-data":
+            raise RefusedError(415, "no_json", "send one picture in base 64 as JSON here; forms go to POST /identify")
+        return b"".join([chunk async for chunk in body.chunks()])
+
+
+@asynccontextmanager
+async def _arriving(request: Request, limits: Limits) -> AsyncIterator[_Body]:
+    """Gives the body of a request, to be read in the block.
+
+    Raises:
+        RefusedError: it is too slow, or as the block raised; so is whatever else goes wrong on the way.
+    """
     body = _Body(request, limits.max_bytes)
     try:
         async with asyncio.timeout(limits.upload_s):
-            form = await _parse(request, body, limits)
+            declared = request.headers.get("content-length", "")
+            if declared.isdecimal() and int(declared) > limits.max_bytes:
+                # A client that asks first (`Expect: 100-continue`) has sent nothing yet, and need not.
+                body.finished = "expect" in request.headers
+                raise _too_large(limits.max_bytes)
+            yield body
     except TimeoutError as err:
         raise RefusedError(408, "too_slow", f"the request did not arrive within {limits.upload_s:g} s") from err
     except ClientDisconnect as err:
@@ -89,17 +122,9 @@ async def read_form(request: Request, limits: Limits) -> Form:
     except RefusedError:
         await body.drain()
         raise
-    if not form.pictures:
-        raise RefusedError(400, "no_image", "the request holds no picture; send one or more as form field 'image'")
-    return form
 
 
 async def _parse(request: Request, body: _Body, limits: Limits) -> Form:
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > limits.max_bytes:
-        # A client that asks first (`Expect: 100-continue`) has sent nothing yet, and need not.
-        body.finished = "expect" in request.headers
-        raise _too_large(limits.max_bytes)
     content_type, options = parse_options_header(request.headers.get("content-type"))
     if content_type != b"multipart/form-data":
         raise RefusedError(
