@@ -38,7 +38,7 @@ from camtrap_tf.training.loggers import check_services
 from camtrap_tf.training.plan import Plan
 from camtrap_tf.training.recipes import with_recipe
 from camtrap_tf.training.results import Stopped, TrainResult
-from camtrap_tf.training.start_rule import start_in_folder
+from camtrap_tf.training.start_rule import Start, start_in_folder
 from camtrap_tf.training.train import train
 
 CACHE = "cache"
@@ -79,11 +79,12 @@ def train_from_files(config: TrainFilesConfig) -> TrainedFromFiles:
     splits = [split for split in ("train", "val", "test") if split in files.split_names()]
     cache = (config.run_outputs_dir / CACHE).resolve()
     settings = shard_settings(config, cache, splits)
-    _check_before(settings)
+    whole = with_recipe(settings)
+    start = _check_before(whole)
     mapping = class_mapping(files, splits, num_classes=config.num_classes)
     if config.dry_run:
-        return _planned(config, settings, files, splits, cache, mapping)
-    _require_weights(settings)
+        return _planned(config, settings, start, files, splits, cache, mapping)
+    _require_weights(whole, start)
     check_writable(config.run_outputs_dir, "--run-outputs-dir")
     check_writable(config.model_save_dir, "--model-save-dir")
     lines = fill_cache(config, files, splits, cache)
@@ -106,18 +107,16 @@ def shard_settings(config: TrainFilesConfig, cache: Path, splits: Sequence[str])
     return TrainConfig(**{**given, **shards})
 
 
-def _check_before(settings: TrainConfig) -> None:
-    """Makes sure of what can be known before shards are made; raises a CamtrapError."""
-    whole = with_recipe(settings)
+def _check_before(whole: TrainConfig) -> Start:
+    """Makes sure of what can be known before shards are made; returns how the training begins, or raises a CamtrapError."""
     check_services(whole.log_to)
     start = start_in_folder(whole)
     check_backbone(whole.model, "none" if start.copies or start.resumes else whole.weights)
+    return start
 
 
-def _require_weights(settings: TrainConfig) -> None:
+def _require_weights(whole: TrainConfig, start: Start) -> None:
     """Makes sure that trained weights are on disk or can be fetched, before shards are made; raises a ModelError."""
-    whole = with_recipe(settings)
-    start = start_in_folder(whole)
     if start.copies or start.resumes:
         return
     require_within_reach(whole.model, whole.weights)
@@ -202,6 +201,7 @@ def _is_made_from(folder: Path, key: dict[str, str]) -> bool:
 def _planned(
     config: TrainFilesConfig,
     settings: TrainConfig,
+    start: Start,
     files: SplitFiles,
     splits: Sequence[str],
     cache: Path,
@@ -210,7 +210,7 @@ def _planned(
     """Returns what a training would do: in full where its shards are there, else as far as the files say."""
     if all((cache / split / KEY).is_file() for split in splits) and (cache / MAPPING).is_file():
         return TrainedFromFiles((f"shards: those in {cache}, if their files are as they were",), train(settings))
-    names = mapping.names(files.label)
+    whole, names = with_recipe(settings), mapping.names(files.label)
     sources = [f"  {split}: {files.document(split) if files.kind == 'cct' else files.table}" for split in splits]
     lines = (
         "training plan (nothing is written)",
@@ -219,12 +219,12 @@ def _planned(
         f"pictures: {files.crops_dir}",
         f"shards: {cache}",
         f"classes of {files.label}, by index: {', '.join(names)}",
-        f"model: {config.model}, weights {config.weights}, recipe {with_recipe(settings).recipe}",
+        f"model: {config.model}, weights {config.weights}, recipe {whole.recipe}",
         f"run folder: {config.run_outputs_dir}",
         f"bundle: {config.model_save_dir}",
     )
     try:
-        _require_weights(settings)
+        _require_weights(whole, start)
     except CamtrapError as err:
         return TrainedFromFiles((), Plan(lines, (str(err),)))
     return TrainedFromFiles((), Plan((*lines, "ready to make shards, and to train on them"), ()))

@@ -100,8 +100,9 @@ def preview(config: PreviewConfig) -> Preview:
     )
     folder = writable_folder(config.output_dir, "--output-dir")
     unreadable, files, cells = 0, [], []
+    examples = _Examples(config, shards, preprocessing, StrongAugmentation.from_config(variation), labels)
     with plain_failures():
-        for cell, valid in itertools.islice(_cells(config, shards, preprocessing, variation, labels), config.examples):
+        for cell, valid in itertools.islice(examples.cells(), config.examples):
             cells.append(cell)
             unreadable += not valid
     if not cells:
@@ -144,57 +145,64 @@ def _variation(config: PreviewConfig) -> tuple[VariationConfig, int]:
         raise SettingError(f"--training {file}: {problem['loc'][0]}: {problem['msg']}") from err
 
 
-def _cells(
-    config: PreviewConfig,
-    shards: ShardSet,
-    preprocessing: Preprocessing,
-    variation: VariationConfig,
-    labels: Sequence[str],
-) -> Iterator[tuple[Cell, bool]]:
-    """Yields examples in the order of the epoch, and whether each could be decoded.
+@dataclass(frozen=True, slots=True)
+class _Examples:
+    """Examples as training sees them.
 
-    Where pictures vary, those of the epochs after it follow, without an end: a small data set fills the sheets too.
+    Attributes:
+        config: which, and whether as training varies them.
+        shards: they are in.
+        preprocessing: size, crops and colours.
+        strong: what is done to batches.
+        labels: label types of the captions.
     """
-    if not len(shards) or not example_count(shards, preprocessing):
-        return
-    for epoch in itertools.count(config.epoch) if config.augmented else (config.epoch,):
-        yield from _cells_of(epoch, config, shards, preprocessing, variation, labels)
 
+    config: PreviewConfig
+    shards: ShardSet
+    preprocessing: Preprocessing
+    strong: StrongAugmentation
+    labels: Sequence[str]
 
-def _cells_of(
-    epoch: int,
-    config: PreviewConfig,
-    shards: ShardSet,
-    preprocessing: Preprocessing,
-    variation: VariationConfig,
-    labels: Sequence[str],
-) -> Iterator[tuple[Cell, bool]]:
-    """Yields the examples of one epoch, and whether each could be decoded."""
-    strong = StrongAugmentation.from_config(variation)
+    def cells(self) -> Iterator[tuple[Cell, bool]]:
+        """Yields examples in the order of the epoch, and whether each could be decoded.
 
-    def batches(way: Preprocessing) -> tf.data.Dataset:
-        """Returns the examples of the epoch, prepared in this way."""
-        return training_batches(
-            shards, way, LabelMapping({}), batch_size=min(BATCH, config.examples), epoch=epoch, seed=config.seed
-        )
+        Where pictures vary, those of the epochs after it follow, without an end: a small data set fills the sheets too.
+        """
+        first = self.config.epoch
+        if not len(self.shards) or not example_count(self.shards, self.preprocessing):
+            return
+        for epoch in itertools.count(first) if self.config.augmented else (first,):
+            yield from self._of_epoch(epoch)
 
-    varied = batches(preprocessing) if config.augmented else itertools.repeat(None)
-    for batch, other in zip(batches(preprocessing.without_augmentation()), varied, strict=False):
-        originals = as_pixels(batch["images"])
-        examples = [shards.example(int(record)) for record in batch["records"].numpy()]
-        valid = batch["valid"].numpy()
-        texts = [_answers(example, labels) for example in examples]
-        shown, mixed = [(image,) for image in originals], [()] * len(examples)
-        if other is not None:
-            images = augment_batch(other["images"], other["seeds"], preprocessing)
-            images = strengthen_batch(images, other["seeds"], strong, stacked=preprocessing.stacked)
-            if strong.mixes:
-                images, mixture = mix_batch(images, other["seeds"], strong)
-                mixed = _mixed_with(mixture.share.numpy(), mixture.partner.numpy(), texts)
-            shown = [(*one, image) for one, image in zip(shown, as_pixels(images), strict=True)]
-        for i, example in enumerate(examples):
-            caption = _caption(texts[i]) if valid[i] else ("cannot be decoded: left out of training",)
-            yield Cell(shown[i], (caption, mixed[i])[: len(shown[i])], example.id), bool(valid[i])
+    def _of_epoch(self, epoch: int) -> Iterator[tuple[Cell, bool]]:
+        """Yields the examples of one epoch, and whether each could be decoded."""
+        plain = self._batches(self.preprocessing.without_augmentation(), epoch)
+        varied = self._batches(self.preprocessing, epoch) if self.config.augmented else itertools.repeat(None)
+        for batch, other in zip(plain, varied, strict=False):
+            examples = [self.shards.example(int(record)) for record in batch["records"].numpy()]
+            texts = [_answers(example, self.labels) for example in examples]
+            valid = batch["valid"].numpy()
+            shown, mixed = [(image,) for image in as_pixels(batch["images"])], [()] * len(examples)
+            if other is not None:
+                images, mixed = self._varied(other, texts)
+                shown = [(*one, image) for one, image in zip(shown, images, strict=True)]
+            for i, example in enumerate(examples):
+                caption = _caption(texts[i]) if valid[i] else ("cannot be decoded: left out of training",)
+                yield Cell(shown[i], (caption, mixed[i])[: len(shown[i])], example.id), bool(valid[i])
+
+    def _batches(self, way: Preprocessing, epoch: int) -> tf.data.Dataset:
+        """Returns the examples of an epoch, prepared in this way."""
+        size, seed = min(BATCH, self.config.examples), self.config.seed
+        return training_batches(self.shards, way, LabelMapping({}), batch_size=size, epoch=epoch, seed=seed)
+
+    def _varied(self, batch: Mapping[str, Any], texts: Sequence[Mapping[str, str]]) -> tuple[np.ndarray, list[tuple[str, ...]]]:
+        """Returns the pictures of a batch as training varies them, and what each is mixed with."""
+        images = augment_batch(batch["images"], batch["seeds"], self.preprocessing)
+        images = strengthen_batch(images, batch["seeds"], self.strong, stacked=self.preprocessing.stacked)
+        if not self.strong.mixes:
+            return as_pixels(images), [()] * len(texts)
+        images, mixture = mix_batch(images, batch["seeds"], self.strong)
+        return as_pixels(images), _mixed_with(mixture.share.numpy(), mixture.partner.numpy(), texts)
 
 
 def as_pixels(images: Any) -> np.ndarray:
