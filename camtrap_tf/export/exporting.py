@@ -102,23 +102,20 @@ def export(config: ExportConfig) -> Exported | DryRun:
 def _planned(config: ExportConfig) -> DryRun:
     """Returns what `export` would do; the model is known by the files beside it."""
     plan = DryRun("export")
+    given = {"class_mapping_json": config.class_mapping_json, "pre_processing_json": config.pre_processing_json}
     with plan.noting():
-        plan.lines.append(describe_model(config.model, class_mapping_json=config.class_mapping_json, flag="--model").line())
+        plan.lines.append(describe_model(config.model, **given, flag="--model").line())
     with plan.noting():
-        _check_paths(config)
         plan.would_write("SavedModel", config.output_dir / str(_free_version(config)))
+        check_writable(config.output_dir, "--output-dir")
     return plan
 
 
 def _check_paths(config: ExportConfig) -> None:
     """Makes sure of what can be known of the paths without TensorFlow."""
+    given = {"class_mapping_json": config.class_mapping_json, "pre_processing_json": config.pre_processing_json}
     _free_version(config)
-    check_companions(
-        config.model,
-        class_mapping_json=config.class_mapping_json,
-        pre_processing_json=config.pre_processing_json,
-        flag="--model",
-    )
+    check_companions(config.model, **given, flag="--model")
     check_writable(config.output_dir, "--output-dir")
 
 

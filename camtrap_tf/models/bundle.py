@@ -20,12 +20,13 @@ import tensorflow as tf
 
 from camtrap_tf.config.names import MeanOfFrames
 from camtrap_tf.config.training import ModelConfig
-from camtrap_tf.errors import ModelError, SourceError
-from camtrap_tf.files import PARTIAL, read_json, sha256_file, write_json
+from camtrap_tf.errors import ModelError
+from camtrap_tf.files import PARTIAL, sha256_file, write_json
 from camtrap_tf.input_pipeline.preprocessing import Preprocessing
 from camtrap_tf.labels import LabelMapping
 from camtrap_tf.logs import logger
 from camtrap_tf.models.classifier import build_classifier, head_specs, output_classes
+from camtrap_tf.models.companions import FORMAT_VERSION, read_description, require_companions
 from camtrap_tf.models.heads import HEAD_PREFIX, SOFTMAX, HeadSpec, blanks_of, head_names, probabilities_from
 from camtrap_tf.models.locating import (
     BUNDLE_FILE,
@@ -34,7 +35,6 @@ from camtrap_tf.models.locating import (
     MODEL_FILE,
     PREPROCESSING_FILE,
     PREPROCESSING_NAMES,
-    RUN_FILE,
     ModelPlace,
     locate_json,
     locate_model,
@@ -43,8 +43,6 @@ from camtrap_tf.models.old_files import LEGACY_HEAD_PREFIX, NamedWeights, read_o
 from camtrap_tf.models.scaling import NORMALISATION_LAYER, scaling_layer
 from camtrap_tf.models.weights import fit, load_keras_file, unlike, weighted_layers
 
-FORMAT_VERSION = 2
-"""2: heads have a type. Without one they are softmax heads."""
 _CONVOLUTIONS = {
     3: "small_cnn",
     20: "ResNet18",
@@ -271,39 +269,15 @@ def read_companions(
         LabelError: the label mapping is not usable.
         SourceError: one of them cannot be read.
     """
-    mapping_file = _companion(place, class_mapping_json, MAPPING_NAMES)
-    preprocessing_file = _companion(place, pre_processing_json, PREPROCESSING_NAMES)
-    if mapping_file is None or preprocessing_file is None:
-        found = {MAPPING_FILE: mapping_file, PREPROCESSING_FILE: preprocessing_file}
-        absent = " and no ".join(name for name, file in found.items() if file is None)
-        also = "" if flag == "--model-to-load" else "; predict and export also take --class-mapping-json, --pre-processing-json"
-        raise ModelError(
-            f"{place.folder}: no {absent} beside {place.file.name}; copy it from the run folder or bundle that the model "
-            f"comes from{also}"
-        )
-    return LabelMapping.read(mapping_file), Preprocessing.read(preprocessing_file)
-
-
-def _companion(place: ModelPlace, given: Path | None, names: tuple[str, ...]) -> Path | None:
-    """Returns a JSON file: the one given, else the one beside the model, where there is one."""
-    if given is not None:
-        return locate_json(given, names)
-    return next((place.folder / name for name in names if (place.folder / name).is_file()), None)
+    mapping_file = None if class_mapping_json is None else locate_json(class_mapping_json, MAPPING_NAMES)
+    processing_file = None if pre_processing_json is None else locate_json(pre_processing_json, PREPROCESSING_NAMES)
+    mapping_file, processing_file = require_companions(place, mapping_file, processing_file, flag=flag)
+    return LabelMapping.read(mapping_file), Preprocessing.read(processing_file)
 
 
 def _info(place: ModelPlace) -> dict[str, Any]:
     """Returns the facts that stand beside a model, checked."""
-    if place.kind not in ("bundle", "run"):
-        return {}
-    path = place.folder / (BUNDLE_FILE if place.kind == "bundle" else RUN_FILE)
-    try:
-        info = read_json(path, what="description of a model")
-    except SourceError as err:
-        raise ModelError(str(err)) from err
-    if not isinstance(info, dict) or not isinstance(info.get("format_version"), int):
-        raise ModelError(f"{path}: not the description of a bundle; train writes a new one")
-    if info["format_version"] > FORMAT_VERSION:
-        raise ModelError(f"{path}: format {info['format_version']} is newer than this version reads ({FORMAT_VERSION}); update")
+    info = read_description(place)
     if place.kind == "run" and place.epoch is not None:
         info["epoch"] = place.epoch
     if place.kind == "bundle" and info.get("model_sha256") != sha256_file(place.file):

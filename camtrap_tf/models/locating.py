@@ -47,6 +47,10 @@ class ModelPlace:
         """The folder that holds the file and its JSON files."""
         return self.file.parent
 
+    def beside(self, names: tuple[str, ...]) -> Path | None:
+        """Returns the JSON file beside the model that has the first of these names that is there; None: there is none."""
+        return next((self.folder / name for name in names if (self.folder / name).is_file()), None)
+
 
 def epoch_of(name: str) -> int | None:
     """Returns the epoch in a checkpoint's file name (`model_epoch_10_loss_4.41.keras` → 10), else None."""

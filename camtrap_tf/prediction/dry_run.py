@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from camtrap_tf.errors import CamtrapError, ModelError
+from camtrap_tf.errors import CamtrapError, counted
 from camtrap_tf.labels import LabelMapping
-from camtrap_tf.models.companions import heads_of, read_description
-from camtrap_tf.models.locating import MAPPING_NAMES, ModelPlace, find_json, locate_model
+from camtrap_tf.models.companions import check_companions, heads_of, read_description, require_companions
+from camtrap_tf.models.locating import MAPPING_NAMES, ModelPlace, find_json
 
 EXIT_REFUSED = 2
 
@@ -85,24 +85,30 @@ class ModelDescription:
 
     def line(self) -> str:
         """Returns where it is and what it answers, for a person."""
-        heads = ", ".join(f"{label} ({len(names)} classes)" for label, names in self.class_names.items())
+        heads = ", ".join(f"{label} ({counted(len(names), 'class', 'es')})" for label, names in self.class_names.items())
         return f"model: {self.place.file}, answers {heads}"
 
 
-def describe_model(path: Path, *, class_mapping_json: Path | None = None, flag: str = "--model-path") -> ModelDescription:
+def describe_model(
+    path: Path, *, class_mapping_json: Path | None = None, pre_processing_json: Path | None = None, flag: str = "--model-path"
+) -> ModelDescription:
     """Returns what a model is by the files beside it; whether its own file can be read is seen when it runs.
 
     Args:
         path: as for `Bundle.read`.
         class_mapping_json: label mapping to use instead of the bundle's.
+        pre_processing_json: image processing to use instead of the bundle's.
         flag: how the path was given, for messages.
 
     Raises:
-        ModelError: no model there, or nothing describes its classes.
+        ModelError: no model there, or its label mapping or image processing is not beside it.
+        SettingError: a file that is given is not there, is no image processing, or does not fit the model.
         LabelError: the label mapping is not usable.
         SourceError: a JSON file cannot be read.
     """
-    place = locate_model(path, flag=flag)
+    place = check_companions(path, class_mapping_json=class_mapping_json, pre_processing_json=pre_processing_json, flag=flag)
+    mapping_file = None if class_mapping_json is None else find_json(class_mapping_json, MAPPING_NAMES)
+    mapping_file, _ = require_companions(place, mapping_file, pre_processing_json, flag=flag)
     info = read_description(place)
     heads = heads_of(info)
     blanks = {
@@ -114,17 +120,8 @@ def describe_model(path: Path, *, class_mapping_json: Path | None = None, flag: 
     if heads and described and class_mapping_json is None:
         names = {label: tuple(map(str, head["classes"])) for label, head in heads.items()}
     else:
-        mapping = LabelMapping.read(_mapping_file(place, class_mapping_json))
+        mapping = LabelMapping.read(mapping_file)
         labels = [label for label in heads if label in mapping.label_types] or mapping.label_types
         names = {label: mapping.names(label) for label in labels}
     own = {label: tuple(name for name in found if name not in blanks.get(label, ())) for label, found in names.items()}
     return ModelDescription(place, info, own, {label: found for label, found in blanks.items() if label in own})
-
-
-def _mapping_file(place: ModelPlace, given: Path | None) -> Path:
-    if given is not None:
-        return find_json(given, MAPPING_NAMES)
-    for name in MAPPING_NAMES:
-        if (place.folder / name).is_file():
-            return place.folder / name
-    raise ModelError(f"{place.folder}: no {MAPPING_NAMES[0]} beside the model; give --class-mapping-json")

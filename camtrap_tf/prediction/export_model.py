@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from camtrap_tf import __version__
-from camtrap_tf.errors import ModelError, SettingError, suggestion
-from camtrap_tf.files import read_json, sha256_file
-from camtrap_tf.models.locating import BUNDLE_FILE, locate_model
+from camtrap_tf.errors import SettingError, suggestion
+from camtrap_tf.files import sha256_file
+from camtrap_tf.models.companions import read_description
+from camtrap_tf.models.locating import locate_model
 
 SPECIES = "species"
 ROLES: Mapping[str, tuple[str, ...]] = {
@@ -86,7 +87,7 @@ def classifier_name(model_path: Path, info: Mapping[str, Any]) -> str:
 
     Args:
         model_path: as it was given.
-        info: content of `bundle.json`; may be empty.
+        info: content of `bundle.json` or `run.json`; may be empty.
 
     Raises:
         ModelError: no model is there.
@@ -101,16 +102,9 @@ def classifier_name(model_path: Path, info: Mapping[str, Any]) -> str:
 
 
 def described_model(model_path: Path) -> Mapping[str, Any]:
-    """Returns `bundle.json` of a bundle, without loading the model; empty where there is none.
+    """Returns the description beside a model, without loading the model; empty where there is none.
 
     Raises:
         ModelError: no model there, or its description cannot be read.
     """
-    place = locate_model(model_path)
-    path = place.folder / BUNDLE_FILE
-    if place.kind != "bundle" or not path.is_file():
-        return {}
-    info = read_json(path, what="description of a model")
-    if not isinstance(info, dict):
-        raise ModelError(f"{path}: not the description of a bundle; train writes a new one")
-    return info
+    return read_description(locate_model(model_path))
