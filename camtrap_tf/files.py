@@ -133,8 +133,8 @@ def printable(value: Any) -> Any:
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Writes a CSV table (RFC 4180 quoting, `\\n` line ends, UTF-8), whole or not at all."""
-    with atomic_file(path, "w", newline="") as file:
+    """Writes a CSV table (RFC 4180 quoting, `\\n` line ends, UTF-8, escapes for names that are not), whole or not at all."""
+    with atomic_file(path, "w", newline="", errors="backslashreplace") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
         writer.writerows(rows)

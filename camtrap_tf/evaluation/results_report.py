@@ -12,7 +12,7 @@ import numpy as np
 
 from camtrap_tf import __version__
 from camtrap_tf.config.training_files import EvaluateResultsConfig
-from camtrap_tf.errors import SettingError, suggestion
+from camtrap_tf.errors import SettingError, counted, suggestion
 from camtrap_tf.evaluation.evaluate import score_table
 from camtrap_tf.evaluation.heads import HeadTally
 from camtrap_tf.evaluation.report import Sheet, report_paths, write_report
@@ -94,7 +94,8 @@ def _planned(config: EvaluateResultsConfig) -> DryRun:
     with plan.noting():
         results = _read(config)
         known = int((results.truth >= 0).sum())
-        plan.lines.append(f"{results.label}: {len(results.names)} classes; {len(results)} pictures, {known} with a true class")
+        classes, pictures = counted(len(results.names), "class", "es"), counted(len(results), "picture")
+        plan.lines.append(f"{results.label}: {classes}; {pictures}, {known} with a true class")
         plan.lines += results.notes
         sheets = len(sheets_of(results, config))
         plan.lines.append(f"sheets: would draw {sheets} to {config.output_dir / FOLDER}; those there would be removed")

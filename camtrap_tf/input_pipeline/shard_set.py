@@ -154,7 +154,7 @@ class ShardSet:
             shard for shard, old, new in zip(self._shards, known, self.states(), strict=True) if shard.info and list(old) != new
         ]
         if suspects:
-            LOG.info("%d shards have another time than when this training began; reading them to compare", len(suspects))
+            LOG.info("shards with another time than when this training began: %d; reading them to compare", len(suspects))
         for shard in suspects:
             assert shard.info is not None
             if sha256_file(shard.path) != shard.info.sha256:

@@ -16,7 +16,7 @@ import numpy as np
 
 from camtrap_tf.config.predictions_used import PredictAggregateConfig
 from camtrap_tf.errors import LabelError, SettingError, SourceError, counted
-from camtrap_tf.files import check_writable
+from camtrap_tf.files import check_output_file, check_writable, json_line
 from camtrap_tf.prediction.aggregation import best_answer
 from camtrap_tf.prediction.answer_tables import (
     PATH,
@@ -24,12 +24,11 @@ from camtrap_tf.prediction.answer_tables import (
     numbers,
     open_answers,
     several_classes,
-    text_file,
     wide_values,
 )
 from camtrap_tf.prediction.results_reading import class_probabilities
 from camtrap_tf.prediction.targets import TargetColumns, Targets, read_targets
-from camtrap_tf.prediction.writers import DECIMALS, PRESENT
+from camtrap_tf.prediction.writers import DECIMALS, PRESENT, text_file
 from camtrap_tf.progress import track
 from camtrap_tf.records import MISSING
 from camtrap_tf.sources.split_files import write_label_index
@@ -170,8 +169,11 @@ def _check(config: PredictAggregateConfig, table: AnswerTable) -> None:
         raise SettingError(
             f"--output {config.output}: the table has the form of {table.path.name}; end it in {' or '.join(ends)}"
         )
+    read = [path for path in (config.results_file, config.target_mapping, config.target_index) if path is not None]
+    check_output_file(config.output, "--output", suffixes=(".json", ".csv", ".gz"), sources=read)
     check_writable(config.output.parent, "--output")
     if config.output_index is not None:
+        check_output_file(config.output_index, "--output-index", suffixes=(".json",), sources=(*read, config.output))
         check_writable(config.output_index.parent, "--output-index")
 
 
@@ -223,7 +225,7 @@ def _json_lines(table: AnswerTable, label: str, sums: ClassSums, summary: Aggreg
         summary.records += 1
         summary.unpredicted += not entry["aggregated_pred"].get(label)
         changed = _entry(entry, label, sums, where)
-        yield f"{start}{json.dumps(record_id, ensure_ascii=False)}:{json.dumps(changed, ensure_ascii=False, allow_nan=False)}"
+        yield f"{start}{json_line(record_id)}:{json_line(changed)}"
         start = ",\n"
     yield "}\n" if start == ",\n" else "{}\n"
 

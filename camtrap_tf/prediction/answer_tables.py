@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-import io
 import itertools
 import math
 import zlib
@@ -21,7 +20,7 @@ from typing import IO, Any, Literal
 
 from camtrap_tf.config.names import PICTURE_SUFFIXES
 from camtrap_tf.errors import LabelError, SettingError, SourceError, suggestion
-from camtrap_tf.files import atomic_file, path_hint
+from camtrap_tf.files import path_hint
 from camtrap_tf.prediction.results_reading import CSV_FIELD_LIMIT, class_probabilities, json_members
 from camtrap_tf.prediction.writers import COLUMNS, LEGACY_COLUMNS, LEGACY_PATH, PRESENT
 
@@ -247,29 +246,13 @@ def _number(value: Any) -> float:
     """Returns a cell as a number; NaN where it is none."""
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return math.nan
 
 
 def several_classes(label: str, where: str) -> str:
     """Returns the message about a label type whose classes do not exclude each other."""
     return f"{where}: a record has any number of classes of {label!r}; this is for label types of which it has one"
-
-
-@contextmanager
-def text_file(path: Path) -> Iterator[IO[str]]:
-    """Opens a text file, packed where it is called `.gz`, that appears under its name only once it is complete."""
-    if path.suffix.lower() != ".gz":
-        # a file name that is not UTF-8 is written with escapes, which JSON understands too
-        with atomic_file(path, "w", newline="", errors="backslashreplace") as file:
-            yield file
-        return
-    with (
-        atomic_file(path) as file,
-        gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0) as packed,
-        io.TextIOWrapper(packed, encoding="utf-8", errors="backslashreplace", newline="") as text,
-    ):
-        yield text
 
 
 @contextmanager

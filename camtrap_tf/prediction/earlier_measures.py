@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,5 +74,5 @@ def _matrices(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as found:
             return {name: found[name] for name in found.files}
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as err:
+    except (OSError, ValueError, EOFError, TypeError, zlib.error, zipfile.BadZipFile) as err:  # TypeError: a bare array
         raise SourceError(f"{path}: is there already and holds no confusion matrices; {_ELSE}") from err

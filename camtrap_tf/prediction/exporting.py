@@ -14,7 +14,7 @@ from typing import Any
 
 from camtrap_tf.config.delivery import PredictConfig
 from camtrap_tf.config.predictions_out import ExportFormsConfig, PredictExportConfig, timelapse_columns
-from camtrap_tf.errors import SettingError
+from camtrap_tf.errors import SettingError, counted
 from camtrap_tf.files import check_writable, writable_folder
 from camtrap_tf.inventory.table import Inventory
 from camtrap_tf.logs import keep_logs
@@ -408,8 +408,9 @@ def _planned(config: PredictExportConfig, pack: Pack | None) -> DryRun:
             counts[record.status] += 1
             pictures += len(record.pictures)
         told = ", ".join(f"{status} {count}" for status, count in counts.most_common())
-        plan.lines.append(f"table: {config.results}: {counts.total()} records ({told}) of {pictures} pictures")
-        plan.lines += [f"  {label}: {len(names)} classes" for label, names in found.class_names.items()]
+        records = counted(counts.total(), "record")
+        plan.lines.append(f"table: {config.results}: {records} ({told}) of {counted(pictures, 'picture')}")
+        plan.lines += [f"  {label}: {counted(len(names), 'class', 'es')}" for label, names in found.class_names.items()]
     with plan.noting():
         info = {} if config.model_path is None else described_model(config.model_path)
     if found is not None:

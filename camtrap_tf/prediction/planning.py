@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 
 from camtrap_tf.config.delivery import PredictConfig
 from camtrap_tf.curation.crop_plan import BOX
-from camtrap_tf.errors import SettingError
-from camtrap_tf.files import check_writable
-from camtrap_tf.models.companions import check_companions
+from camtrap_tf.errors import counted
+from camtrap_tf.files import check_output_file, check_writable
 from camtrap_tf.prediction.box_source import BoxSource
 from camtrap_tf.prediction.dry_run import DryRun, ModelDescription, describe_model
 from camtrap_tf.prediction.exporting import Pack, Source, exports_of
@@ -70,13 +69,21 @@ class InputCounts:
     def lines(self) -> list[str]:
         """Returns the counts, for a person."""
         whole = self.records + self.bare + self.unusable
-        bare = f" + {self.bare} pictures without a box to classify" if self.bare else ""
+        bare = f" + {counted(self.bare, 'picture')} without a box to classify" if self.bare else ""
         reasons = +self.absent
-        passed = f"; besides, {self.passed_over} files that are no pictures" if self.passed_over else ""
+        passed = f"; besides, passed over as no pictures: {counted(self.passed_over, 'file')}" if self.passed_over else ""
         return [
             f"records: {whole} = {self.records} to predict{bare} + {self.unusable} without a usable picture{passed}",
             f"pictures: {self.pictures} there; pictures and boxes that are not usable: {reasons.total()}{counts_text(reasons)}",
         ]
+
+
+def check_results_file(config: PredictConfig) -> None:
+    """Makes sure that the table of predictions can be written and hides no other file; raises a SettingError."""
+    read = (config.csv_path, config.detections, config.inventory, config.class_mapping_json, config.pre_processing_json)
+    sources = [path for path in read if path is not None]
+    check_output_file(config.results_file, "--results-file", suffixes=(".csv", ".json"), sources=sources)
+    check_writable(config.results_file.parent, "--results-file")
 
 
 def plan_prediction(config: PredictConfig, file_type: str, pack: Pack | None) -> DryRun:
@@ -91,18 +98,15 @@ def plan_prediction(config: PredictConfig, file_type: str, pack: Pack | None) ->
     model: ModelDescription | None = None
     source: Source | None = None
     with plan.noting():
-        check_companions(
+        model = describe_model(
             config.model_path, class_mapping_json=config.class_mapping_json, pre_processing_json=config.pre_processing_json
         )
-        model = describe_model(config.model_path, class_mapping_json=config.class_mapping_json)
         plan.lines.append(model.line())
     with plan.noting():
         source = open_source(config)
         plan.lines += _source_lines(config, source)
     with plan.noting():
-        if config.results_file.is_dir():
-            raise SettingError(f"--results-file {config.results_file}: is a folder; give a file name in it")
-        check_writable(config.results_file.parent, "--results-file")
+        check_results_file(config)
     plan.would_write("results", config.results_file, f", {file_type}")
     plan.lines.append(f"rejects: {rejects_path(config.results_file)}, if something cannot be used")
     if source is not None:

@@ -14,15 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from camtrap_tf.config.delivery import PredictConfig
-from camtrap_tf.errors import SettingError
-from camtrap_tf.files import atomic_file, check_writable, writable_folder
+from camtrap_tf.files import atomic_file, writable_folder
 from camtrap_tf.logs import keep_logs
 from camtrap_tf.models.companions import check_companions
 from camtrap_tf.models.devices import choose_gpus
 from camtrap_tf.prediction.aggregation import Combining, best_answer, present
 from camtrap_tf.prediction.dry_run import DryRun
 from camtrap_tf.prediction.exporting import Pack, exports_of
-from camtrap_tf.prediction.planning import plan_prediction
+from camtrap_tf.prediction.planning import check_results_file, plan_prediction
 from camtrap_tf.prediction.results import NO_DETECTION, RecordPrediction
 from camtrap_tf.prediction.sources import PictureFolder, open_source
 from camtrap_tf.prediction.writers import NO_BLANKS, open_table
@@ -132,9 +131,11 @@ def predict(config: PredictConfig, pack: Pack | None = None) -> PredictSummary |
     file_type = _file_type(config)
     if config.dry_run:
         return plan_prediction(config, file_type, pack)
-    _check_paths(config)
+    check_companions(
+        config.model_path, class_mapping_json=config.class_mapping_json, pre_processing_json=config.pre_processing_json
+    )
+    check_results_file(config)
     source = open_source(config)
-    check_writable(config.results_file.parent, "--results-file")
     exports = exports_of(config, source, pack)
 
     bundle, combining, model = _load(config)
@@ -180,14 +181,6 @@ def predict(config: PredictConfig, pack: Pack | None = None) -> PredictSummary |
 
 def _file_type(config: PredictConfig) -> str:
     return config.export_file_type or ("json" if config.results_file.suffix.lower() == ".json" else "csv")
-
-
-def _check_paths(config: PredictConfig) -> None:
-    check_companions(
-        config.model_path, class_mapping_json=config.class_mapping_json, pre_processing_json=config.pre_processing_json
-    )
-    if config.results_file.is_dir():
-        raise SettingError(f"--results-file {config.results_file}: is a folder; give a file name in it")
 
 
 def _load(config: PredictConfig) -> tuple[Bundle, Combining, Answers]:

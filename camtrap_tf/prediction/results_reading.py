@@ -127,7 +127,7 @@ class ResultsFile:
                 raise SourceError(f"{where}: has other classes of {label!r} than the records before; is it of one model?")
             try:
                 found[label] = np.array([float(by_class[name]) for name in names], np.float32)
-            except (TypeError, ValueError) as err:
+            except (TypeError, ValueError, OverflowError) as err:
                 raise SourceError(f"{where}: a probability of {label!r} is not a number ({err})") from err
         return found
 

@@ -7,8 +7,6 @@ are those of the evaluation of MegaDetector's classification tools. Logits may l
 from __future__ import annotations
 
 import csv
-import gzip
-import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +27,7 @@ from camtrap_tf.prediction.earlier_measures import (
     Rows,
     read_measures,
 )
+from camtrap_tf.prediction.writers import text_file
 
 TOP_K = (1, 3)
 DECIMALS = 6
@@ -149,11 +148,7 @@ def write_answers(answers: SplitAnswers, folder: Path, about: Mapping[str, Any])
     results, outputs = answer_paths(folder, answers.split)
     _write_results(results, answers, about)
     weights = label_weights(answers.targets)
-    with (
-        atomic_file(outputs) as file,
-        gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0) as packed,
-        io.TextIOWrapper(packed, encoding="utf-8", errors="backslashreplace", newline="") as text,
-    ):
+    with text_file(outputs) as text:
         table = csv.writer(text, lineterminator="\n")
         table.writerow(("path", "label", "weight", *answers.names))
         probabilities = (row for piece in answers.scores() for row in piece.tolist())
@@ -171,7 +166,7 @@ def _write_results(path: Path, answers: SplitAnswers, about: Mapping[str, Any]) 
         "split": answers.split,
         **about,
     }
-    with atomic_file(path, "w", errors="backslashreplace") as file:  # JSON understands these escapes too
+    with text_file(path) as file:
         starts = {"pred_labels": answers.predicted.tolist(), "true_labels": answers.targets.tolist()}
         file.write(json_line(starts)[:-1] + ', "logits": [')
         _write_rows(file, (np.maximum(logits, SMALLEST) for _, logits in answers.pieces()))

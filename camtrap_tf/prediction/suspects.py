@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from camtrap_tf.config.predictions_used import PredictSuspectsConfig
-from camtrap_tf.errors import SettingError, counted
-from camtrap_tf.files import check_writable, write_csv
+from camtrap_tf.errors import SettingError, counted, shortened
+from camtrap_tf.files import check_output_file, check_writable, join_inside, write_csv
 from camtrap_tf.inventory.table import Inventory
 from camtrap_tf.prediction.answer_tables import Answer, AnswerTable, answers, chosen_label, open_answers
 from camtrap_tf.prediction.export_pictures import place_in
@@ -62,7 +63,7 @@ class Suspect:
     """A record whose label the predictions speak against.
 
     Attributes:
-        answer: what the table says.
+        answer: what the table says, of these two classes.
         label: the recorded class; of several the likeliest.
         predicted: the likeliest class.
         recorded: what is known of the record.
@@ -111,16 +112,17 @@ class RecordedLabels:
             pictures = tuple(media.path for media in event.media)
             recorded = Recorded(_classes(event, label), place_in(event.meta_data), pictures, event.event_id)
             self._by_id[event.event_id] = recorded
-            for media in event.media:
-                path = _absolute(media.path.replace("\\", "/") if "/" not in media.path else media.path, root)
-                before = self._by_path.get(path)
-                self._by_path[path] = recorded if before is None else before.joined(recorded)
+            for path in pictures:
+                with suppress(ValueError):  # of a path that leads out of the root no picture was predicted
+                    place = _absolute(join_inside(root, path))
+                    before = self._by_path.get(place)
+                    self._by_path[place] = recorded if before is None else before.joined(recorded)
 
     def find(self, answer: Answer) -> Recorded | None:
         """Returns what is recorded of a record, by its id, else by its first picture; None where it is not there."""
         if answer.id in self._by_id:
             return self._by_id[answer.id]
-        return self._by_path.get(_absolute(answer.pictures[0], None)) if answer.pictures else None
+        return self._by_path.get(_absolute(answer.pictures[0])) if answer.pictures else None
 
     def example(self) -> str:
         """Returns where a picture is looked for, for a message."""
@@ -133,9 +135,9 @@ def _classes(event: CaptureEvent, label: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in found if name != MISSING))
 
 
-def _absolute(path: str, root: Path | None) -> str:
+def _absolute(path: str | Path) -> str:
     """Returns a path as it is compared: absolute and tidy, links left alone."""
-    return os.path.abspath(os.path.join(root or "", path))  # noqa: PTH100, PTH118 - texts: millions of them
+    return os.path.abspath(path)  # noqa: PTH100 - pathlib leaves `..` in
 
 
 @dataclass
@@ -166,13 +168,12 @@ class SuspectsSummary:
 
     def text(self) -> str:
         """Returns the summary for people."""
-        several = ", ".join(f"{name} {count}" for name, count in self.strange.most_common(SHOWN))
-        more = f" and {len(self.strange) - SHOWN} more" if len(self.strange) > SHOWN else ""
+        several = shortened([f"{name} {count}" for name, count in self.strange.most_common()], most=SHOWN)
         parts = [
             f"{self.compared.total()} compared",
             f"{self.unpredicted} without a prediction",
             f"{self.unlabelled} without a label",
-            f"{self.strange.total()} with a label that is no class of the table" + (f" ({several}{more})" if several else ""),
+            f"{self.strange.total()} with a label that is no class of the table" + (f" ({several})" if several else ""),
             f"{self.unknown} that the inventory does not have",
         ]
         lines = [
@@ -208,7 +209,8 @@ class SuspectsSummary:
         label, predicted = max(known, key=values.__getitem__), max(values, key=values.__getitem__)
         self.compared[label] += 1
         if gap(answer, label, predicted) >= self.margin:
-            self.suspects.append(Suspect(answer, label, predicted, recorded, table))
+            kept = {name: values[name] for name in (label, predicted)}  # of thousands of classes, in a list that grows
+            self.suspects.append(Suspect(replace(answer, probabilities=kept), label, predicted, recorded, table))
 
 
 def find_suspects(config: PredictSuspectsConfig) -> SuspectsSummary:
@@ -219,6 +221,8 @@ def find_suspects(config: PredictSuspectsConfig) -> SuspectsSummary:
         SourceError: a table or the inventory cannot be read.
         LabelError: there is no such label type, or it has any number of classes a record.
     """
+    read = config.results_file if config.inventory is None else (*config.results_file, config.inventory)
+    check_output_file(config.output, "--output", suffixes=(".csv",), sources=read)
     check_writable(config.output.parent, "--output")
     tables = [open_answers(path) for path in config.results_file]
     labels = [_label(table, config) for table in tables]

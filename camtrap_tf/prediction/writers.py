@@ -6,6 +6,8 @@ A table is written record by record into a hidden sibling file and takes its nam
 from __future__ import annotations
 
 import csv
+import gzip
+import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -32,6 +34,22 @@ DECIMALS = 6
 """Decimals of a probability in the tables; rounding is well below the 1e-5 to which trainer and service agree."""
 LEGACY_PATH = "from_iterator"
 """What camera-trap-classifier writes for the path of a picture that came out of a shard."""
+
+
+@contextmanager
+def text_file(path: Path) -> Iterator[IO[str]]:
+    """Opens a text file, packed where it is called `.gz`, that appears under its name only once it is complete."""
+    if path.suffix.lower() != ".gz":
+        # a file name that is not UTF-8 is written with escapes, which JSON understands too
+        with atomic_file(path, "w", newline="", errors="backslashreplace") as file:
+            yield file
+        return
+    with (
+        atomic_file(path) as file,
+        gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0) as packed,
+        io.TextIOWrapper(packed, encoding="utf-8", errors="backslashreplace", newline="") as text,
+    ):
+        yield text
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import numpy as np
 
 from camtrap_tf.config.optimisation import LESS_IS_BETTER
 from camtrap_tf.config.training import TrainConfig
-from camtrap_tf.errors import counted
+from camtrap_tf.errors import counted, shortened
 from camtrap_tf.labels import LabelMapping
 from camtrap_tf.models.metrics import Scores
 
@@ -170,11 +170,10 @@ def unjudged(unseen: Mapping[str, np.ndarray], mapping: LabelMapping, counts: Ma
             of_class[index] += counts.get(label, {}).get(name, 0)
         left_out = [name for name, out, count in zip(mapping.names(label), absent, of_class, strict=True) if out and count]
         if left_out and of_class[~absent].any():
-            shown = ", ".join(left_out[:8]) + (f" and {len(left_out) - 8} more" if len(left_out) > 8 else "")
             records = counted(int(of_class[absent].sum()), "validation record")
             lines.append(
                 f"label {label!r}: which epoch is best, and when to stop, goes without {records} of classes that no training "
-                f"record has ({shown}); the losses and scores that are printed count them"
+                f"record has ({shortened(left_out)}); the losses and scores that are printed count them"
             )
     return lines
 

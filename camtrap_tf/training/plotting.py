@@ -11,7 +11,7 @@ from typing import Any
 
 from camtrap_tf.config.watching import PlotConfig
 from camtrap_tf.errors import LabelError, SettingError, suggestion
-from camtrap_tf.files import write_bytes
+from camtrap_tf.files import check_output_file, check_writable, write_bytes
 from camtrap_tf.training.curves import Curve, of_labels, read_curves
 
 DEFAULT_NAME = "curves.png"
@@ -56,6 +56,8 @@ def plot(config: PlotConfig) -> Plotted:
     output = config.output or (config.run if config.run.is_dir() else config.run.parent) / DEFAULT_NAME
     if output.suffix.lower() not in SUFFIXES:
         raise SettingError(f"--output {output}: write {' or '.join(SUFFIXES)}")
+    check_output_file(output, "--output", suffixes=SUFFIXES)
+    check_writable(output.parent, "--output")
     curves = read_curves(config.run)
     known = sorted({curve.label for curve in curves} - {""})
     for label in config.labels:
@@ -67,7 +69,6 @@ def plot(config: PlotConfig) -> Plotted:
     figure(curves, max_loss=config.max_loss).savefig(
         drawn, format=output.suffix.lower()[1:], dpi=120, metadata={"Date": None} if output.suffix.lower() == ".svg" else None
     )
-    output.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(output, drawn.getvalue())
     return Plotted(output, curves)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from camtrap_tf.errors import shortened
 from camtrap_tf.training.checkpoints import CHECKPOINTS
 
 
@@ -62,7 +63,7 @@ def leftovers(run: Path) -> str:
         return ""
     files = [file for path in found for file in (path.rglob("*") if path.is_dir() else [path])]
     size = sum(file.stat().st_size for file in files if file.is_file())
-    names = ", ".join(sorted(str(path.relative_to(run)) for path in found)[:6]) + (", …" if len(found) > 6 else "")
+    names = shortened(sorted(str(path.relative_to(run)) for path in found), most=6)
     return f"left by earlier attempts in {run}: {names} ({size / 1e6:.1f} MB); nothing uses them, they can be removed"
 
 

@@ -13,10 +13,9 @@ import pytest
 from camtrap_tf.config.predictions_used import PredictAggregateConfig
 from camtrap_tf.errors import CamtrapError
 from camtrap_tf.prediction.aggregating import AggregateSummary, aggregate_predictions
-from camtrap_tf.prediction.answer_tables import text_file
 from camtrap_tf.prediction.results import RecordPrediction
 from camtrap_tf.prediction.results_reading import ResultsFile
-from camtrap_tf.prediction.writers import LEGACY_COLUMNS, open_table, write_test_predictions
+from camtrap_tf.prediction.writers import LEGACY_COLUMNS, open_table, text_file, write_test_predictions
 from tests.reading import json_of, rows_of
 from tests.unit.prediction.export_support import CLASSES, EMPTY, FOX, probabilities, record
 

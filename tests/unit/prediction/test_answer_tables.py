@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from camtrap_tf.errors import CamtrapError
-from camtrap_tf.prediction.answer_tables import AnswerTable, answers, open_answers, text_file
-from camtrap_tf.prediction.writers import LEGACY_COLUMNS, open_table
+from camtrap_tf.prediction.answer_tables import AnswerTable, answers, open_answers
+from camtrap_tf.prediction.writers import LEGACY_COLUMNS, open_table, text_file
 from tests.unit.prediction.export_support import CLASSES, EMPTY, FOX, record
 
 HEADER = ",".join(LEGACY_COLUMNS)
@@ -65,6 +65,7 @@ def test_tables_with_a_column_per_class(tmp_path: Path, name: str) -> None:
         ("p.json", '{"1": {"images": [], "aggregated_pred": {"sex": {"f": 1}}}', "cut off"),
         ("p.json", '{"1": {"images": [], "aggregated_pred": {}}}', "no record of it was predicted"),
         ("p.json", '{"1": {"images": [3], "aggregated_pred": {"sex": {"f": 1}}}}', "record '1': is damaged"),
+        ("p.json", '{"1": {"images": [], "aggregated_pred": {"sex": {"f": 1' + "0" * 400 + "}}}}", "is '1000.*not a number"),
         ("p.json", '{"1": {"predictions": 3}}', "not of a table of `camtrap predict`"),
         ("val_results.json", '{"pred_labels": []}', "take outputs_val.csv.gz, which lies beside it"),
         ("p.json", json.dumps({"1": {"images": [], "aggregated_pred": {"sex": [1]}}}), "no object of class"),

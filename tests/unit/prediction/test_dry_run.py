@@ -15,7 +15,9 @@ from camtrap_tf.errors import LabelError, ModelError
 from camtrap_tf.evaluation.results_report import evaluate_results
 from camtrap_tf.export.addaxai import export_addaxai
 from camtrap_tf.export.exporting import export
+from camtrap_tf.input_pipeline.preprocessing import Preprocessing
 from camtrap_tf.inventory.of_splits import SplitFiles
+from camtrap_tf.labels import LabelMapping
 from camtrap_tf.prediction.dry_run import DryRun, describe_model
 from camtrap_tf.prediction.earlier_measures import Measures
 from camtrap_tf.prediction.exporting import export_predictions
@@ -35,12 +37,20 @@ HEADS: dict[str, Any] = {
 BOX = [0.1, 0.1, 0.3, 0.6]
 
 
+def write_companions(folder: Path) -> None:
+    """Writes label mapping and image processing of a model with the heads beside it."""
+    mapping = {label: [*head["classes"], *head.get("blank_classes", ())] for label, head in HEADS.items()}
+    LabelMapping.from_classes(mapping).write(folder / "label_mappings.json")
+    Preprocessing(output_height=64, output_width=64).write(folder)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Gives a described bundle whose model file is no model, and three pictures, one of them in a folder."""
     (tmp_path / "bundle").mkdir()
     (tmp_path / "bundle/model.keras").write_bytes(b"none")
     (tmp_path / "bundle/bundle.json").write_text(json.dumps({"format_version": 2, "heads": HEADS}), encoding="utf-8")
+    write_companions(tmp_path / "bundle")
     (tmp_path / "pictures/deep").mkdir(parents=True)
     for name in ("a.jpg", "b.jpg", "deep/c.jpg"):
         (tmp_path / "pictures" / name).write_bytes(make_jpeg(40, 30))
@@ -76,7 +86,7 @@ def test_pictures_of_a_folder(folder: Path) -> None:
     assert plan.exit_code == 0
     for part in (
         "species (3 classes), seen (2 classes)",
-        "records: 3 = 3 to predict + 0 without a usable picture; besides, 1 files that are no pictures",
+        "records: 3 = 3 to predict + 0 without a usable picture; besides, passed over as no pictures: 1 file",
         "pictures: 3 there; pictures and boxes that are not usable: 0",
         f"results: would write {folder}/out/p.csv, csv",
         f"megadetector: would write {folder}/out/p.megadetector.json",
@@ -98,7 +108,7 @@ def test_boxes(folder: Path) -> None:
     path.write_text(json.dumps(about), encoding="utf-8")
     said = of_prediction(folder, detections=path, threshold=0.5).text()
     assert "boxes: 4 = 3 to classify + 1 below 0.5 + 0 rejected" in said
-    assert "records: 4 = 2 to predict + 1 pictures without a box to classify + 1 without a usable picture" in said
+    assert "records: 4 = 2 to predict + 1 picture without a box to classify + 1 without a usable picture" in said
     assert "pictures: 1 there; pictures and boxes that are not usable: 1 (1 × missing_file)" in said
 
 
@@ -157,6 +167,7 @@ def run(folder: Path) -> Path:
     heads = {"format_version": 2, "heads": {"species": HEADS["species"]}}
     (made / "run.json").write_text(json.dumps(heads), encoding="utf-8")
     (made / "model_best.keras").write_bytes(b"none")
+    write_companions(made)
     files = SplitFiles(
         kind="cct", label="species", crops_dir=folder / "pictures", documents={"train": document, "val": document}
     )
@@ -193,7 +204,7 @@ def test_evaluation_and_export(folder: Path) -> None:
     before = all_of(folder)
     settings = {"results": folder / "val_results.json", "cct": folder / "c.json", "output_dir": folder / "e", "dry_run": True}
     said = planned(folder, evaluate_results(EvaluateResultsConfig(**settings)), before).text()
-    assert "species: 1 classes; 1 pictures, 1 with a true class" in said
+    assert "species: 1 class; 1 picture, 1 with a true class" in said
     assert f"report: would write {folder}/e/confusion.csv" in said
     (folder / "net/3").mkdir(parents=True)
     plan = planned(folder, export(ExportConfig(model=folder / "bundle", output_dir=folder / "net", dry_run=True)), before)
@@ -208,6 +219,16 @@ def test_plug_in(folder: Path) -> None:
     plan = planned(folder, export_addaxai(config), all_of(folder))
     assert len(plan.refusals) == 2
     assert "is there already" in plan.refusals[1]
+
+
+def test_a_model_that_lost_a_file_is_refused(folder: Path) -> None:
+    """A bundle without its image processing is refused once, as the command itself would refuse it; so is a later format."""
+    (folder / "bundle/image_processing.json").unlink()
+    (refusal,) = of_prediction(folder).refusals
+    assert refusal.startswith(f"{folder}/bundle: no image_processing.json beside model.keras; copy it from")
+    (folder / "bundle/bundle.json").write_text(json.dumps({"format_version": 99, "heads": HEADS}), encoding="utf-8")
+    (refusal,) = of_prediction(folder).refusals
+    assert "format 99 is newer than this version reads" in refusal
 
 
 def test_evaluation_without_shards(folder: Path) -> None:
@@ -241,8 +262,9 @@ def test_no_tensorflow_and_no_logs(folder: Path, run: Path, words: str) -> None:
 def test_descriptions_of_models(tmp_path: Path) -> None:
     """Classes come from the description, else from the label mapping; blank classes of a sigmoid head are none of them."""
     (tmp_path / "m.keras").write_bytes(b"")
-    with pytest.raises(ModelError, match=r"no label_mappings\.json beside the model"):
+    with pytest.raises(ModelError, match=r"no label_mappings\.json and no image_processing\.json beside m\.keras"):
         describe_model(tmp_path / "m.keras")
+    Preprocessing(output_height=64, output_width=64).write(tmp_path)
     mapping = {"species": {"none": 0, "fox": 1}}
     (tmp_path / "label_mappings.json").write_text(json.dumps(mapping), encoding="utf-8")
     assert describe_model(tmp_path / "m.keras").class_names == {"species": ("none", "fox")}

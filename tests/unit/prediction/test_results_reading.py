@@ -102,6 +102,7 @@ def test_entries_larger_than_what_is_read_at_a_time(tmp_path: Path, monkeypatch:
         ('{"a": 3}', "is no object"),
         ('{"a": {"images": []}}', "not a table of `camtrap predict`"),
         ("{}", "nothing to write"),
+        ('{"a": {"images": [], "aggregated_pred": {"s": {"x": 1' + "0" * 400 + "}}}}", "of 's' is not a number"),
     ],
 )
 def test_other_files(tmp_path: Path, text: str, said: str) -> None:

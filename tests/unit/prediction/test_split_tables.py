@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -25,6 +26,13 @@ def answers(targets: list[int], logits: list[list[float]], split: str = "val") -
         files=tuple(f"/c/{i}.jpg" for i in range(count)), stated=tuple(NAMES[t] if t >= 0 else "" for t in targets),
         targets=np.array(targets, np.int64), logits=np.array(logits, np.float64).reshape(count, len(NAMES)),
     )  # fmt: skip
+
+
+def bare_array() -> bytes:
+    """Returns the bytes of an array that is in no archive."""
+    file = io.BytesIO()
+    np.save(file, np.eye(3))
+    return file.getvalue()
 
 
 SOME = answers([0, 0, 1, 2, -1], [[2, 1, 0], [0, 1, 3], [1, 1, 0], [0, 5, 1], [9, 0, 0]])
@@ -141,6 +149,7 @@ def test_other_splits_keep_their_part(tmp_path: Path) -> None:
         ("overall_metrics.csv", b"split,accuracy\nval,1\n"),
         ("label_stats.csv", b"split,label,precision,recall\n\xff"),
         ("confusion_matrices.npz", b"PK no zip"),
+        ("confusion_matrices.npz", bare_array()),
     ],
 )
 def test_foreign_tables_are_not_written_over(tmp_path: Path, name: str, content: bytes) -> None:

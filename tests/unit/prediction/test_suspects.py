@@ -171,6 +171,29 @@ def test_mistakes(tmp_path: Path, settings: dict[str, object], message: str) -> 
     assert not (tmp_path / "s.csv").exists()
 
 
+def test_outputs_that_would_hide_something(tmp_path: Path) -> None:
+    """A folder, a name of another form and the inventory itself are no outputs; all stay as they are."""
+    table = write_table(tmp_path / "p.csv", {"a": (1.0, 0.0, 0.0)})
+    inventory = write_inventory(tmp_path, event("a", ["a"], "dog"))
+    before = inventory.read_bytes()
+    (tmp_path / "link.csv").symlink_to(inventory)
+    for name, message in (
+        ("", "is a folder"),
+        ("s.json", "no .json file is written"),
+        ("link.csv", "is the file that is read"),
+    ):
+        with pytest.raises(CamtrapError, match=message):
+            suspects(tmp_path, table, inventory=inventory, output=tmp_path / name)
+    assert inventory.read_bytes() == before
+
+
+def test_names_that_are_not_utf8(tmp_path: Path) -> None:
+    """The path of a picture whose name is not UTF-8 is written with escapes."""
+    table = write_table(tmp_path / "p.json", {"e": (1.0, 0.0, 0.0)}, {"e": ["a\udcff.jpg"]})
+    _, rows = suspects(tmp_path, table, inventory=write_inventory(tmp_path, event("e", ["b.jpg"], "dog")))
+    assert [row["pictures"] for row in rows] == ["a\\udcff.jpg"]
+
+
 def test_tables_without_any_label(tmp_path: Path) -> None:
     """A JSON, whose records could have labels, is refused when none has; so are several classes a record."""
     path = tmp_path / "p.json"
