@@ -87,5 +87,4 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(str(name).lower(), by_lower, n=1, cutoff=0.6)
     if close:
         return f"; did you mean {by_lower[close[0]]!r}?"
-    shown = ", ".join(options[:12]) + (f" … ({len(options)} in all)" if len(options) > 12 else "")
-    return f"; choose from: {shown}"
+    return f"; choose from: {shortened(options, most=12)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from camtrap_tf.files import write_csv
@@ -33,6 +33,7 @@ def reasons_text(rejects: Iterable[Reject]) -> str:
     return counts_text(collections.Counter(reject.reason for reject in rejects))
 
 
-def counts_text(reasons: collections.Counter[str]) -> str:
+def counts_text(reasons: Mapping[str, int]) -> str:
     """Returns the same of reasons that are counted already."""
-    return " (" + ", ".join(f"{n} × {reason}" for reason, n in reasons.most_common()) + ")" if reasons else ""
+    counts = collections.Counter(reasons).most_common()
+    return " (" + ", ".join(f"{count} × {reason}" for reason, count in counts) + ")" if counts else ""

@@ -17,7 +17,7 @@ from camtrap_tf.cct.working import (
     summary,
 )
 from camtrap_tf.config.cct import CctSplitConfig
-from camtrap_tf.errors import SettingError, counted
+from camtrap_tf.errors import SettingError, counted, shortened
 from camtrap_tf.files import writable_folder
 from camtrap_tf.records import Reject
 from camtrap_tf.rejects import reasons_text, write_rejects
@@ -26,10 +26,6 @@ from camtrap_tf.sources.split_files import COMBINED, UNKNOWN_LOCATION, Place, pl
 
 OLDER_UNKNOWN = "unknown"
 """What Animl's documents call the location of images without one, where its tables say `unknown_location`."""
-
-
-NAMED = 8
-"""Locations that a warning names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +79,7 @@ class CctSplitWritten:
 def _unplaced_text(unplaced: Sequence[Place]) -> str:
     count = len(unplaced)
     start = "1 location is in no split" if count == 1 else f"{count} locations are in no split"
-    return f"warning: {start}: {', '.join(map(_place_text, unplaced[:NAMED]))}" + (" …" if count > NAMED else "")
+    return f"warning: {start}: {shortened(list(map(_place_text, unplaced)))}"
 
 
 def _place_text(place: Place) -> str:

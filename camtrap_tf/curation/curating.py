@@ -34,7 +34,6 @@ from camtrap_tf.logs import logger
 _log = logger(__name__)
 
 _ABSENT_NAMED = 3
-_SPLITS_NAMED = 8
 """Classes that a warning names for each split and label type."""
 
 
@@ -190,4 +189,4 @@ def _absent_classes(inventory: Inventory, splits: list[str], mapping: LabelMappi
             absent = [name for name in mapping.names(label) if not counts.get(label, {}).get(name)]
             if absent:
                 said.append(f"{split} has no {label} {shortened(absent, most=_ABSENT_NAMED)}")
-    return [f"classes without a record in a split: {shortened(said, most=_SPLITS_NAMED, between='; ')}"] if said else []
+    return [f"classes without a record in a split: {shortened(said, between='; ')}"] if said else []

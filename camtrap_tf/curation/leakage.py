@@ -14,12 +14,11 @@ from camtrap_tf.curation.duplicates import Pair
 from camtrap_tf.curation.groups import leakage_warnings
 from camtrap_tf.curation.split_groups import ClassRows, lone_class_groups, unique_pairs
 from camtrap_tf.curation.split_tables import NotEvaluable, event_codes, never_in_train
-from camtrap_tf.errors import counted
+from camtrap_tf.errors import counted, shortened
+from camtrap_tf.rejects import counts_text
 
 LISTED = 10_000
 """Pairs, groups and events that are listed at most; the counts are of all."""
-
-NAMED = 8
 
 SHARE_OFF = 0.1
 """A split whose share of the records is off by more than this is told of."""
@@ -218,14 +217,9 @@ def _unread_text(splitting: Splitting) -> list[str]:
     if hashes is None or not hashes.nothing_read:
         return []
     return [
-        f"leakage: no pictures were compared, as 0 of {hashes.wanted} files could be read "
-        f"({_reasons(hashes.unusable)}); copies of one picture may be in several splits; say where pictures are with "
-        "--image-root-path"
+        f"leakage: no pictures were compared, as 0 of {hashes.wanted} files could be read{counts_text(hashes.unusable)}; "
+        "copies of one picture may be in several splits; say where pictures are with --image-root-path"
     ]
-
-
-def _reasons(unusable: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} × {why}" for why, count in sorted(unusable.items()))
 
 
 def never_seen_text(rows: ClassRows, splits: Sequence[str], train: str) -> list[str]:
@@ -234,7 +228,7 @@ def never_seen_text(rows: ClassRows, splits: Sequence[str], train: str) -> list[
     for name, inside in never_in_train(rows, splits, train):
         by_splits[inside].append(name)
     return [
-        f"never seen in training: {_named(names)} (only in {' and '.join(inside)}, not in {train})"
+        f"never seen in training: {shortened(names)} (only in {' and '.join(inside)}, not in {train})"
         for inside, names in sorted(by_splits.items())
     ]
 
@@ -318,8 +312,4 @@ def _not_evaluable_text(lacking: Sequence[NotEvaluable], splits: int, unit: str)
     for one in lacking:
         why = reason(one, splits, unit)
         by_reason[why if one.places == 1 else f"{why}, none in {' and '.join(one.lacking)}"].append(one.name)
-    return [f"cannot be evaluated: {_named(names)} ({where})" for where, names in by_reason.items()]
-
-
-def _named(names: Sequence[str]) -> str:
-    return ", ".join(names[:NAMED]) + (f" … ({len(names)} in all)" if len(names) > NAMED else "")
+    return [f"cannot be evaluated: {shortened(names)} ({where})" for where, names in by_reason.items()]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from camtrap_tf.config.dataset import LabelsMergeConfig
+from camtrap_tf.errors import shortened
 from camtrap_tf.files import check_output_file
 from camtrap_tf.labels import LabelMapping, merge_mappings
 
@@ -35,8 +36,7 @@ class MergedMapping:
 
 
 def _names(label: str, names: list[str]) -> str:
-    shown = ", ".join(names[:10]) + (f" … ({len(names)} in all)" if len(names) > 10 else "")
-    return f"adds {label}: {shown}"
+    return f"adds {label}: {shortened(names, most=10)}"
 
 
 def merge_label_mappings(config: LabelsMergeConfig) -> MergedMapping:

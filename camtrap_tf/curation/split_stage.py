@@ -30,7 +30,7 @@ from camtrap_tf.inventory.columns import LABEL, META, TEXT, schema_of
 from camtrap_tf.inventory.table import Inventory
 from camtrap_tf.logs import logger
 from camtrap_tf.records import Reject
-from camtrap_tf.rejects import reasons_text, rejects_path, write_rejects
+from camtrap_tf.rejects import counts_text, reasons_text, rejects_path, write_rejects
 
 _log = logger(__name__)
 
@@ -206,6 +206,5 @@ def _files_text(hashes: PictureHashes) -> str:
     if not hashes.failed:
         return line + f"{counted(hashes.looked_at, 'file')} read"
     line += f"{hashes.looked_at} of {hashes.looked_at + hashes.failed} files could be read"
-    unusable = sum(hashes.unusable.values())
-    reasons = ", ".join(f"{count} × {reason}" for reason, count in sorted(hashes.unusable.items()))
-    return line + f", {counted(unusable, 'picture')} cannot be compared ({reasons})"
+    unusable = counted(sum(hashes.unusable.values()), "picture")
+    return line + f", {unusable} cannot be compared{counts_text(hashes.unusable)}"

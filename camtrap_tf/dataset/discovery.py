@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from camtrap_tf.errors import DatasetError, SettingError, suggestion
+from camtrap_tf.errors import DatasetError, SettingError, shortened, suggestion
 from camtrap_tf.files import PARTIAL, path_hint
 
 SUFFIX = ".tfrecord"
@@ -74,20 +74,17 @@ def find_shards(
         chosen = [shard for shard in every if all(pattern in shard.name for pattern in patterns)]
         if not chosen:
             raise SettingError(
-                f"{where}: no shard has {' and '.join(map(repr, patterns))} in its name; splits there: {_list(splits)}"
+                f"{where}: no shard has {' and '.join(map(repr, patterns))} in its name; splits there: "
+                + shortened(splits, most=12)
             )
         return tuple(chosen)
     for pattern in patterns:
         if not any(matches(shard.name, pattern) for shard in every):
             hint = suggestion(pattern, splits)
-            there = "" if "choose from" in hint else f" (splits there: {_list(splits)})"
+            there = "" if "choose from" in hint else f" (splits there: {shortened(splits, most=12)})"
             raise SettingError(f"{where}: no shard of split {pattern!r}{hint}{there}")
     return tuple(shard for shard in every if not patterns or any(matches(shard.name, pattern) for pattern in patterns))
 
 
 def _unique(shards: Iterable[Path]) -> list[Path]:
     return list({shard.resolve(): shard for shard in shards}.values())
-
-
-def _list(splits: Sequence[str]) -> str:
-    return ", ".join(splits[:12]) + (" …" if len(splits) > 12 else "")

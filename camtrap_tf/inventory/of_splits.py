@@ -17,7 +17,7 @@ import numpy as np
 from camtrap_tf.config.classification import ClassificationCsvInventoryConfig
 from camtrap_tf.config.picture_sources import CocoInventoryConfig
 from camtrap_tf.config.training_files import FilesKind, SplitFilesConfig
-from camtrap_tf.errors import LabelError, SettingError, SourceError, suggestion
+from camtrap_tf.errors import LabelError, SettingError, SourceError, shortened, suggestion
 from camtrap_tf.files import digest_of, join_inside, path_hint, read_json, require_folder, sha256_file, write_json
 from camtrap_tf.inventory.building_from_crops import build_from_classification_csv
 from camtrap_tf.inventory.building_from_standards import build_from_coco
@@ -162,8 +162,8 @@ def class_mapping(files: SplitFiles, splits: Sequence[str], *, num_classes: int 
     else:
         source, names = _table_classes(files)
     if num_classes is not None and num_classes != len(names):
-        shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
-        raise LabelError(f"--num-classes {num_classes}: {source} has {len(names)} classes ({shown}); give that number or none")
+        there = f"{source} has {len(names)} classes ({shortened(names, most=12)})"
+        raise LabelError(f"--num-classes {num_classes}: {there}; give that number or none")
     return LabelMapping({files.label: {name: number for number, name in enumerate(names)}})
 
 

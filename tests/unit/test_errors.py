@@ -19,7 +19,7 @@ from camtrap_tf.errors import CamtrapError, PictureError, TooManyRejectsError, c
         (
             "qqq",
             [f"class{i}" for i in range(40)],
-            "; choose from: " + ", ".join(f"class{i}" for i in range(12)) + " … (40 in all)",
+            "; choose from: " + ", ".join(f"class{i}" for i in range(12)) + " and 28 more",
         ),
     ],
 )

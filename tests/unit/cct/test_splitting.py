@@ -100,7 +100,7 @@ def test_only_some_of_many_unplaced_locations_are_named() -> None:
         split_document(make_document(images, []), {"train": [("d", "l0")]}),
     )
     line = next(line for line in written.text().splitlines() if line.startswith("warning"))
-    assert line == "warning: 10 locations are in no split: l1, l2, l3, l4, l5, l6, l7, l8 …"
+    assert line == "warning: 10 locations are in no split: l1, l2, l3, l4, l5, l6, l7, l8 and 2 more"
 
 
 @pytest.mark.parametrize(
