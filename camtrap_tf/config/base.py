@@ -16,7 +16,8 @@ BOXES_ARE = "numbers of 'bbox': px, or shares of the picture"
 class StageConfig(BaseModel):
     """Settings of a stage: frozen, no unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    # Validators are built when a model is first used: `camtrap --help` reads about all of them and uses none.
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, defer_build=True)
 
 
 class LoggedConfig(StageConfig):
