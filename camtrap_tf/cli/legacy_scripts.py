@@ -13,7 +13,6 @@ from pathlib import Path
 from camtrap_tf.cli.legacy_arguments import Argument, Given
 from camtrap_tf.config.names import BACKBONES, HUB_PREFIX
 from camtrap_tf.errors import SettingError, suggestion
-from camtrap_tf.executors import available_cores
 
 Words = tuple[list[str], list[str]]
 """Words of ours, and notices."""
@@ -93,6 +92,8 @@ def _crop_detections(given: Given) -> Words:
         save_full_images="does nothing here, as there without --container-url: pictures are in --images-dir already",
     )
     if given.has("threads"):
+        from camtrap_tf.executors import available_cores  # here, as `camtrap --help` needs no processes
+
         threads = _whole("crop_detections", "--threads", given.text("threads"))
         at_once = min(threads, available_cores())
         words += [] if "--workers" in given.rest else ["--workers", str(at_once)]

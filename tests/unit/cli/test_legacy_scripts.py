@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from camtrap_tf.cli import legacy_scripts
 from camtrap_tf.cli import main as cli
 from camtrap_tf.cli.legacy_animl import translated
 from camtrap_tf.cli.legacy_scripts import REFUSED, SCRIPTS
@@ -223,7 +222,7 @@ def test_a_line_of_a_shell_script_is_pasted_whole(python: str) -> None:
 
 def test_threads_become_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """At most one per core, which is said; a number of ours wins; what is no number is refused."""
-    monkeypatch.setattr(legacy_scripts, "available_cores", lambda: 8)
+    monkeypatch.setattr("camtrap_tf.executors.available_cores", lambda: 8)
     call = ["crop_detections.py", "x.json", "crops", "--threads"]
     for threads, workers, said in (("50", "8", True), ("8", "8", False), ("3", "3", False)):
         found = translated([*call, threads])
