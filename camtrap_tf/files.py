@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -88,6 +88,31 @@ def json_line(value: Any) -> str:
 def write_json(path: Path, value: Any, *, indent: int | None = 1) -> None:
     """Writes `value` as JSON to `path`, whole or not at all."""
     write_text(path, json_text(value, indent=indent))
+
+
+def write_members(path: Path, members: Iterable[tuple[str, Any]], listed: Container[str]) -> None:
+    """Writes an object as JSON bit by bit, whole or not at all, so that its text is never in memory as one.
+
+    Args:
+        path: the file.
+        members: its keys and values; at least one.
+        listed: keys whose values are lists, to be written with an entry a line.
+
+    Raises:
+        SourceError: it holds what JSON cannot say, e.g. an infinite number.
+    """
+    try:
+        with atomic_file(path, "w") as file:
+            for number, (key, value) in enumerate(members):
+                file.write(("{\n" if number == 0 else ",\n") + f"{json_line(key)}: ")
+                if key in listed and value:
+                    file.writelines(("[\n" if place == 0 else ",\n") + json_line(one) for place, one in enumerate(value))
+                    file.write("\n]")
+                else:
+                    file.write(json_line(value))
+            file.write("\n}\n")
+    except (ValueError, TypeError) as err:
+        raise SourceError(f"{path}: cannot be written as JSON: {err}; mend that value first") from err
 
 
 def read_json(path: Path, *, what: str = "JSON file", object_hook: Callable[[dict[str, Any]], Any] | None = None) -> Any:

@@ -6,15 +6,14 @@ detections. Source: MegaDetector output format, https://lila.science/megadetecto
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from camtrap_tf.detections.boxes import BoxError, checked_box, is_cut, is_number
 from camtrap_tf.errors import SourceError, counted
-from camtrap_tf.files import atomic_file, json_line, json_text, printable, read_json
+from camtrap_tf.files import printable, read_json, write_members
 from camtrap_tf.records import BoundingBox, Reject
 
 Entry = dict[str, Any]
@@ -130,14 +129,8 @@ class MegadetectorDocument:
         Raises:
             SourceError: it holds what JSON cannot say.
         """
-        try:
-            with atomic_file(Path(path), "w") as file:
-                for number, key in enumerate(self.keys):
-                    file.write(("{\n" if number == 0 else ",\n") + f"{json.dumps(key, ensure_ascii=False)}: ")
-                    file.write(_listing(self.images) if key == "images" else json_text(self.others[key]).rstrip("\n"))
-                file.write("\n}\n")
-        except (ValueError, TypeError) as err:
-            raise SourceError(f"{path}: cannot be written as JSON: {err}; mend that value first") from err
+        members = ((key, self.images if key == "images" else self.others[key]) for key in self.keys)
+        write_members(Path(path), members, ("images",))
 
     @property
     def info(self) -> Entry:
@@ -184,12 +177,6 @@ def _check_form(value: Any, what: str) -> None:
         raise SourceError(f"{what}: is a COCO file; read it with `camtrap inventory coco`")
     if not isinstance(value.get("detection_categories"), dict):
         raise SourceError(f"{what}: not a MegaDetector results file; it has no detection_categories (id: name)")
-
-
-def _listing(images: Sequence[Any]) -> str:
-    """Returns entries as a JSON array, one a line."""
-    lines = list(map(json_line, images))
-    return "[\n" + ",\n".join(lines) + "\n]" if lines else "[]"
 
 
 def _names(value: Any) -> dict[str, str]:

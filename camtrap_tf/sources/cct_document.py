@@ -20,7 +20,7 @@ from typing import Any
 import orjson
 
 from camtrap_tf.errors import SourceError
-from camtrap_tf.files import atomic_file, json_line, may_hold_halves, path_hint, printable
+from camtrap_tf.files import may_hold_halves, path_hint, printable, write_members
 from camtrap_tf.records import Reject
 
 Entry = dict[str, Any]
@@ -134,14 +134,7 @@ class CctDocument:
         Raises:
             SourceError: it holds what JSON cannot say, e.g. an infinite number.
         """
-        try:
-            with atomic_file(Path(path), "w") as file:
-                for number, (key, value) in enumerate(self.members()):
-                    file.write(("{\n" if number == 0 else ",\n") + f"{json.dumps(key, ensure_ascii=False)}: ")
-                    file.writelines(_listing(value) if key in PARTS else [json_line(value)])
-                file.write("\n}\n")
-        except (ValueError, TypeError) as err:
-            raise SourceError(f"{path}: cannot be written as JSON: {err}; mend that value first") from err
+        write_members(Path(path), self.members(), PARTS)
 
     def category_names(self) -> dict[str, str]:
         """Returns id (as text) → name of the categories that have both and whose id stands for nothing else."""
@@ -311,10 +304,3 @@ def _no_objects(part: str, entries: list[Any]) -> Iterator[Reject]:
         if not isinstance(entry, dict):
             shown = str(entry)[:40]
             yield Reject("", f"{part} {number}", _UNITS[part], "not_an_object", f"{shown!r} where an object is expected")
-
-
-def _listing(entries: list[Entry]) -> Iterator[str]:
-    yield "["
-    for number, entry in enumerate(entries):
-        yield ("\n" if number == 0 else ",\n") + json_line(entry)
-    yield "\n]"

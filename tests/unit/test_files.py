@@ -32,6 +32,7 @@ from camtrap_tf.files import (
     write_bytes,
     write_csv,
     write_json,
+    write_members,
     write_text,
 )
 
@@ -78,6 +79,19 @@ def test_json_is_utf8_without_nan(tmp_path: Path) -> None:
     assert json_line({"é": [1, "\n"]}) == '{"é": [1, "\\n"]}'
     with pytest.raises(ValueError, match="JSON"):
         json_line(float("nan"))
+
+
+def test_members_are_written_one_by_one(tmp_path: Path) -> None:
+    """Entries of a listed member stand on a line each, empty ones and others on one; what JSON cannot say leaves the old file."""
+    path, members = tmp_path / "a.json", [("é", {"a": [1, 2]}), ("many", [{"n": 1}, {"n": 2}]), ("none", [])]
+    write_members(path, members, ("many", "none"))
+    assert json.loads(path.read_text(encoding="utf-8")) == dict(members)
+    assert path.read_text(encoding="utf-8").splitlines()[2:5] == ['"many": [', '{"n": 1},', '{"n": 2}']
+    before = path.read_bytes()
+    with pytest.raises(SourceError, match="cannot be written as JSON"):
+        write_members(path, [("many", [{"n": 3}, {"n": float("inf")}])], ("many",))
+    assert path.read_bytes() == before
+    assert names_in(tmp_path) == ["a.json"]
 
 
 def test_halves_of_surrogate_pairs_are_replaced() -> None:
