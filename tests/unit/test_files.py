@@ -82,7 +82,7 @@ def test_json_is_utf8_without_nan(tmp_path: Path) -> None:
 
 
 def test_members_are_written_one_by_one(tmp_path: Path) -> None:
-    """Entries of a listed member stand on a line each, empty ones and others on one; what JSON cannot say leaves the old file."""
+    """Entries of a listed member stand on a line each, others on one; what JSON cannot say leaves the old file."""
     path, members = tmp_path / "a.json", [("é", {"a": [1, 2]}), ("many", [{"n": 1}, {"n": 2}]), ("none", [])]
     write_members(path, members, ("many", "none"))
     assert json.loads(path.read_text(encoding="utf-8")) == dict(members)
