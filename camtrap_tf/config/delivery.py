@@ -7,7 +7,8 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from camtrap_tf.config.base import LoggedConfig, StageConfig
+from camtrap_tf.config.base import BOXES_ARE, BoxNumbers, LoggedConfig, StageConfig
+from camtrap_tf.config.crop import BoxSource
 from camtrap_tf.config.names import Aggregation, CropStrategy
 from camtrap_tf.config.predictions_out import ExportFormsConfig
 
@@ -29,6 +30,13 @@ class PicturesConfig(LoggedConfig):
         None,
         description="MegaDetector results (or a COCO Camera Traps file): every box of the pictures below --image-dir is "
         "classified, instead of whole pictures",
+    )
+    boxes_from: BoxSource = Field(
+        "auto", description="with --detections: what the file is: cct, megadetector, or auto: told from its content"
+    )
+    boxes: BoxNumbers = Field(
+        "pixels",
+        description=f"with a COCO Camera Traps file as --detections: {BOXES_ARE}; MegaDetector results are always relative",
     )
     threshold: float | None = Field(
         None,
@@ -65,6 +73,8 @@ class PicturesConfig(LoggedConfig):
         if self.detections is not None and self.image_dir is None:
             raise ValueError("--detections goes with --image-dir: the folder that its picture paths are relative to")
         of_boxes = {
+            "--boxes-from": self.boxes_from != "auto",
+            "--boxes": self.boxes != "pixels",
             "--threshold": self.threshold is not None,
             "--detection-categories": bool(self.detection_categories),
             "--crop-strategy": self.crop_strategy is not None,

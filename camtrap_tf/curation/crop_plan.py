@@ -147,7 +147,7 @@ def _kind(path: Path) -> str:
 def _chosen(config: CropConfig, known: Sequence[str]) -> tuple[str, ...]:
     for name in config.categories:
         if name not in known:
-            raise SettingError(f"--categories {name}: {config.path} has no such category{suggestion(name, sorted(set(known)))}")
+            raise SettingError(f"{config.path}: no category {name!r}{suggestion(name, sorted(set(known)))}")
     return config.categories
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from camtrap_tf.config.crop import CropConfig
 from camtrap_tf.config.delivery import PredictConfig
 from camtrap_tf.curation.crop_cutting import placing
 from camtrap_tf.curation.crop_plan import BOX, PICTURE, CropPlan, WantedCrop, WantedPicture, plan_crops
+from camtrap_tf.detections.boxes import flag_advice
 from camtrap_tf.errors import PictureError, SourceError
 from camtrap_tf.files import join_inside, require_folder
 from camtrap_tf.images.crop import CropGeometry, cut_box, whole_picture
@@ -48,8 +50,9 @@ class BoxSource:
         assert config.image_dir is not None
         self._path, self._root = config.detections, config.image_dir
         self._wish = CropConfig(
-            path=config.detections, output_dir=Path(), threshold=config.threshold, categories=config.detection_categories
-        )
+            path=config.detections, output_dir=Path(), threshold=config.threshold, categories=config.detection_categories,
+            boxes_from=config.boxes_from, boxes=config.boxes,
+        )  # fmt: skip
         self._geometry = CropGeometry(config.crop_strategy or "square", config.crop_legacy_geometry)
         self._plan: CropPlan | None = None
 
@@ -85,7 +88,8 @@ class BoxSource:
         for picture in self.plan.pictures:
             yield from self._of_picture(picture, ids)
         for fault in self._faults():
-            yield _fault(fault, self.plan.file_of(fault) or fault.item, ids)
+            advice = flag_advice(fault.reason, self._wish.boxes) if self.plan.source == "cct" and fault.unit == BOX else ""
+            yield _fault(replace(fault, detail=fault.detail + advice), self.plan.file_of(fault) or fault.item, ids)
 
     def _of_picture(self, picture: WantedPicture, ids: dict[str, int]) -> Iterator[Capture]:
         path = str(join_inside(self._root, picture.file))

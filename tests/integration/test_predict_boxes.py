@@ -12,7 +12,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from camtrap_tf.config.delivery import PredictConfig
-from camtrap_tf.errors import SettingError
+from camtrap_tf.errors import SettingError, SourceError
 from camtrap_tf.prediction.predictor import PredictSummary, predict
 from tests.factories import make_jpeg
 from tests.integration.bundles import untrained_bundle
@@ -144,6 +144,27 @@ def test_boxes_that_people_drew(tmp_path: Path, model: Path, detections: Path) -
     _, drawn = run(tmp_path, model, detections=tmp_path / "cct.json")
     assert [row["id"] for row in drawn] == [f"a.jpg___crop_n{i}.jpg" for i in range(3)]
     assert [row["predictions_all"] for row in drawn] == [row["predictions_all"] for row in rows[:3]]
+
+
+def test_boxes_are_taken_as_the_settings_say(tmp_path: Path, model: Path, detections: Path) -> None:
+    """`--boxes relative` reads shares of the picture under `bbox`, which are rejected with that advice else; `--boxes-from`
+    wins over what a file looks like."""
+    images = [{"id": "a", "file_name": "a.jpg", "width": 200, "height": 100}]
+    notes = [{"id": f"n{i}", "image_id": "a", "category_id": 1, "bbox": box} for i, box in enumerate(BOXES)]
+    value = {"images": images, "annotations": notes, "categories": [{"id": 1, "name": "fox"}]}
+    drawn = tmp_path / "cct.json"
+    drawn.write_text(json.dumps({"info": {"detection_categories": {}}, **value}))
+    _, wanted = run(tmp_path, model, detections=detections)
+    _, rows = run(tmp_path, model, detections=drawn, boxes_from="cct", boxes="relative")
+    assert [row["predictions_all"] for row in rows] == [row["predictions_all"] for row in wanted[:3]]
+    _, rows = run(tmp_path, model, detections=drawn, boxes_from="cct")
+    assert all(row["error"].startswith("box_relative") and "--boxes relative reads such" in row["error"] for row in rows[1:])
+    with pytest.raises(SourceError, match="is a COCO file"):
+        run(tmp_path, model, detections=drawn)
+    with pytest.raises(ValidationError, match="--boxes-from goes with --detections"):
+        run(tmp_path, model, boxes_from="cct")
+    with pytest.raises(ValidationError, match="--boxes goes with --detections"):
+        run(tmp_path, model, boxes="relative")
 
 
 def test_settings_that_mean_nothing_are_refused(tmp_path: Path, model: Path, detections: Path) -> None:
