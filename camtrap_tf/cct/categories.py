@@ -147,6 +147,9 @@ def with_categories(document: CctDocument, config: CctCategoriesConfig) -> CctCh
     if config.category_map is not None:
         change = apply_category_map(document, read_category_map(config.category_map, document))
     done = change.document
+    if config.like is not None or config.renumber:
+        change = without_clashes(done)  # a map has refused them already
+        done = change.document
     if config.prune:
         done = pruned(done)
     if config.like is not None:
@@ -246,6 +249,26 @@ def renumbered(document: CctDocument, *, like: Iterable[Entry]) -> CctDocument:
             free += 1
         new_ids.setdefault(text_of(one.get("id")), ids[name])
     return _with_ids(document, base, new_ids)
+
+
+def without_clashes(document: CctDocument) -> CctChange:
+    """Returns the document without what is of ids that stand for several names: nobody can tell which they mean."""
+    meanings = document.category_meanings()
+    clashing = {key for key, name in meanings.items() if name is None}
+    if not clashing:
+        return CctChange(document)
+    kept: list[Entry] = []
+    rejects: list[Reject] = []
+    for annotation in document.annotations:
+        key = text_of(annotation.get("category_id"))
+        if key in clashing:
+            rejects.append(reject_annotation(annotation, "category_clash", f"category id {key} stands for several names"))
+        else:
+            kept.append(annotation)
+    categories = [one for one in document.categories if text_of(one.get("id")) not in clashing]
+    change = without_images_left_bare(document.with_parts(categories=categories), kept)
+    note = f"category ids that stand for several names, left out: {', '.join(sorted(clashing))}"
+    return CctChange(change.document, (*rejects, *change.rejects), (note,))
 
 
 def _with_ids(document: CctDocument, categories: list[Entry], new_ids: Mapping[str | None, Any]) -> CctDocument:

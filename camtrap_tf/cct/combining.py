@@ -183,6 +183,7 @@ def _prefixed_images(images: Iterable[Entry], name: str, prefix: Iterable[str]) 
 
 def _prefixed_annotations(document: CctDocument, new_ids: Mapping[str, int], start: str) -> tuple[list[Entry], list[Reject]]:
     """Returns the annotations of one data set pointing to the new ids, and those that point nowhere as rejects."""
+    meanings = document.category_meanings()
     known = {key for image in document.images if (key := text_of(image.get("id"))) and text_of(image.get("file_name"))}
     kept, rejects = [], []
     for place, annotation in enumerate(document.annotations):
@@ -190,6 +191,8 @@ def _prefixed_annotations(document: CctDocument, new_ids: Mapping[str, int], sta
         if image_id not in known:
             detail = f"no image has the id {annotation.get('image_id')!r}"
             rejects.append(reject_annotation(annotation, "unknown_image", detail))
+        elif category in meanings and meanings[category] is None:
+            rejects.append(reject_annotation(annotation, "category_clash", f"category id {category} stands for several names"))
         elif category is None or category not in new_ids:
             detail = f"no category has the id {annotation.get('category_id')!r}"
             rejects.append(reject_annotation(annotation, "unknown_category", detail))

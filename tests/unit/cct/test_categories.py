@@ -21,7 +21,7 @@ from camtrap_tf.cct.categories import (
 from camtrap_tf.config.cct import CctCategoriesConfig, CctCategoryMapConfig
 from camtrap_tf.errors import SettingError, SourceError
 from camtrap_tf.sources.cct_document import CctDocument
-from tests.unit.cct.documents import make_annotation, make_document, make_image
+from tests.unit.cct.documents import make_annotation, make_document, make_image, reasons
 
 
 def document() -> CctDocument:
@@ -121,6 +121,22 @@ def test_ids_of_another_file_by_name() -> None:
     done = renumbered(second, like=document().categories)
     assert done.category_names() == {"0": "empty", "3": "fox", "7": "rat", "8": "owl"}
     assert [one["category_id"] for one in done.annotations] == [7, 8]
+
+
+@pytest.mark.parametrize("how", ["renumber", "like"])
+def test_ids_of_several_names_are_not_renumbered(how: str, tmp_path: Path) -> None:
+    """What they stand for is left out with a reason of its own, instead of becoming the first of the names."""
+    document().write(tmp_path / "other.json")
+    annotations = [make_annotation("1", "i", 5), make_annotation("2", "i", 3), make_annotation("3", "j", 5)]
+    categories = [{"id": 5, "name": "fox"}, {"id": 5, "name": "rat"}, {"id": 3, "name": "owl"}]
+    odd = make_document([make_image("i"), make_image("j")], annotations).with_parts(categories=categories)
+    odd.write(tmp_path / "in.json")
+    setting = {"renumber": True} if how == "renumber" else {"like": tmp_path / "other.json"}
+    done = change_categories(CctCategoriesConfig(path=tmp_path / "in.json", output=tmp_path / "out.json", **setting))
+    assert reasons(done.change.rejects) == [("1", "category_clash"), ("3", "category_clash"), ("j.jpg", "no_annotation_left")]
+    (left,) = done.change.document.annotations
+    assert done.change.document.category_names()[str(left["category_id"])] == "owl"
+    assert "stand for several names, left out: 5" in done.text()
 
 
 def test_pruned_keeps_what_is_used() -> None:

@@ -79,6 +79,15 @@ def test_what_points_nowhere_is_listed() -> None:
     assert reasons(combine([document], ["a"], prefix=BOTH).rejects) == [("x", "unknown_image"), ("y", "unknown_category")]
 
 
+def test_ids_of_several_names_have_a_reason_of_their_own() -> None:
+    """Such an annotation is not of an unknown category: nobody can tell which of two it is of."""
+    document = make_document([make_image("1")], [make_annotation("x", "1", category=5)])
+    document = document.with_parts(categories=[{"id": 5, "name": "fox"}, {"id": 5, "name": "rat"}])
+    change = combine([document], ["a"], prefix=BOTH)
+    assert reasons(change.rejects) == [("x", "category_clash")]
+    assert change.document.categories == []
+
+
 def test_files_are_combined_alike_each_time(tmp_path: Path) -> None:
     """Twice the same files give twice the same bytes; data sets are named by the files."""
     for document, name in zip(two(), ("animl_clean_cct.json", "lila_cct.json"), strict=True):
