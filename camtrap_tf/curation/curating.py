@@ -58,6 +58,7 @@ class Curated:
         group_field: meta data field whose groups were kept whole, if any.
         warnings: what a user should know, e.g. that a location is in two splits.
         splitting: how the splits came about, before balancing; None where groups did not matter.
+        told: warnings that were logged on the way, before hours of work; they need not be said again at its end.
     """
 
     inventory: Inventory
@@ -67,6 +68,7 @@ class Curated:
     group_field: str | None
     warnings: tuple[str, ...]
     splitting: Splitting | None = None
+    told: frozenset[str] = frozenset()
 
 
 def curate(inventory: Inventory, config: DatasetConfig, *, read_files: bool = True) -> Curated:
@@ -86,7 +88,7 @@ def curate(inventory: Inventory, config: DatasetConfig, *, read_files: bool = Tr
     if config.crop is not None:
         inventory = _boxes(inventory, config.crop_threshold, steps)
     selected = _filter(inventory, config, steps)
-    splitting = None
+    splitting, told = None, list[str]()
     if asked_for(config):
         splitting = split_inventory(selected, config, Means(config.seed, config.workers, config.max_pixels, read_files))
         splits, group_field = list(splitting.splits), _group_field(splitting, config)
@@ -103,12 +105,13 @@ def curate(inventory: Inventory, config: DatasetConfig, *, read_files: bool = Tr
     if config.balanced_sampling_min:
         selected, splits = _balance(selected, splits, config, steps)
     if config.split_by_meta is None:
-        empty = empty_split_warnings(splits, config.split_shares, splitting)
-        for warning in empty:
+        told = empty_split_warnings(splits, config.split_shares, splitting)
+        for warning in told if read_files else ():
             _log.warning("warning: %s", warning)
-        warnings += empty
+        warnings += told
     warnings += _absent_classes(selected, splits, mapping)
-    return Curated(selected, tuple(splits), mapping, tuple(steps), group_field, tuple(warnings), splitting)
+    said = frozenset(told) if read_files else frozenset()
+    return Curated(selected, tuple(splits), mapping, tuple(steps), group_field, tuple(warnings), splitting, said)
 
 
 def _boxes(inventory: Inventory, threshold: float, steps: list[Step]) -> Inventory:

@@ -50,11 +50,13 @@ class WrittenDataset:
         folder: where it is.
         manifest: what it holds.
         kept: whether it stood there already, made by the same plan.
+        told: warnings of the manifest that were logged already.
     """
 
     folder: Path
     manifest: DatasetManifest
     kept: bool
+    told: frozenset[str] = frozenset()
 
     def text(self) -> str:
         """Returns the summary for a person."""
@@ -68,7 +70,7 @@ class WrittenDataset:
             lines.append(f"crops: a record per box, {manifest.crop['crop_strategy']} ({manifest.crop['geometry']} geometry)")
         lines += selection_lines(manifest.selection, manifest.group_field, boxes=manifest.crop is not None)
         lines += [manifest.records.text("records"), manifest.pictures.text("pictures")]
-        lines += [f"warning: {warning}" for warning in manifest.warnings]
+        lines += [f"warning: {warning}" for warning in manifest.warnings if warning not in self.told]
         rejected = sum(manifest.records.rejected.values()) + sum(manifest.pictures.rejected.values())
         splits = f", {SPLITS_FOLDER}/ (who is where, what leaks, table of classes)" if self._tells_of_splits() else ""
         lines.append(f"files: {MANIFEST_NAME}, {LABEL_MAPPING_NAME}, {REJECTS_NAME} ({counted(rejected, 'row')}){splits}")

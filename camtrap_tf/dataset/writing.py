@@ -122,12 +122,12 @@ def write_dataset(curated: Curated, config: DatasetConfig, folder: Path, *, pare
         if not config.overwrite:
             manifest = place.finished_dataset()
             if manifest is not None:
-                return WrittenDataset(folder, manifest, kept=True)
+                return WrittenDataset(folder, manifest, kept=True, told=curated.told)
         place.prepare(overwrite=config.overwrite)
         keep_logs()
         finished = _write_shards(curated, config, shards, place, parent.rejects)
         manifest = _finish(finished, curated, config, place, parent)
-        return WrittenDataset(folder, manifest, kept=False)
+        return WrittenDataset(folder, manifest, kept=False, told=curated.told)
 
 
 def _plan(curated: Curated, config: DatasetConfig) -> tuple[PlannedShard, ...]:

@@ -374,6 +374,20 @@ def test_all_observations_are_stored_on_request(tmp_path: Path) -> None:
     assert both.labels == {"species": ("lion", "gnu"), "count": ("-1", "-1")}
 
 
+def test_an_empty_split_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """On the way where there is one, before hours of work, else in the plan; the manifest has it in any case."""
+    events = [
+        make_event(str(i), pictures=[f"{i}.jpg"], labels={"species": "abcd"[i % 4]}, location=f"l{i % 4}") for i in range(8)
+    ]
+    for settings in ({}, {"dry_run": True}, {}):  # built, planned, complete already
+        caplog.clear()
+        with caplog.at_level("WARNING", "camtrap_tf"):
+            result = create_dataset(make_config(tmp_path, events, **settings))
+        said = [*caplog.messages, *result.text().splitlines()]
+        assert sum("have no record" in line for line in said) == 1
+    assert any("have no record" in text for text in DatasetManifest.read(tmp_path / "out").warnings)
+
+
 def test_dry_run_writes_nothing(tmp_path: Path) -> None:
     """The plan has splits with counts, shards, stored form and workers; no file appears."""
     config = make_config(tmp_path, make_events(30), max_records_per_file=10, dry_run=True, keep_label_name=("species",),
