@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from camtrap_tf.config.inventory import PantheraInventoryConfig
+from camtrap_tf.config.names import RowsAre
 from camtrap_tf.config.picture_sources import (
     CamtrapDpInventoryConfig,
     CocoInventoryConfig,
     MegadetectorInventoryConfig,
+    RecordsAre,
     TimelapseInventoryConfig,
     WildlifeInsightsInventoryConfig,
 )
@@ -42,10 +44,10 @@ broken
 """
 
 
-def csv_table(folder: Path, *, rows_are: str) -> CsvSource:
+def csv_table(folder: Path, *, rows_are: RowsAre) -> CsvSource:
     """Returns the source of a table with good and bad rows."""
     (folder / "t.csv").write_text(TABLE, encoding="utf-8")
-    columns = CsvColumns(id="image", images=["dir"], labels=["species", "count"], meta=["location"], rows_are=rows_are)  # type: ignore[arg-type]  # parametrize gives plain texts
+    columns = CsvColumns(id="image", images=["dir"], labels=["species", "count"], meta=["location"], rows_are=rows_are)
     return CsvSource(folder / "t.csv", columns)
 
 
@@ -95,12 +97,12 @@ NOTES = [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 5, 5]}, {"id"
 BOX = {"category": "1", "conf": 0.9, "bbox": [0.1, 0.1, 0.2, 0.2]}
 
 
-def coco(folder: Path, *, records: str) -> Source:
+def coco(folder: Path, *, records: RecordsAre) -> Source:
     """Returns the source of a COCO Camera Traps file with good and bad entries."""
     images = [{"id": n, "file_name": f"{n}.jpg", "width": 9, "height": 9, "seq_id": "s", "location": "ü"} for n in (1, 2, 2)]
     document = {"images": images, "annotations": NOTES, "categories": [{"id": 1, "name": "fox"}]}
     (folder / "cct.json").write_text(json.dumps(document), encoding="utf-8")
-    config = CocoInventoryConfig(path=folder / "cct.json", export_path=folder / "i.json", records=records)  # type: ignore[arg-type]  # parametrized
+    config = CocoInventoryConfig(path=folder / "cct.json", export_path=folder / "i.json", records=records)
     return CocoSource(config)
 
 

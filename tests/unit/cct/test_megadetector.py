@@ -10,6 +10,7 @@ import pytest
 
 from camtrap_tf.cct.megadetector import from_megadetector_file, to_megadetector, to_megadetector_file
 from camtrap_tf.config.cct import CctFromMegadetectorConfig, CctToMegadetectorConfig
+from camtrap_tf.detections.megadetector import DetectedPicture
 from camtrap_tf.errors import SourceError
 from camtrap_tf.sources.cct_document import CctDocument
 from tests.shared_data import shared
@@ -36,7 +37,8 @@ def test_animals_with_their_species_as_classification() -> None:
     done = to_megadetector(make_document([make_image("i")], [make_annotation("1", "i", confidence=0.5)]), animals=True)
     assert done.document.detection_categories["1"] == "animal"
     (picture,) = done.document.pictures()
-    assert picture.detections[0].classifications == (("fox", 0.5),)  # type: ignore[union-attr]  # no reject
+    assert isinstance(picture, DetectedPicture)
+    assert picture.detections[0].classifications == (("fox", 0.5),)
 
 
 def test_what_cannot_be_a_detection_is_listed() -> None:

@@ -25,7 +25,8 @@ def found(document: CctDocument) -> list[tuple[str, str, str]]:
 def test_a_sound_document_has_no_problem() -> None:
     """Ids of any kind that agree as texts, boxes inside, times in the past: nothing is wrong."""
     image = make_image("1", datetime="2024-05-31 10:00:00")
-    assert found(make_document([image], [make_annotation("1", 1), make_annotation("2", "1", bbox=None)])) == []  # type: ignore[arg-type]  # a number on purpose
+    numbered = {**make_annotation("1", "1"), "image_id": 1}
+    assert found(make_document([image], [numbered, make_annotation("2", "1", bbox=None)])) == []
 
 
 @pytest.mark.parametrize(

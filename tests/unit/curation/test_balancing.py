@@ -28,7 +28,7 @@ def test_the_choice_depends_on_ids_and_seed_alone() -> None:
     chosen = {IDS[row] for row in balanced_rows(IDS, SPLITS, CLASSES, seed=1)}
     order = list(range(300))
     random.Random(0).shuffle(order)
-    shuffled = [[column[row] for row in order] for column in (IDS, SPLITS, CLASSES)]
-    rows = balanced_rows(*shuffled, seed=1)  # type: ignore[arg-type]  # a shuffled list of the arguments
-    assert {shuffled[0][row] for row in rows} == chosen
+    ids, classes = [IDS[row] for row in order], [CLASSES[row] for row in order]
+    rows = balanced_rows(ids, [SPLITS[row] for row in order], classes, seed=1)
+    assert {ids[row] for row in rows} == chosen
     assert {IDS[row] for row in balanced_rows(IDS, SPLITS, CLASSES, seed=2)} != chosen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -75,7 +76,7 @@ def test_an_inventory_without_boxes_is_refused() -> None:
         ({"location": True}, {}),
     ],
 )
-def test_boxes_of_one_record_are_in_one_split(tmp_path, meta: dict[str, bool], settings: dict[str, Any]) -> None:  # type: ignore[no-untyped-def] # pytest's fixture
+def test_boxes_of_one_record_are_in_one_split(tmp_path: Path, meta: dict[str, bool], settings: dict[str, Any]) -> None:
     """Whatever the splits go by, and where some records lack it, boxes of a picture are never torn apart."""
     events = []
     for number in range(60):

@@ -19,7 +19,7 @@ from tests.factories import make_event
 
 def config(**options: Any) -> DatasetConfig:
     """Returns settings with everything else at its default."""
-    return DatasetConfig(inventory="i.json", output_dir="out", **options)  # type: ignore[arg-type]  # settings of several types
+    return DatasetConfig.model_validate({"inventory": "i.json", "output_dir": "out", **options})
 
 
 def events(count: int = 240) -> list[CaptureEvent]:

@@ -43,9 +43,8 @@ def splitting(root: Path | None = None, *, duplicates: str = "exact") -> Splitti
         meta = {"split": split, **({"location": place} if place else {}), **({"seq": event} if event else {})}
         names = [f"{name}.jpg" for name in pictures.split()]
         records.append(make_event(f"r{number}", pictures=names, labels={"species": species, "n": "1"}, **meta))
-    settings = SplitConfig(
-        inventory="i.json", output_dir="o", image_root_path=root, split_by_meta="split", duplicates=duplicates
-    )  # type: ignore[arg-type]  # texts are paths to pydantic
+    wishes = {"image_root_path": root, "split_by_meta": "split", "duplicates": duplicates}
+    settings = SplitConfig.model_validate({"inventory": "i.json", "output_dir": "o", **wishes})
     return split_inventory(Inventory.from_records(records), settings, Means(hash_all=True, workers=1))
 
 
@@ -151,7 +150,7 @@ def test_any_class_name_can_be_drawn(tmp_path: Path, name: str) -> None:
     """Names are text, not mathematics."""
     records = [make_event(str(i), labels={"species": name}, location=f"{i % 5}") for i in range(20)]
     shares = {"split_names": ("train", "_$v", "test"), "split_percent": (0.6, 0.2, 0.2)}
-    settings = SplitConfig(inventory="i.json", output_dir="o", **shares)  # type: ignore[arg-type]  # texts are paths to pydantic
+    settings = SplitConfig.model_validate({"inventory": "i.json", "output_dir": "o", **shares})
     write_split_files(split_inventory(Inventory.from_records(records), settings, Means()), tmp_path)
     assert Image.open(tmp_path / "split_table.png").size[0] > 500
 
@@ -182,6 +181,7 @@ def test_events_and_records_are_no_locations(meta: dict[str, str], group: str, e
         make_event(str(i), labels={"species": "a"}, **{name: f"{value}{i % 3}" for name, value in meta.items()})
         for i in range(9)
     ]
-    settings = SplitConfig(inventory="i.json", output_dir="o", split_group=group, duplicates="off")  # type: ignore[arg-type]  # as above
+    wishes = {"split_group": group, "duplicates": "off"}
+    settings = SplitConfig.model_validate({"inventory": "i.json", "output_dir": "o", **wishes})
     table = split_table(split_inventory(Inventory.from_records(records), settings, Means()))
     assert int(table.counts["locations"].sum()) == expected

@@ -21,10 +21,10 @@ from camtrap_tf.detections.boxes import (
 from camtrap_tf.records import BoundingBox
 
 
-def reason_of(values: object, **options: object) -> str:
+def reason_of(values: object, *, relative: bool, size_px: tuple[float, float] | None = None) -> str:
     """Returns why a box is refused; empty if it is not."""
     try:
-        checked_box(values, **options)  # type: ignore[arg-type]  # options of several types in one dictionary
+        checked_box(values, size_px=size_px, relative=relative)
     except BoxError as err:
         return err.reason
     return ""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from camtrap_tf.config.names import CropStrategy
 from camtrap_tf.images.crop import (
     CropGeometry,
     Window,
@@ -127,9 +129,9 @@ def test_tight_is_the_box() -> None:
 
 
 @pytest.mark.parametrize("strategy", ["square", "pad", "tight"])
-def test_fractions_of_pixels_are_rounded_once(strategy: str) -> None:
+def test_fractions_of_pixels_are_rounded_once(strategy: CropStrategy) -> None:
     """The size of a crop is that of the box's rounded edges, never a pixel more, and it is not resampled."""
-    window = crop_window((10.4, 20.4, 20.2, 10.2), PICTURE, CropGeometry(strategy))  # type: ignore[arg-type] # by name
+    window = crop_window((10.4, 20.4, 20.2, 10.2), PICTURE, CropGeometry(strategy))
     assert window is not None
     assert max(window.canvas) == 21  # 10.4 … 30.6 is 10 … 31
 
@@ -165,7 +167,7 @@ def test_boxes_turn_with_their_picture(orientation: int) -> None:
     assert (cut(upright, window) == 255).all()
 
 
-def test_a_crop_file_is_known_by_its_mark(tmp_path) -> None:  # type: ignore[no-untyped-def] # pytest's fixture
+def test_a_crop_file_is_known_by_its_mark(tmp_path: Path) -> None:
     """A crop says what it was made of; cut short, or asked for another mark, it is not taken for it."""
     jpeg = encode_crop(np.full((8, 8, 3), 9, np.uint8), quality=90, mark="camtrap crop 1")
     assert mark_of(jpeg) == "camtrap crop 1"
