@@ -23,6 +23,7 @@ class PredictAggregateConfig(StageConfig):
     )
     output: Path = Field(description="table to write, of the same form")
     output_index: Path | None = Field(None, description="label_index.json of the targets to write; default: none")
+    dry_run: bool = Field(False, description="read and add up, say what would be written, write nothing")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -55,6 +56,7 @@ class PredictSuspectsConfig(StageConfig):
         0.5, gt=0, le=1, description="how much likelier than the label another class has to be: difference of probabilities"
     )
     output: Path = Field(description="CSV to write, the widest gap first")
+    dry_run: bool = Field(False, description="read and compare, say what would be listed, write nothing")
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -49,6 +50,7 @@ class AggregateSummary:
         classes: how many classes became targets.
         records: how many there were.
         unpredicted: those without a prediction, which stayed as they are.
+        dry_run: nothing was written.
     """
 
     output: Path
@@ -57,6 +59,7 @@ class AggregateSummary:
     classes: int = 0
     records: int = 0
     unpredicted: int = 0
+    dry_run: bool = False
 
     def text(self) -> str:
         """Returns the summary for people."""
@@ -69,6 +72,8 @@ class AggregateSummary:
         ]
         if self.columns.rest:
             lines.append(f"  in no target, so in other: {', '.join(self.columns.rest)}")
+        if self.dry_run:
+            return "\n".join(["Plan of predict aggregate (nothing is written)", *lines, f"  would write {self.output}"])
         return "\n".join([*lines, f"  {self.output}"])
 
 
@@ -134,8 +139,8 @@ def aggregate_predictions(config: PredictAggregateConfig) -> AggregateSummary:
     label = table.label(config.label)
     _check(config, table)
     sums = ClassSums(targets, table.path)
-    summary = AggregateSummary(config.output, label)
-    with text_file(config.output) as file:
+    summary = AggregateSummary(config.output, label, dry_run=config.dry_run)
+    with open(os.devnull, "w", encoding="utf-8") if config.dry_run else text_file(config.output) as file:
         if table.form == "json":
             lines = _json_lines(table, label or "", sums, summary)
             file.writelines(track(lines, total=None, description="Adding up", unit="records"))
@@ -146,7 +151,7 @@ def aggregate_predictions(config: PredictAggregateConfig) -> AggregateSummary:
             writer.writerows(track(rows, total=None, description="Adding up", unit="rows"))
         if sums.columns is None or summary.records == summary.unpredicted:
             raise SourceError(f"{table.path}: no record of it was predicted; there is nothing to add up")
-    if config.output_index is not None:
+    if config.output_index is not None and not config.dry_run:
         write_label_index(config.output_index, sums.columns.names)
     return replace(summary, columns=sums.columns, classes=len(sums.classes))
 

@@ -154,10 +154,12 @@ class SuspectsSummary:
         unlabelled: records without a label.
         unknown: records that the inventory does not have.
         suspects: what was found, the widest gap first.
+        dry_run: nothing was written.
     """
 
     output: Path
     margin: float
+    dry_run: bool = False
     records: int = 0
     compared: Counter[str] = field(default_factory=Counter)
     strange: Counter[str] = field(default_factory=Counter)
@@ -179,8 +181,9 @@ class SuspectsSummary:
         lines = [
             f"records: {self.records} in = {' + '.join(parts)}",
             f"suspects: {len(self.suspects)} of {self.compared.total()}, another class likelier than the label by "
-            f"{self.margin:g} or more: {self.output}",
+            f"{self.margin:g} or more: {'would be listed in ' if self.dry_run else ''}{self.output}",
         ]
+        lines[:0] = ["Plan of predict suspects (nothing is written)"] if self.dry_run else []
         of_label = Counter(one.label for one in self.suspects)
         for label, count in of_label.most_common():
             taken = Counter(one.predicted for one in self.suspects if one.label == label).most_common(1)[0]
@@ -227,7 +230,7 @@ def find_suspects(config: PredictSuspectsConfig) -> SuspectsSummary:
     tables = [open_answers(path) for path in config.results_file]
     labels = [_label(table, config) for table in tables]
     known = _recorded_labels(config, labels)
-    summary = SuspectsSummary(config.output, config.margin)
+    summary = SuspectsSummary(config.output, config.margin, config.dry_run)
     first = ""
     for table, label in zip(tables, labels, strict=True):
         for answer in track(_read(table, label, config), total=None, description="Comparing", unit="records"):
@@ -239,7 +242,8 @@ def find_suspects(config: PredictSuspectsConfig) -> SuspectsSummary:
             f"its pictures are looked for as {known.example()}: --image-root says where they are"
         )
     summary.suspects.sort(key=lambda one: (-one.gap, one.id, one.answer.id))
-    write_csv(config.output, COLUMNS, (one.row() for one in summary.suspects))
+    if not config.dry_run:
+        write_csv(config.output, COLUMNS, (one.row() for one in summary.suspects))
     return summary
 
 

@@ -212,3 +212,17 @@ def test_files_that_would_be_overwritten(settings: dict[str, str], message: str)
     given = {"results_file": "p.csv", "target_mapping": "map.json", "output": "o.csv"}
     with pytest.raises(ValueError, match=message):
         PredictAggregateConfig.model_validate({**given, **settings})
+
+
+@pytest.mark.parametrize("name", ["p.json", "p.csv"])
+def test_a_plan_says_the_same_and_writes_nothing(tmp_path: Path, name: str) -> None:
+    """Counts, targets and refusals are those of the real thing."""
+    table = write(tmp_path / name)
+    before = {path.name for path in tmp_path.iterdir()} | {"map.json"}
+    plan = aggregate(table, dry_run=True, output=tmp_path / "deep" / name, output_index=tmp_path / "i.json").text()
+    assert {path.name for path in tmp_path.iterdir()} == before
+    done = aggregate(table, output=tmp_path / "deep" / name).text()
+    assert plan.splitlines()[1:-1] == done.splitlines()[:-1]
+    assert plan.splitlines()[-1].strip() == f"would write {tmp_path / 'deep' / name}"
+    with pytest.raises(CamtrapError, match="did you mean 'car'"):
+        aggregate(table, {"ours": ["cars"]}, dry_run=True)

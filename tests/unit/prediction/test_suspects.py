@@ -220,3 +220,16 @@ def test_settings_that_cannot_be(settings: dict[str, object], message: str) -> N
     """Settings that do nothing or contradict each other are refused."""
     with pytest.raises(ValueError, match=message):
         PredictSuspectsConfig.model_validate({"results_file": ["p.csv"], "output": "s.csv", **settings})
+
+
+def test_a_plan_says_the_same_and_writes_nothing(tmp_path: Path) -> None:
+    """Counts and suspects are those of the real thing; there is no list."""
+    inventory = write_inventory(tmp_path, event("a.jpg", ["a.jpg"], "cat"), event("b.jpg", ["b.jpg"], "dog"))
+    table = write_table(tmp_path / "p.json", {"a.jpg": (0.1, 0.9, 0.0), "b.jpg": (0.1, 0.9, 0.0)})
+    given = {"results_file": (table,), "output": tmp_path / "s.csv", "inventory": inventory}
+    plan = find_suspects(PredictSuspectsConfig.model_validate({**given, "dry_run": True}))
+    assert not (tmp_path / "s.csv").exists()
+    done, _ = suspects(tmp_path, table, inventory=inventory)
+    assert plan.text().splitlines()[0] == "Plan of predict suspects (nothing is written)"
+    assert plan.text().replace("would be listed in ", "").splitlines()[1:] == done.text().splitlines()
+    assert len(plan.suspects) == 1
