@@ -462,14 +462,13 @@ def test_stopped_anywhere_and_run_again_gives_the_same_bytes(
     (tmp_path / "pictures" / "003_0.jpg").unlink()
     build(config.model_copy(update={"output_dir": tmp_path / "whole"}))
     place = writing.Workplace.place
-    calls = 0
+    placed = []
 
     def stopping(self: writing.Workplace, name: str) -> None:
         """Puts a file in place, and is interrupted after some."""
-        nonlocal calls
-        calls += 1
+        placed.append(tmp_path / "out" / name)
         place(self, name)
-        if calls == after:
+        if len(placed) == after:
             raise KeyboardInterrupt
 
     monkeypatch.setattr(writing.Workplace, "place", stopping)
@@ -477,6 +476,7 @@ def test_stopped_anywhere_and_run_again_gives_the_same_bytes(
         build(config)
     monkeypatch.undo()
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*.tfrecord")}
+    assert set(kept) == {path for path in placed if path.suffix == ".tfrecord"}
     build(config)
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
     assert all(path.stat().st_mtime_ns == time for path, time in kept.items())
