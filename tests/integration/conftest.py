@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.commands import camtrap
+from tests.forking import ForkedScripts
 from tests.unit.training.helpers import write_dataset
 
 
@@ -23,6 +25,14 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sample") / "s"
     assert camtrap("sample", "--output-dir", folder, "--events", 30, "--workers", 1) == 0
     return folder
+
+
+@pytest.fixture(scope="session")
+def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkedScripts]:
+    """Runs scripts in processes of their own."""
+    scripts = ForkedScripts(tmp_path_factory.mktemp("forked"))
+    yield scripts
+    scripts.close()
 
 
 @pytest.fixture

@@ -1,14 +1,12 @@
-"""Training on two devices equals training on one. Logical CPUs stand for GPUs, in a process of their own."""
+"""Training on two devices equals training on one. Logical CPUs stand for GPUs, in processes of their own."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.forking import ForkedScripts
 from tests.unit.training.helpers import write_dataset
 
-ROOT = Path(__file__).resolve().parents[2]
 SET_UP = """
 import sys
 import tensorflow as tf
@@ -164,27 +162,20 @@ same(one, two, atol=5e-3)
 }
 
 
-def in_a_process(script: str, *arguments: object) -> str:
-    """Runs a script on two logical CPUs; returns the end of what it said, which holds the error where there was one."""
-    command = [sys.executable, "-c", SET_UP + script, *map(str, arguments)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
-    return (done.stdout + done.stderr[-3000:]) if done.returncode else done.stdout
-
-
-def test_steps_on_two_devices_equal_one() -> None:
+def test_steps_on_two_devices_equal_one(forked: ForkedScripts) -> None:
     """Loss, scores, weights and predictions after three global batches are those of one device, within 1e-5."""
-    assert "equal" in in_a_process(STEPS).splitlines()
+    assert "equal" in forked.run(SET_UP + STEPS).splitlines()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
-def test_options_on_two_devices_equal_one(case: str) -> None:
+def test_options_on_two_devices_equal_one(forked: ForkedScripts, case: str) -> None:
     """Each option of the step gives on two devices what it gives on one, for the same global batches."""
-    assert "equal" in in_a_process(VARIANTS + CASES[case] + '\nprint("equal")\n').splitlines()
+    assert "equal" in forked.run(SET_UP + VARIANTS + CASES[case] + '\nprint("equal")\n').splitlines()
 
 
 @pytest.mark.slow
-def test_training_on_two_devices(tmp_path: Path) -> None:
+def test_training_on_two_devices(forked: ForkedScripts, tmp_path: Path) -> None:
     """A whole training, and going on with it, works on two devices and gives a bundle that reads anywhere."""
     data = write_dataset(tmp_path / "tfr")
-    assert "trained ('species', 'is/there')" in in_a_process(WHOLE, data, tmp_path / "o")
+    assert "trained ('species', 'is/there')" in forked.run(SET_UP + WHOLE, data, tmp_path / "o")

@@ -1,22 +1,18 @@
 """Trainings that are killed, told to stop, or find a damaged checkpoint end as those that ran through.
 
-Each scenario is a script in a process of its own, which imports everything once and then trains in forked children: what
-kills a child leaves the script alive.
+Each scenario is a script in a process of its own, which trains in forked children: what kills a child leaves the script alive.
 """
 
 import csv
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from camtrap_tf.models.bundle import Bundle
+from tests.forking import ForkedScripts
 
-ROOT = Path(__file__).resolve().parents[2]
 PRELUDE = """
 import os, random, signal, sys, traceback
 from pathlib import Path
@@ -109,24 +105,11 @@ assert newest.with_name(newest.name + ".damaged").exists()
 """
 
 
-def in_a_process(script: str, *arguments: object) -> str:
-    """Runs a scenario; returns what was said.
-
-    Raises:
-        AssertionError: it failed.
-    """
-    command = [sys.executable, "-c", PRELUDE + script, *map(str, arguments)]
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False, env=environment)
-    assert done.returncode == 0, done.stdout + done.stderr[-6000:]
-    return done.stdout + done.stderr
-
-
 @pytest.fixture(scope="module")
-def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(forked: ForkedScripts, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A training that ran through."""
     out = tmp_path_factory.mktemp("whole")
-    in_a_process(WHOLE, data, out)
+    forked.run(PRELUDE + WHOLE, data, out)
     return out / "whole"
 
 
@@ -148,9 +131,9 @@ def require_equal(one: Path, other: Path) -> None:
 
 
 @pytest.mark.slow
-def test_killed_five_times(data: Path, whole: Path, tmp_path: Path) -> None:
+def test_killed_five_times(forked: ForkedScripts, data: Path, whole: Path, tmp_path: Path) -> None:
     """Killed with -9 at five random moments and run again, a training ends as one that ran through, bit for bit."""
-    said = in_a_process(KILLED, data, tmp_path, 7)
+    said = forked.run(PRELUDE + KILLED, data, tmp_path, 7)
     require_equal(whole, tmp_path / "killed")
     assert "finished already" in said
     with (tmp_path / "killed" / "run" / "metrics.csv").open(newline="") as file:
@@ -159,17 +142,17 @@ def test_killed_five_times(data: Path, whole: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_told_to_stop(data: Path, whole: Path, tmp_path: Path) -> None:
+def test_told_to_stop(forked: ForkedScripts, data: Path, whole: Path, tmp_path: Path) -> None:
     """SIGINT ends with 130, SIGTERM and SIGUSR1 with 75 or, where asked for, 0; each goes on from where it was."""
-    said = in_a_process(SIGNALLED, data, tmp_path)
+    said = forked.run(PRELUDE + SIGNALLED, data, tmp_path)
     require_equal(whole, tmp_path / "told")
     assert "stopped by SIGTERM: nothing is lost" in said
     assert "stopped by SIGINT: the checkpoint of epoch" in said
 
 
 @pytest.mark.slow
-def test_damaged_checkpoint(data: Path, whole: Path, tmp_path: Path) -> None:
+def test_damaged_checkpoint(forked: ForkedScripts, data: Path, whole: Path, tmp_path: Path) -> None:
     """With a damaged newest checkpoint, training goes on from the one before, with a warning, to the same end."""
-    said = in_a_process(DAMAGED, data, tmp_path)
+    said = forked.run(PRELUDE + DAMAGED, data, tmp_path)
     require_equal(whole, tmp_path / "damaged")
     assert "is damaged (" in said
