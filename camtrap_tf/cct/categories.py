@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from camtrap_tf.cct.counting import category_counts
+from camtrap_tf.cct.cleaning import category_refusal
 from camtrap_tf.cct.working import (
     CctChange,
     CctWritten,
@@ -148,7 +149,8 @@ def with_categories(document: CctDocument, config: CctCategoriesConfig) -> CctCh
         change = apply_category_map(document, read_category_map(config.category_map, document))
     done = change.document
     if config.like is not None or config.renumber:
-        change = without_clashes(done)  # a map has refused them already
+        plain = without_clashes(done)  # a map has refused them already
+        change = CctChange(plain.document, (*change.rejects, *plain.rejects), (*change.notes, *plain.notes))
         done = change.document
     if config.prune:
         done = pruned(done)
@@ -260,9 +262,9 @@ def without_clashes(document: CctDocument) -> CctChange:
     kept: list[Entry] = []
     rejects: list[Reject] = []
     for annotation in document.annotations:
-        key = text_of(annotation.get("category_id"))
-        if key in clashing:
-            rejects.append(reject_annotation(annotation, "category_clash", f"category id {key} stands for several names"))
+        refusal = category_refusal(annotation, meanings)
+        if refusal is not None and text_of(annotation.get("category_id")) in clashing:
+            rejects.append(reject_annotation(annotation, *refusal))
         else:
             kept.append(annotation)
     categories = [one for one in document.categories if text_of(one.get("id")) not in clashing]

@@ -139,6 +139,16 @@ def test_ids_of_several_names_are_not_renumbered(how: str, tmp_path: Path) -> No
     assert "stand for several names, left out: 5" in done.text()
 
 
+@pytest.mark.parametrize("renumber", [False, True])
+def test_what_a_map_leaves_out_is_listed_whatever_comes_after_it(renumber: bool, tmp_path: Path) -> None:
+    """In = out + rejected, with and without new numbers."""
+    document().write(tmp_path / "in.json")
+    write_map(tmp_path / "m.json", edited(fox={"keep": False}))
+    paths = {"path": tmp_path / "in.json", "output": tmp_path / "out.json", "category_map": tmp_path / "m.json"}
+    done = change_categories(CctCategoriesConfig(**paths, renumber=renumber))
+    assert reasons(done.change.rejects) == [("1", "dont_keep"), ("3", "dont_keep"), ("j.jpg", "no_annotation_left")]
+
+
 def test_pruned_keeps_what_is_used() -> None:
     """Categories without annotation go."""
     assert pruned(document()).category_names() == {"3": "fox", "7": "rat"}
