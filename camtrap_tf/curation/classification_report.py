@@ -107,10 +107,17 @@ class Inspection:
     unplaced: int
     written: tuple[Path, ...]
 
-    @property
-    def flags(self) -> tuple[str, ...]:
-        """A sentence for everything that is too little."""
-        return tuple(f"{one.label}, {one.split}: {flag}" for one in self.table for flag in one.flags)
+    def flag_lines(self) -> list[str]:
+        """Returns what is too little to trust a score, a line per label, after the limits; nothing where all is enough."""
+        by_label: dict[str, list[str]] = {}
+        for one in self.table:
+            by_label.setdefault(one.label, []).extend(f"{one.split} {flag}" for flag in one.flags)
+        lines = [f"  {label}: {', '.join(flags)}" for label, flags in by_label.items() if flags]
+        limits = "; ".join(
+            f"{split} {locations} locations and {share:.0%} of them, {crops} crops or {crop_share:.0%}"
+            for split, ((locations, share), (crops, crop_share)) in ENOUGH.items()
+        )
+        return [f"too little to trust a score (enough is: {limits}):", *lines] if lines else []
 
     def text(self) -> str:
         """Returns the tables for a person."""
@@ -121,7 +128,7 @@ class Inspection:
         lines += table_lines(COLUMNS, [one.cells() for one in self.table])
         if self.unplaced:
             lines.append(f"warning: {counted(self.unplaced, 'crop')} at locations that no split has")
-        lines += [f"too little: {flag}" for flag in self.flags]
+        lines += self.flag_lines()
         if self.moved is not None:
             lines.append(f"{counted(len(self.moved), 'location')} in another split there")
             lines += [f"  {dataset}/{location}: {here} here, {there} there" for (dataset, location), here, there in self.moved]

@@ -225,7 +225,10 @@ class DetectionFolder:
 
 def _version_folder(folder: Path, version: str | None) -> Path:
     if not folder.is_dir():
-        raise SettingError(f"--detections-dir {folder}: no such folder{path_hint(folder)}")
+        raise SettingError(
+            f"--detections-dir {folder}: no such folder{path_hint(folder)}; it holds v<version>/<data set>.json of a detector, "
+            "and is not needed where every picture has drawn boxes"
+        )
     versions = sorted(one.name.removeprefix("v") for one in folder.iterdir() if one.is_dir() and one.name.startswith("v"))
     if version is None and len(versions) == 1:
         return folder / f"v{versions[0]}"

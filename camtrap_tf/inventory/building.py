@@ -221,6 +221,21 @@ def check_target(path: Path, sources: Iterable[Path]) -> None:
 
 def build(source: Source, config: InventoryConfig) -> BuiltInventory:
     """Reads a source and writes its inventory and what is not in it; raises as `build_from_csv` does."""
+    inventory, rejects = read_source(source, config.path, config.export_path)
+    return _finish(inventory, config, source.read, source.unit, rejects, source.notes)
+
+
+def read_source(source: Source, path: Path, target: Path) -> tuple[Inventory, list[Reject]]:
+    """Returns the records of a source, and what is not among them.
+
+    Args:
+        source: what to read.
+        path: the file that it reads, for messages.
+        target: inventory beside which the rejects are written where nothing else is left.
+
+    Raises:
+        SourceError: it has no usable record.
+    """
     rejects: list[Reject] = []
 
     def records() -> Iterator[CaptureEvent]:
@@ -233,11 +248,11 @@ def build(source: Source, config: InventoryConfig) -> BuiltInventory:
 
     table = table_of(records())
     if not len(table):
-        begin_writing(config.export_path, rejects)
+        begin_writing(target, rejects)
         raise SourceError(
-            f"{config.path}: no usable record in {source.read} {source.unit}; {len(rejects)} rejected{reasons_text(rejects)}"
+            f"{path}: no usable record in {source.read} {source.unit}; {len(rejects)} rejected{reasons_text(rejects)}"
         )
-    return _finish(Inventory.from_table(table), config, source.read, source.unit, rejects, source.notes)
+    return Inventory.from_table(table), rejects
 
 
 def _finish(
@@ -266,10 +281,15 @@ def write_kept(inventory: Inventory, config: InventoryConfig, rejects: Sequence[
     if not len(inventory):
         raise SourceError(f"{config.path}: every one of {len(dropped)} records misses a label; --discard-missing leaves none")
     inventory.write(config.export_path, plain=config.plain)
+    log_labels(inventory)
+    return inventory, dropped
+
+
+def log_labels(inventory: Inventory) -> None:
+    """Logs the classes of each label type."""
     if log.isEnabledFor(logging.INFO):
         for line in label_lines(inventory):
             log.info(line)
-    return inventory, dropped
 
 
 def discard_missing(inventory: Inventory) -> tuple[Inventory, list[Reject]]:

@@ -14,18 +14,20 @@ from typing import Any, Self
 
 import numpy as np
 
-from camtrap_tf.config.classification import ClassificationCsvInventoryConfig
 from camtrap_tf.config.picture_sources import CocoInventoryConfig
 from camtrap_tf.config.training_files import FilesKind, SplitFilesConfig
 from camtrap_tf.errors import LabelError, SettingError, SourceError, shortened, suggestion
 from camtrap_tf.files import digest_of, join_inside, path_hint, read_json, require_folder, sha256_file, write_json
-from camtrap_tf.inventory.building_from_crops import build_from_classification_csv
+from camtrap_tf.inventory.building import begin_writing, log_labels, read_source
 from camtrap_tf.inventory.building_from_standards import build_from_coco
 from camtrap_tf.inventory.table import Inventory
 from camtrap_tf.labels import LabelMapping
+from camtrap_tf.logs import logger
 from camtrap_tf.sources.cct_document import CctDocument, text_of
-from camtrap_tf.sources.classification_csv import CropRow, read_rows
+from camtrap_tf.sources.classification_csv import ClassificationCsvSource, CropRow, read_rows
 from camtrap_tf.sources.split_files import UNKNOWN_LOCATION, read_label_index, read_splits
+
+_log = logger(__name__)
 
 INVENTORY = "inventory.parquet"
 FILES = "files.json"
@@ -221,6 +223,7 @@ def inventory_of_split(files: SplitFiles, split: str, folder: Path) -> Inventory
         TooManyRejectsError: more than half of the pictures are not there.
     """
     path = folder / INVENTORY
+    _log.info("split %s:", split)
     if files.kind == "cct":
         settings = CocoInventoryConfig(
             path=files.document(split), export_path=path, image_root=files.crops_dir, records="images", label_name=files.label
@@ -230,15 +233,18 @@ def inventory_of_split(files: SplitFiles, split: str, folder: Path) -> Inventory
     names = files.split_names()
     if split not in names:
         raise SettingError(f"--split {split}: {files.splits} has no locations in it{suggestion(split, names)}")
-    table = ClassificationCsvInventoryConfig(path=files.table, splits=files.splits, label=files.label, export_path=path)
-    made = build_from_classification_csv(table)
-    whole = made.inventory
+    assert files.table is not None
+    assert files.splits is not None
+    source = ClassificationCsvSource(files.table, splits=read_splits(files.splits), label=files.label)
+    whole, rejects = read_source(source, files.table, path)
     mine = np.flatnonzero([name == split for name in whole.meta(SPLIT_FIELD)])
     if not len(mine):
         raise SourceError(f"{files.table}: no crop is at a location of split {split!r} in {files.splits}")
     inventory = whole.take(mine)
+    begin_writing(path, rejects)
     inventory.write(path)
-    return Inventory(inventory.table, made.rejects)
+    log_labels(inventory)
+    return Inventory(inventory.table, rejects)
 
 
 def picture_state(inventory: Inventory, root: Path) -> str:

@@ -118,6 +118,16 @@ def test_rows_of_a_table_go_by_location(tmp_path: Path) -> None:
         inventory_of_split(files, "test", tmp_path / "o")
 
 
+def test_the_classes_that_are_told_are_those_of_the_split(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Not those of the whole table, once for each of its splits."""
+    rows = ["a.jpg,d,1,x,0.5,fox", "b.jpg,d,2,x,1,ant", "c.jpg,e,1,x,1,ant"]
+    files = of_table(tmp_path, rows, {"train": [["d", "1"]], "val": [["d", "2"], ["e", "1"]], "test": []})
+    with caplog.at_level("INFO", "camtrap_tf"):
+        inventory_of_split(files, "val", tmp_path / "o")
+    said = [line for line in caplog.messages if line.startswith(("split", "label"))]
+    assert said == ["split val:", "label class: 1 class in 2 observations, 0 missing"]
+
+
 def test_a_split_without_crops(tmp_path: Path) -> None:
     """A split whose locations have no crop is an error."""
     files = of_table(tmp_path, ["a.jpg,d,1,x,1,fox"], {"train": [["d", "1"]], "val": [["d", "9"]]})
