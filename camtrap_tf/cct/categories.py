@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from camtrap_tf.cct.counting import category_counts
 from camtrap_tf.cct.cleaning import category_refusal
+from camtrap_tf.cct.counting import category_counts
 from camtrap_tf.cct.working import (
     CctChange,
     CctWritten,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from camtrap_tf.cct.cleaning import with_normal_locations
+from camtrap_tf.cct.cleaning import reference_refusal, with_normal_locations
 from camtrap_tf.cct.working import (
     EMPTY,
     CctChange,
@@ -188,16 +188,12 @@ def _prefixed_annotations(document: CctDocument, new_ids: Mapping[str, int], sta
     kept, rejects = [], []
     for place, annotation in enumerate(document.annotations):
         image_id, category = text_of(annotation.get("image_id")), text_of(annotation.get("category_id"))
-        if image_id not in known:
-            detail = f"no image has the id {annotation.get('image_id')!r}"
-            rejects.append(reject_annotation(annotation, "unknown_image", detail))
-        elif category in meanings and meanings[category] is None:
-            rejects.append(reject_annotation(annotation, "category_clash", f"category id {category} stands for several names"))
-        elif category is None or category not in new_ids:
-            detail = f"no category has the id {annotation.get('category_id')!r}"
-            rejects.append(reject_annotation(annotation, "unknown_category", detail))
+        # Ids that are there several times are told where data sets clash.
+        refusal = reference_refusal(annotation, image_id in known, meanings, set())
+        if refusal is not None:
+            rejects.append(reject_annotation(annotation, *refusal))
         else:
-            new = {**annotation, "category_id": new_ids[category]}
+            new = {**annotation, "category_id": new_ids[category or ""]}
             if start:
                 key = text_of(annotation.get("id")) or f"{image_id}_{place}"
                 new |= {"id": start + key, "image_id": f"{start}{image_id}"}
