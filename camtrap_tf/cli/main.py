@@ -247,6 +247,8 @@ def _fail_on(err: Exception) -> int:
         return _fail(f"{err.filename or 'a file'}: the disk is full; make room and run the same command again", EXIT_MISUSE)
     if isinstance(err, PermissionError) or (isinstance(err, OSError) and err.errno == errno.EROFS):
         return _fail(f"{err.filename}: not permitted ({err.strerror}); choose another place or mend its rights", EXIT_MISUSE)
+    if isinstance(err, OSError) and err.errno == errno.ENAMETOOLONG:
+        return _fail(f"{err.filename}: {err.strerror}; give a shorter name", EXIT_MISUSE)
     with contextlib.suppress(SettingError):
         keep_logs()
     where = _debug_log()

@@ -123,6 +123,7 @@ def test_yaml_wins_over_older_defaults(tmp_path: Path) -> None:
             2,
             "camtrap: error: /x/y: not permitted (Read-only",
         ),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "/x/y"), 2, "camtrap: error: /x/y: File name too long; give a"),
         (MemoryError(), 2, "camtrap: error: out of memory"),
     ],
 )
