@@ -72,6 +72,9 @@ def test_tables_and_page_are_written(tmp_path: Path) -> None:
     text = found.text()
     assert "6 crops, 0 rows rejected; locations: train 2, val 1, test 0" in text
     assert "warning: 1 crop at locations that no split has" in text
+    (head,) = (line for line in text.splitlines() if line.startswith("too little"))
+    assert "train 10 locations and 40% of them, 1000 crops or 40%" in head
+    assert any(line.startswith("  fox: train ") for line in text.splitlines())
     page = (tmp_path / "o/inspection.html").read_text(encoding="utf-8")
     assert page.count("data:image/jpeg;base64") == 1
     assert "&lt;b&gt;rat" in page
