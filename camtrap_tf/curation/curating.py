@@ -21,7 +21,7 @@ from camtrap_tf.curation.dealing import (
 )
 from camtrap_tf.curation.groups import AUTO, NONE, leakage_warnings, refuse_torn_groups
 from camtrap_tf.curation.leakage import empty_split_warnings, never_seen_text, warnings_of
-from camtrap_tf.curation.scored_splits import TRAIN
+from camtrap_tf.curation.scored_splits import train_split
 from camtrap_tf.curation.selection import any_of, check_pairs, single_observation
 from camtrap_tf.curation.split_groups import class_rows, spread_labels
 from camtrap_tf.curation.split_tables import not_evaluable
@@ -96,11 +96,9 @@ def curate(inventory: Inventory, config: DatasetConfig, *, read_files: bool = Tr
     else:
         splits, group_field = _split_records(selected, config), None
         warnings = leakage_warnings(selected, splits, group_field=None, split_field=config.split_by_meta)
-        train = TRAIN if TRAIN in config.split_names else config.split_names[0]
         if config.split_by_meta is None:
-            warnings += never_seen_text(
-                class_rows(selected).of_labels(spread_labels(selected, config.split_label)), splits, train
-            )
+            rows = class_rows(selected).of_labels(spread_labels(selected, config.split_label))
+            warnings += never_seen_text(rows, splits, train_split(config.split_names))
     mapping = LabelMapping.from_classes(selected.label_counts())
     if config.balanced_sampling_min:
         selected, splits = _balance(selected, splits, config, steps)

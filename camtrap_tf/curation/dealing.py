@@ -22,7 +22,7 @@ from camtrap_tf.curation.duplicates import (
 from camtrap_tf.curation.groups import choose_group_field
 from camtrap_tf.curation.kept_splits import EarlierSplits, read_earlier
 from camtrap_tf.curation.picture_hashes import PictureHashes, hash_pictures
-from camtrap_tf.curation.scored_splits import FREE, Dealing, GroupTable, Target, too_few
+from camtrap_tf.curation.scored_splits import FREE, Dealing, GroupTable, Target, too_few, train_split
 from camtrap_tf.curation.split_groups import (
     ClassRows,
     Groups,
@@ -134,7 +134,7 @@ class Splitting:
     @property
     def train(self) -> str:
         """The split that is trained on."""
-        return "train" if "train" in self.shares else next(iter(self.shares))
+        return train_split(list(self.shares))
 
 
 def split_inventory(inventory: Inventory, settings: SplitSettings, means: Means) -> Splitting:
@@ -153,6 +153,8 @@ def split_inventory(inventory: Inventory, settings: SplitSettings, means: Means)
     given = settings.split_by_meta is not None
     splits = [name for name, _ in settings.split_shares]
     group_field = choose_group_field(inventory, settings.split_group, least=1 if given else len(splits))
+    # What the settings have wrong is said before pictures are read, which may take hours.
+    method, labels = _method(settings, group_field, event_field(inventory)), spread_labels(inventory, settings.split_label)
     groups = groups_of(inventory, group_field, then=second_field(inventory, settings.split_group, group_field))
     kept, settled, closed = _earlier(settings, groups, splits)
     found = _find_pairs(inventory, groups, settings, means)
@@ -160,7 +162,7 @@ def split_inventory(inventory: Inventory, settings: SplitSettings, means: Means)
         inventory=inventory,
         splits=(),
         shares=dict(settings.split_shares),
-        method=_method(settings, group_field, event_field(inventory)),
+        method=method,
         group_field=group_field,
         location=location_field(inventory),
         event=event_field(inventory),
@@ -168,7 +170,7 @@ def split_inventory(inventory: Inventory, settings: SplitSettings, means: Means)
         joined=join_groups(len(groups.names), () if given else found.pairs, settled),
         found=found,
         rows=class_rows(inventory),
-        labels=spread_labels(inventory, settings.split_label),
+        labels=labels,
         settings=settings,
         kept=kept,
     )

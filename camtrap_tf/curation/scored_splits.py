@@ -77,8 +77,13 @@ class Target:
 
     @property
     def train(self) -> int:
-        """Number of the split that is trained on: the one named `train`, else the first."""
-        return self.names.index(TRAIN) if TRAIN in self.names else 0
+        """Number of the split that is trained on."""
+        return self.names.index(train_split(self.names))
+
+
+def train_split(splits: Sequence[str]) -> str:
+    """Returns the split that is trained on: the one named `train`, else the first."""
+    return TRAIN if TRAIN in splits else splits[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from camtrap_tf.curation.split_files import groups_by_split
 from camtrap_tf.curation.split_stage import how_text
 from camtrap_tf.curation.split_tables import not_evaluable
 from camtrap_tf.curation.splitting import split_by_hash
-from camtrap_tf.errors import SettingError
+from camtrap_tf.errors import LabelError, SettingError
 from camtrap_tf.inventory.table import Inventory
 from camtrap_tf.records import CaptureEvent
 from tests.factories import make_event, write_pictures
@@ -105,6 +105,15 @@ def test_a_shared_picture_keeps_locations_together(tmp_path: Path) -> None:
     assert not split(records, image_root_path=tmp_path, duplicates="off").joined.members()
     with pytest.raises(SettingError, match=r"--max-group-share 0\.15: l1-0\.jpg"):
         split(records, image_root_path=tmp_path, max_group_share=0.15)
+
+
+def test_settings_are_judged_before_pictures_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading may take hours: an unknown label type, or groups of which there are none, are told first."""
+    monkeypatch.setattr("camtrap_tf.curation.dealing.hash_pictures", lambda *_, **__: pytest.fail("pictures are read"))
+    with pytest.raises(LabelError, match="specis"):
+        split(events(), split_label=("specis",))
+    with pytest.raises(SettingError, match="--split-method smallest_first deals groups"):
+        split([make_event(str(number)) for number in range(9)], split_method="smallest_first")
 
 
 def test_missing_pictures_are_no_error(tmp_path: Path) -> None:
