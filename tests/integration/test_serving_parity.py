@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import json
 from pathlib import Path
@@ -66,6 +67,26 @@ def test_files_one_by_one(both: tuple[Path, TestClient], tmp_path: Path, folder:
         else:
             assert reply["error"]["code"] == record["error"].partition(":")[0]
             assert reply["error"]["image"] == 0
+
+
+def test_boxes_in_json(both: tuple[Path, TestClient], tmp_path: Path) -> None:
+    """A box sent as older servers take it is answered as `predict --detections` answers it in the classic geometry."""
+    bundle, client = both
+    (tmp_path / "a.jpg").write_bytes(make_jpeg(200, 150))
+    corners = [[0.2, 0.1, 0.7, 0.5], [0.6, 0.8, 0.9, 1.0], [0.0, 0.0, 1.0, 1.0]]  # ymin, xmin, ymax, xmax
+    found = [
+        {"category": "1", "conf": 1.0, "bbox": [left, top, right - left, bottom - top]} for top, left, bottom, right in corners
+    ]
+    results = {"info": {}, "detection_categories": {"1": "animal"}, "images": [{"file": "a.jpg", "detections": found}]}
+    (tmp_path / "md.json").write_text(json.dumps(results))
+    settings = {"image_dir": tmp_path, "detections": tmp_path / "md.json", "crop_legacy_geometry": True, "n_gpus": 0}
+    predict(PredictConfig(model_path=bundle, results_file=tmp_path / "p.json", **settings))
+    records = json.loads((tmp_path / "p.json").read_text()).values()
+    picture = base64.b64encode((tmp_path / "a.jpg").read_bytes()).decode()
+    for record, box in zip(records, corners, strict=True):
+        reply = client.post("/invocations", json={"image": picture, "bbox": box}).json()
+        assert reply == pytest.approx(record["aggregated_pred"]["species"], abs=TOLERANCE)
+        assert list(reply.values()) == sorted(reply.values(), reverse=True)
 
 
 def test_frames_of_an_event(both: tuple[Path, TestClient], tmp_path: Path) -> None:
