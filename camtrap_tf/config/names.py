@@ -63,6 +63,7 @@ HUB_PREFIX = "hub:"
 """A model name `hub:<preset>` asks keras-hub for the backbone of that preset, e.g. `hub:vit_base_patch16_224_imagenet`."""
 
 ColorAugmentation = Literal["none", "little", "full_fast", "full_randomized"]
+Interpolation = Literal["bilinear", "bicubic"]
 ImageChoice = Literal["random", "first", "all", "grayscale_stacking"]
 MeanOfFrames = Literal["mean", "mean_logits"]
 Aggregation = Literal["mean", "mean_logits", "max", "min"]

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import Field
 
 from camtrap_tf.config.base import Seed, StageConfig
-from camtrap_tf.config.names import ColorAugmentation, ImageChoice
+from camtrap_tf.config.names import ColorAugmentation, ImageChoice, Interpolation
 
 
 class VariationConfig(StageConfig):
@@ -19,8 +19,23 @@ class VariationConfig(StageConfig):
     color_augmentation: ColorAugmentation = Field("none", description="how strongly colours vary in training")
     crop_factor: float = Field(0.1, ge=0, le=0.5, description="random crops keep at least 1 minus this of each side")
     zoom_factor: float = Field(0.1, ge=0, le=0.5, description="random zoom by up to this factor, in or out")
+    resized_crop_area: float | None = Field(
+        None, gt=0, le=1, description="random crops keep at least this share of the area, squeezed; in place of crop and zoom"
+    )
+    resized_crop_ratio: float = Field(4 / 3, ge=1, description="how far --resized-crop-area changes width to height, at most")
     rotate_by_angle: float = Field(5, ge=0, le=180, description="random rotation by up to this many degrees")
     randomly_flip_horizontally: bool = Field(True, description="mirror half of the training pictures")
+    vertical_flip_share: float = Field(0, ge=0, le=1, description="share of the training pictures to mirror top to bottom")
+    grayscale_share: float = Field(0, ge=0, le=1, description="share of the training pictures that lose their colours")
+    jitter: float = Field(
+        0, ge=0, le=1, description="brightness, contrast and saturation vary by up to this factor, in random order"
+    )
+    evaluation_crop: float = Field(
+        1, ge=0.25, le=1, description="share of each side that is kept, about the centre, wherever nothing is left to chance"
+    )
+    evaluation_interpolation: Interpolation = Field(
+        "bilinear", description="how pictures are resized wherever nothing is left to chance"
+    )
     image_choice_for_sets: ImageChoice = Field("random", description="which frame of an event is trained on")
     randaugment: float = Field(0.0, ge=0, le=1, description="strength of two more random changes per picture, up to 1; 0: off")
     mixup: float = Field(0.0, ge=0, description="alpha of MixUp, which blends two pictures and their labels; 0: off")

@@ -5,19 +5,20 @@ Everything is gathers and arithmetic over the batch, so that XLA can compile it.
 operations along an axis of three are several times slower. Zoom and crop are drawn on the host,
 where pictures are cut and resized anyway (`frames.random_windows`).
 
-Distributions are camera-trap-classifier's. One thing differs: pictures are rotated after they are resized, not before;
-where the aspect ratio is not preserved, the angle is that of the squeezed picture.
+Distributions are camera-trap-classifier's; those of `jitter` are torchvision's. One thing differs: pictures are rotated
+after they are resized, not before; where the aspect ratio is not preserved, the angle is that of the squeezed picture.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import tensorflow as tf
 
 from camtrap_tf.config.names import ColorAugmentation
 from camtrap_tf.input_pipeline.preprocessing import Preprocessing
-from camtrap_tf.input_pipeline.seeds import COLOUR, FLIP, ROTATION, uniform
+from camtrap_tf.input_pipeline.seeds import COLOUR, FLIP, JITTER, ROTATION, uniform
 
 WHITE = 255.0
 BRIGHTNESS = 0.2
@@ -38,52 +39,54 @@ def augment_batch(images: tf.Tensor, seeds: tf.Tensor, preprocessing: Preprocess
     Returns:
         `[B, H, W, 3]` float32 in 0…255.
     """
-    turned = rotate_and_flip(
-        images, seeds, max_degrees=preprocessing.rotate_by_angle, flip=preprocessing.randomly_flip_horizontally
-    )
-    if preprocessing.colours == "none":
-        return turned
-    return recolour(turned, seeds, preprocessing.colours)
+    images = rotate_and_flip(
+        images, seeds, max_degrees=preprocessing.rotate_by_angle, flip=preprocessing.randomly_flip_horizontally,
+        vertical=preprocessing.vertical_flip_share,
+    )  # fmt: skip
+    if preprocessing.colours != "none":
+        images = recolour(images, seeds, preprocessing.colours)
+    if preprocessing.stacked or not (preprocessing.jitter or preprocessing.grayscale_share):
+        return images  # channels of stacks are frames
+    return jitter(images, seeds, most=preprocessing.jitter, gray=preprocessing.grayscale_share)
 
 
-def rotate_and_flip(images: tf.Tensor, seeds: tf.Tensor, *, max_degrees: float, flip: bool) -> tf.Tensor:
+def rotate_and_flip(images: tf.Tensor, seeds: tf.Tensor, *, max_degrees: float, flip: bool, vertical: float = 0.0) -> tf.Tensor:
     """Rotates by an angle from U(-max, max) about the centre, then mirrors left to right with a chance of a half.
 
-    Nearest pixel, black where the picture does not reach. One gather does both.
+    Nearest pixel, black where the picture does not reach. One gather does all.
 
     Args:
         images: `[B, H, W, C]` float32.
         seeds: `[B, 2]` int32.
         max_degrees: largest angle, in degrees.
-        flip: whether to mirror at all.
+        flip: whether to mirror left to right at all.
+        vertical: chance of being mirrored top to bottom as well.
 
     Returns:
         `[B, H, W, C]` float32.
     """
-    if not max_degrees and not flip:
-        return images
+    drawn = uniform(seeds, stream=FLIP, count=2)
+    mirror, over = drawn[:, 0] < (0.5 if flip else 0.0), drawn[:, 1] < vertical
     if not max_degrees:
-        mirrored = uniform(seeds, stream=FLIP, count=1)[:, :, None, None] < 0.5
-        return tf.where(mirrored, tf.reverse(images, axis=[2]), images)
+        for axis, wanted, chosen in ((2, flip, mirror), (1, vertical, over)):
+            images = tf.where(chosen[:, None, None, None], tf.reverse(images, axis=[axis]), images) if wanted else images
+        return images
     shape = tf.shape(images)
     height, width = images.shape[1] or shape[1], images.shape[2] or shape[2]
     angles = math.radians(max_degrees) * (2.0 * uniform(seeds, stream=ROTATION, count=1)[:, 0] - 1.0)
-    mirror = tf.zeros_like(angles, tf.bool)
-    if flip:
-        mirror = uniform(seeds, stream=FLIP, count=1)[:, 0] < 0.5
-    rows, columns = _sources(angles, mirror, height, width)
+    rows, columns = _sources(angles, mirror, over, height, width)
     inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
     indices = tf.where(inside, rows * width + columns, 0)
     flat = tf.reshape(images, tf.stack([shape[0], height * width, shape[3]]))
     return tf.gather(flat, indices, batch_dims=1) * tf.cast(inside, images.dtype)[..., None]
 
 
-def _sources(angles: tf.Tensor, mirror: tf.Tensor, height: int, width: int) -> tuple[tf.Tensor, tf.Tensor]:
+def _sources(angles: tf.Tensor, mirror: tf.Tensor, over: tf.Tensor, height: int, width: int) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns the row and column that each output pixel comes from, int32 `[B, H, W]` each, some outside the picture."""
     centre_y, centre_x = (tf.cast(height, tf.float32) - 1.0) / 2.0, (tf.cast(width, tf.float32) - 1.0) / 2.0
     y = tf.cast(tf.range(height), tf.float32)[None, :, None] - centre_y
     x = tf.cast(tf.range(width), tf.float32)[None, None, :] - centre_x
-    x = tf.where(mirror[:, None, None], -x, x)
+    x, y = tf.where(mirror[:, None, None], -x, x), tf.where(over[:, None, None], -y, y)
     cos, sin = tf.cos(angles)[:, None, None], tf.sin(angles)[:, None, None]
     rows = tf.round(cos * y + sin * x + centre_y)
     columns = tf.round(cos * x - sin * y + centre_x)
@@ -126,6 +129,47 @@ def recolour(images: tf.Tensor, seeds: tf.Tensor, colours: ColorAugmentation) ->
             contrast=_between(drawn[:, 4], *CONTRAST),
         )
     return tf.stack([tf.clip_by_value(plane, 0.0, WHITE) for plane in planes], axis=-1)
+
+
+def jitter(images: tf.Tensor, seeds: tf.Tensor, *, most: float, gray: float) -> tf.Tensor:
+    """Takes the colours out of some pictures, then varies brightness, contrast and saturation in random order.
+
+    Each is a blend of the picture with black, with its mean grey, with itself in grey, by a factor from U(1 - most, 1 + most).
+    Source: torchvision's ColorJitter and RandomGrayscale; grey is ITU-R BT.601's luma.
+
+    Args:
+        images: `[B, H, W, 3]` float32 in 0…255.
+        seeds: `[B, 2]` int32.
+        most: strongest change, in [0, 1].
+        gray: chance of losing the colours.
+
+    Returns:
+        `[B, H, W, 3]` float32 in 0…255.
+    """
+    drawn = uniform(seeds, stream=JITTER, count=5)[:, :, None, None]
+    planes = tf.unstack(images, axis=-1)
+    luma = _luma(planes)
+    planes = [tf.where(drawn[:, 4] < gray, luma, plane) for plane in planes]
+    order = tf.cast(drawn[:, 3] * len(JITTER_ORDERS), tf.int32)
+    for place in range(3 if most else 0):
+        kind = tf.gather(tf.constant(JITTER_ORDERS)[:, place], order)
+        factor = tf.where(kind == 0, drawn[:, 0], tf.where(kind == 1, drawn[:, 1], drawn[:, 2]))
+        factor = _between(factor, 1.0 - most, 1.0 + most)
+        luma = _luma(planes)
+        mean = tf.reduce_mean(luma, axis=[1, 2], keepdims=True)
+        blended = tf.where(kind == 0, 0.0, tf.where(kind == 1, mean, luma))
+        planes = [tf.clip_by_value(blended + factor * (plane - blended), 0.0, WHITE) for plane in planes]
+    return tf.stack(planes, axis=-1)
+
+
+JITTER_ORDERS = tuple(itertools.permutations(range(3)))
+"""The orders of brightness (0), contrast (1) and saturation (2) in `jitter`."""
+
+
+def _luma(planes: Planes) -> tf.Tensor:
+    """Returns the brightness of pixels. Source: ITU-R BT.601."""
+    red, green, blue = planes
+    return 0.299 * red + 0.587 * green + 0.114 * blue
 
 
 ORDERS = ("BSHC", "SBCH", "CHBS", "HSCB")

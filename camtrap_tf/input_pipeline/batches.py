@@ -19,7 +19,7 @@ from camtrap_tf.config.names import ImageChoice
 from camtrap_tf.errors import DatasetError
 from camtrap_tf.executors import available_cores
 from camtrap_tf.input_pipeline.examples import Examples
-from camtrap_tf.input_pipeline.frames import jpeg_input, random_windows, stacked_input
+from camtrap_tf.input_pipeline.frames import jpeg_input, random_windows, resized_crop_window, stacked_input
 from camtrap_tf.input_pipeline.order import Sampling, occurrences
 from camtrap_tf.input_pipeline.preprocessing import Preprocessing
 from camtrap_tf.input_pipeline.seeds import FRAME, example_seeds, uniform
@@ -122,9 +122,16 @@ def _training_steps(preprocessing: Preprocessing, mapping: LabelMapping, choice:
     @_as_written
     def decode(element: Element) -> Element:
         """Decodes the picture of one element."""
-        window = tf.cast(element["facts"][:4], tf.float32)
-        images, valid = _guarded(element["jpegs"], preprocessing, window)
-        return {"images": images, "valid": valid, "facts": element["facts"]}
+        facts = element["facts"]
+
+        def window(jpeg: tf.Tensor) -> tf.Tensor:
+            """Returns the part of a picture that is seen, which may depend on its shape."""
+            if preprocessing.resized_crop_area is None:
+                return tf.cast(facts[:4], tf.float32)
+            return resized_crop_window(jpeg, tf.cast(facts[4:6], tf.int32), preprocessing)
+
+        images, valid = _guarded(element["jpegs"], preprocessing, window if preprocessing.draws_windows else None)
+        return {"images": images, "valid": valid, "facts": facts}
 
     def unpack(batch: Element) -> Element:
         """Takes apart what was packed into one tensor."""
@@ -365,7 +372,9 @@ def _chosen_jpegs(parsed: dict[str, Any], choice: ImageChoice, frames: tf.Tensor
     return tf.gather(images, frames, batch_dims=1)
 
 
-def _guarded(jpegs: tf.Tensor, preprocessing: Preprocessing, window: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
+def _guarded(
+    jpegs: tf.Tensor, preprocessing: Preprocessing, window: Callable[[tf.Tensor], tf.Tensor] | None
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Decodes the picture of one example, or the frames of a stack; black and False where it cannot be decoded.
 
     Whole JPEGs begin and end with their markers, as all that `dataset create` and camera-trap-classifier store; those go
@@ -379,8 +388,8 @@ def _guarded(jpegs: tf.Tensor, preprocessing: Preprocessing, window: tf.Tensor |
     def decoded() -> tf.Tensor:
         """Returns the model input `[H, W, 3]`."""
         if preprocessing.stacked:
-            return stacked_input(jpegs, preprocessing, window=window)
-        return jpeg_input(jpegs, preprocessing, window=window)
+            return stacked_input(jpegs, preprocessing, window=None if window is None else window(jpegs[0]))
+        return jpeg_input(jpegs, preprocessing, window=None if window is None else window(jpegs))
 
     if preprocessing.stacked:
         whole = whole[0] & tf.reduce_all(whole | (size == 0))

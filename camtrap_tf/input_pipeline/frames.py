@@ -3,24 +3,24 @@
 A picture is decoded at 1/1, 1/2, 1/4 or 1/8 of its size, whichever is the smallest that still covers the model's
 input: JPEG can be decoded at reduced scale directly, which is faster and smooths, so the one bilinear step that
 follows never shrinks by two or more. A *window* of the picture is cut out and resized once; in evaluation the window
-is the whole picture, in training it is drawn. Everything here is graph code.
+is the whole picture, or its middle, in training it is drawn. Everything here is graph code.
 """
 
 from __future__ import annotations
+
+import math
 
 import tensorflow as tf
 
 from camtrap_tf.images.stored_form import StoredForm
 from camtrap_tf.input_pipeline.preprocessing import Preprocessing
-from camtrap_tf.input_pipeline.seeds import WINDOW, uniform
+from camtrap_tf.input_pipeline.seeds import RESIZED, WINDOW, uniform
 
 DCT_METHOD = "INTEGER_ACCURATE"
 """The JPEG transform, said explicitly everywhere: equal bytes give equal pixels in training and service."""
 
-WHOLE = (0.0, 0.0, 1.0, 1.0)
-"""The window that is the whole picture: top, left, height, width, in parts of the picture."""
-
 _REDUCTIONS = (1, 2, 4, 8)
+_TRIES = 10
 
 
 def decode_frame(jpeg: tf.Tensor) -> tf.Tensor:
@@ -47,7 +47,7 @@ def model_input(image: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
     Returns:
         `[H, W, C]` float32 in 0…255.
     """
-    return _resized_window(_reduced(image, preprocessing), tf.constant(WHOLE), preprocessing)
+    return _resized_window(_reduced(image, preprocessing), None, preprocessing)
 
 
 def jpeg_input(
@@ -57,14 +57,15 @@ def jpeg_input(
 
     Args:
         jpeg: scalar string.
-        window: `[4]` float32: top, left, height, width in parts of the picture; None: the whole picture.
+        window: `[4]` float32: top, left, height, width in parts of the picture, drawn for training; None: what evaluation
+            sees.
         channels: 3, or 1 for brightness alone.
 
     Returns:
         `[H, W, channels]` float32 in 0…255.
     """
-    image = _decode_reduced(jpeg, preprocessing, channels)
-    return _resized_window(image, tf.constant(WHOLE) if window is None else window, preprocessing)
+    image = _decode_reduced(jpeg, window, preprocessing, channels)
+    return _resized_window(image, window, preprocessing)
 
 
 def random_windows(seeds: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
@@ -88,6 +89,36 @@ def random_windows(seeds: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
     return tf.stack([edge + drawn[:, 2] * room, edge + drawn[:, 3] * room, side, side], axis=1)
 
 
+def resized_crop_window(jpeg: tf.Tensor, seed: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
+    """Draws a window of a random share of a picture's area, and of a shape of its own.
+
+    The share is from U(`resized_crop_area`, 1), the logarithm of width to height uniform between those of 1/r and r, r being
+    `resized_crop_ratio`. The first of ten draws counts that lies in the picture; failing all, the largest part about the
+    centre with a shape between 1/r and r. Source: torchvision's RandomResizedCrop.
+
+    Args:
+        jpeg: scalar string.
+        seed: `[2]` int32; equal seeds give equal windows.
+
+    Returns:
+        `[4]` float32: top, left, height, width in parts of the picture.
+    """
+    size = tf.cast(tf.io.extract_jpeg_shape(jpeg)[:2], tf.float32)
+    shape, widest = size[1] / size[0], preprocessing.resized_crop_ratio
+    drawn = uniform(seed[None], stream=RESIZED, count=2 * _TRIES + 2)[0]
+    least = preprocessing.resized_crop_area
+    area = least + (1.0 - least) * drawn[:_TRIES]
+    ratio = tf.exp(math.log(widest) * (2.0 * drawn[_TRIES : 2 * _TRIES] - 1.0))
+    extents = tf.stack([tf.sqrt(area * shape / ratio), tf.sqrt(area * ratio / shape)], axis=1)
+    fits = tf.reduce_all(extents <= 1.0, axis=1)
+    nearest = tf.clip_by_value(shape, 1.0 / widest, widest)
+    largest = tf.stack([tf.minimum(shape / nearest, 1.0), tf.minimum(nearest / shape, 1.0)])
+    found = tf.reduce_any(fits)
+    extent = tf.where(found, extents[tf.argmax(tf.cast(fits, tf.int32))], largest)
+    place = tf.where(found, drawn[2 * _TRIES :], 0.5)
+    return tf.concat([place * (1.0 - extent), extent], axis=0)
+
+
 def random_model_input(jpeg: tf.Tensor, seed: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
     """Decodes a JPEG in stored form and resizes a randomly zoomed and cropped window of it to the model's input.
 
@@ -98,7 +129,16 @@ def random_model_input(jpeg: tf.Tensor, seed: tf.Tensor, preprocessing: Preproce
     Returns:
         `[H, W, 3]` float32 in 0…255.
     """
-    return jpeg_input(jpeg, preprocessing, window=random_windows(seed[None], preprocessing)[0])
+    return jpeg_input(jpeg, preprocessing, window=random_window(jpeg, seed, preprocessing))
+
+
+def random_window(jpeg: tf.Tensor, seed: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor | None:
+    """Returns the window that `random_windows` or `resized_crop_window` draws; None: what evaluation sees."""
+    if not preprocessing.draws_windows:
+        return None
+    if preprocessing.resized_crop_area is not None:
+        return resized_crop_window(jpeg, seed, preprocessing)
+    return random_windows(seed[None], preprocessing)[0]
 
 
 def stacked_input(
@@ -211,19 +251,26 @@ def shrink_to_stored(image: tf.Tensor, form: StoredForm) -> tf.Tensor:
     return tf.cond(tf.reduce_all(target == size), lambda: image, smaller)
 
 
-def _reduction(size: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
-    """Returns the index into `_REDUCTIONS` of the strongest one that leaves the picture at least as large as the input."""
+def _reduction(size: tf.Tensor, window: tf.Tensor | None, preprocessing: Preprocessing) -> tf.Tensor:
+    """Returns the index into `_REDUCTIONS` of the strongest one that leaves what is shown at least as large as the input.
+
+    Crops of camera-trap-classifier's kind do not count: they keep most of each side.
+    """
+    if window is None and preprocessing.evaluation_crop < 1:
+        size = _whole(tf.cast(size, tf.float32) * preprocessing.evaluation_crop)
+    elif window is not None and preprocessing.resized_crop_area is not None:
+        size = _whole(tf.cast(size, tf.float32) * window[2:])
     times = tf.reduce_min(size // tf.constant([preprocessing.output_height, preprocessing.output_width]))
     return tf.reduce_sum(tf.cast(times >= tf.constant(_REDUCTIONS[1:]), tf.int32))
 
 
-def _decode_reduced(jpeg: tf.Tensor, preprocessing: Preprocessing, channels: int) -> tf.Tensor:
+def _decode_reduced(jpeg: tf.Tensor, window: tf.Tensor | None, preprocessing: Preprocessing, channels: int) -> tf.Tensor:
     """Returns `[h/r, w/r, channels]` uint8, r being the reduction."""
     branches = [
         lambda ratio=ratio: tf.io.decode_jpeg(jpeg, channels=channels, ratio=ratio, dct_method=DCT_METHOD)
         for ratio in _REDUCTIONS
     ]
-    return tf.switch_case(_reduction(tf.io.extract_jpeg_shape(jpeg)[:2], preprocessing), branches)
+    return tf.switch_case(_reduction(tf.io.extract_jpeg_shape(jpeg)[:2], window, preprocessing), branches)
 
 
 def _reduced(image: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
@@ -238,23 +285,25 @@ def _reduced(image: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
         return tf.saturate_cast(tf.round(tf.nn.avg_pool2d(padded[None], ratio, ratio, "VALID")[0]), tf.uint8)
 
     branches = [lambda: image, *(lambda ratio=ratio: averaged(ratio) for ratio in _REDUCTIONS[1:])]
-    return tf.switch_case(_reduction(size, preprocessing), branches)
+    return tf.switch_case(_reduction(size, None, preprocessing), branches)
 
 
-def _resized_window(image: tf.Tensor, window: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
+def _resized_window(image: tf.Tensor, window: tf.Tensor | None, preprocessing: Preprocessing) -> tf.Tensor:
     """Cuts a window out of a picture and resizes it, once: the one sampling step of all paths.
 
     Args:
         image: `[h, w, C]` uint8.
-        window: `[4]` float32: top, left, height, width in parts of the picture, overlapping it.
+        window: `[4]` float32: top, left, height, width in parts of the picture, overlapping it; None: what evaluation sees.
 
     Returns:
         `[H, W, C]` float32 in 0…255; black where the window lies outside the picture.
     """
     target = tf.constant([preprocessing.output_height, preprocessing.output_width])
     size = tf.shape(image)[:2]
-    start, extent = window[:2], window[2:]
-    if preprocessing.preserve_aspect_ratio:
+    drawn = window is not None
+    shown = window if drawn else tf.constant(_middle(preprocessing.evaluation_crop))
+    start, extent = shown[:2], shown[2:]
+    if preprocessing.preserve_aspect_ratio and not (drawn and preprocessing.resized_crop_area is not None):
         start, extent = _covering_part(start, extent, tf.cast(size, tf.float32), tf.cast(target, tf.float32))
     inside_start, inside_end = tf.maximum(start, 0.0), tf.minimum(start + extent, 1.0)
     pixels = tf.cast(size, tf.float32)
@@ -264,10 +313,19 @@ def _resized_window(image: tf.Tensor, window: tf.Tensor, preprocessing: Preproce
     out_end = _whole((inside_end - start) / extent * tf.cast(target, tf.float32))
     out_count = tf.clip_by_value(out_end - out_first, 1, target - out_first)
     part = tf.slice(image, tf.concat([first, [0]], 0), tf.concat([count, [-1]], 0))
-    resized = tf.raw_ops.ResizeBilinear(images=part[None], size=out_count, half_pixel_centers=True)[0]
+    if not drawn and preprocessing.evaluation_interpolation == "bicubic":
+        cubic = tf.raw_ops.ResizeBicubic(images=part[None], size=out_count, half_pixel_centers=True)[0]
+        resized = tf.clip_by_value(cubic, 0.0, 255.0)  # it overshoots at edges
+    else:
+        resized = tf.raw_ops.ResizeBilinear(images=part[None], size=out_count, half_pixel_centers=True)[0]
     placed = tf.cond(tf.reduce_all(out_count == target), lambda: resized, lambda: _placed(resized, out_first, target))
     channels = image.shape[-1]
     return tf.ensure_shape(placed, [preprocessing.output_height, preprocessing.output_width, channels])
+
+
+def _middle(share: float) -> tuple[float, float, float, float]:
+    """Returns the window about the centre that keeps a share of each side."""
+    return ((1.0 - share) / 2.0, (1.0 - share) / 2.0, share, share)
 
 
 def _covering_part(start: tf.Tensor, extent: tf.Tensor, size: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

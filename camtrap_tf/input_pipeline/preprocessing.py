@@ -1,7 +1,7 @@
 """`image_processing.json`: how a picture in stored form becomes a model's input, in training, evaluation and service.
 
 It is made when training starts, kept in the bundle, and compiled into the exported graph. The keys are those of
-camera-trap-classifier, whose files are read too, and two of our own: `normalisation` and `stored_form`.
+camera-trap-classifier, whose files are read too, and some of our own, which a file may lack.
 """
 
 from __future__ import annotations
@@ -11,14 +11,24 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
-from camtrap_tf.config.names import ColorAugmentation, ImageChoice, Normalisation, TruncatedPolicy
+from camtrap_tf.config.names import ColorAugmentation, ImageChoice, Interpolation, Normalisation, TruncatedPolicy
 from camtrap_tf.config.variation import VariationConfig
 from camtrap_tf.errors import SettingError, suggestion
 from camtrap_tf.files import read_json, write_json
 from camtrap_tf.images.stored_form import StoredForm
 
 FILE_NAME = "image_processing.json"
-_EXTRA = ("normalisation", "stored_form")
+_VARIATION = (
+    "resized_crop_area", "resized_crop_ratio", "vertical_flip_share", "grayscale_share", "jitter",
+    "evaluation_crop", "evaluation_interpolation",
+)  # fmt: skip
+"""Settings of trainings that camera-trap-classifier does not know; written where they are not the default."""
+_EXTRA = (*_VARIATION, "normalisation", "stored_form")
+_RANGES = {
+    "crop_factor": (0, 0.5), "zoom_factor": (0, 0.5), "rotate_by_angle": (0, 180), "resized_crop_area": (0.001, 1),
+    "resized_crop_ratio": (1, 100), "vertical_flip_share": (0, 1), "grayscale_share": (0, 1), "jitter": (0, 1),
+    "evaluation_crop": (0.25, 1),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,9 +41,17 @@ class Preprocessing:
         preserve_aspect_ratio: scale until the input is covered and keep the centre, instead of squeezing.
         crop_factor: random crops keep at least 1 minus this of each side, in [0, 0.5].
         zoom_factor: random zoom by up to this factor, in [0, 0.5].
+        resized_crop_area: random crops keep at least this share of the area, in (0, 1], of a shape of their own, and take the
+            place of crop and zoom; None: they do not.
+        resized_crop_ratio: how far the shape of those is changed, as a factor of width to height, at least 1.
         rotate_by_angle: random rotation by up to this many degrees, in [0, 180].
         color_augmentation: how strongly colours vary.
         randomly_flip_horizontally: mirror half of the training pictures.
+        vertical_flip_share: share of the training pictures that are mirrored top to bottom.
+        grayscale_share: share of the training pictures that lose their colours.
+        jitter: brightness, contrast and saturation vary by up to this factor, in random order; in [0, 1].
+        evaluation_crop: share of each side that is kept, about the centre, where nothing is left to chance; in [0.25, 1].
+        evaluation_interpolation: how pictures are resized there.
         image_choice_for_sets: which frame of a record is trained on; `grayscale_stacking`: three as one picture.
         image_means: mean of R, G, B over training pictures, in [0, 1].
         image_stdevs: standard deviation of R, G, B, in (0, 1].
@@ -52,13 +70,21 @@ class Preprocessing:
     image_choice_for_sets: ImageChoice = "random"
     image_means: tuple[float, float, float] = (0.0, 0.0, 0.0)
     image_stdevs: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    resized_crop_area: float | None = None
+    resized_crop_ratio: float = 4 / 3
+    vertical_flip_share: float = 0.0
+    grayscale_share: float = 0.0
+    jitter: float = 0.0
+    evaluation_crop: float = 1.0
+    evaluation_interpolation: Interpolation = "bilinear"
     normalisation: Normalisation = "dataset"
     stored_form: StoredForm | None = None
 
     def __post_init__(self) -> None:
-        for name, low, high in (("crop_factor", 0, 0.5), ("zoom_factor", 0, 0.5), ("rotate_by_angle", 0, 180)):
-            if not low <= getattr(self, name) <= high:
-                raise SettingError(f"image processing: {name} is {getattr(self, name)}; it lies between {low} and {high}")
+        for name, (low, high) in _RANGES.items():
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                raise SettingError(f"image processing: {name} is {value}; it lies between {low} and {high}")
         if min(self.output_height, self.output_width) < 1:
             raise SettingError("image processing: output_height and output_width are at least 1 px")
         for name in ("image_means", "image_stdevs"):
@@ -73,6 +99,11 @@ class Preprocessing:
     def stacked(self) -> bool:
         """Whether the frames of a record become the channels of one picture."""
         return self.image_choice_for_sets == "grayscale_stacking"
+
+    @property
+    def draws_windows(self) -> bool:
+        """Whether training sees a part of each picture that is drawn; else what evaluation sees."""
+        return bool(self.crop_factor or self.zoom_factor or self.resized_crop_area is not None)
 
     @property
     def colours(self) -> ColorAugmentation:
@@ -114,6 +145,7 @@ class Preprocessing:
             image_stdevs=image_stdevs,
             normalisation=normalisation,
             stored_form=stored_form,
+            **{name: getattr(config, name) for name in _VARIATION},
         )
 
     def with_statistics(self, means: tuple[float, float, float], stdevs: tuple[float, float, float]) -> Self:
@@ -129,6 +161,10 @@ class Preprocessing:
             rotate_by_angle=0.0,
             color_augmentation="none",
             randomly_flip_horizontally=False,
+            resized_crop_area=None,
+            vertical_flip_share=0.0,
+            grayscale_share=0.0,
+            jitter=0.0,
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -136,7 +172,9 @@ class Preprocessing:
         value = {field.name: getattr(self, field.name) for field in fields(self)}
         value["image_means"], value["image_stdevs"] = list(self.image_means), list(self.image_stdevs)
         value["stored_form"] = None if self.stored_form is None else self.stored_form.as_json()
-        return {**{key: one for key, one in value.items() if key not in _EXTRA}, "is_training": False, **_extras(value)}
+        usual = {field.name: field.default for field in fields(self) if field.name in _VARIATION}
+        extras = {key: value[key] for key in _EXTRA if key not in usual or value[key] != usual[key]}
+        return {**{key: one for key, one in value.items() if key not in _EXTRA}, "is_training": False, **extras}
 
     @classmethod
     def from_json(cls, value: Any, where: str = FILE_NAME) -> Self:
@@ -177,13 +215,10 @@ class Preprocessing:
         write_json(path / FILE_NAME if path.is_dir() else path, self.as_json())
 
 
-def _extras(value: dict[str, Any]) -> dict[str, Any]:
-    return {key: value[key] for key in _EXTRA}
-
-
 _CHOICES = {
     "color_augmentation": typing.get_args(ColorAugmentation),
     "image_choice_for_sets": typing.get_args(ImageChoice),
+    "evaluation_interpolation": typing.get_args(Interpolation),
     "normalisation": typing.get_args(Normalisation),
 }
 
@@ -205,6 +240,8 @@ def _checked(key: str, value: Any, where: str) -> Any:
         if not isinstance(value, bool):
             raise _wrong(where, key, value, "true or false")
         return value
+    if key == "resized_crop_area" and value is None:
+        return None
     if not _is_number(value):
         raise _wrong(where, key, value, "a number")
     if key in ("output_height", "output_width"):

@@ -15,7 +15,7 @@ _GOLDEN = 0x9E3779B9 - 2**32
 # Source: C. Wellons, "Prospecting for hash functions", 2018, function lowbias32.
 _FIRST, _SECOND = 0x7FEB352D, 0x846CA68B - 2**32
 
-WINDOW, FRAME, FLIP, ROTATION, COLOUR, ERASING, MIXING, RANDAUGMENT = 0, 8, 16, 24, 32, 40, 48, 56
+WINDOW, FRAME, FLIP, ROTATION, COLOUR, ERASING, MIXING, RANDAUGMENT, JITTER, RESIZED = 0, 8, 16, 24, 32, 40, 48, 56, 128, 136
 """Streams: where the numbers of each use begin, so that none is used twice."""
 
 
@@ -25,7 +25,7 @@ def uniform(seeds: tf.Tensor, *, stream: int, count: int) -> tf.Tensor:
     Args:
         seeds: `[N, 2]` int32.
         stream: first of the numbers, one of the streams above.
-        count: numbers per seed, at most 8 (from `RANDAUGMENT` on more).
+        count: numbers per seed, at most 8 (of `RANDAUGMENT` and `RESIZED` more).
 
     Returns:
         `[N, count]` float32.

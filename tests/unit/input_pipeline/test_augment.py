@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from camtrap_tf.input_pipeline.augment import ORDERS, augment_batch, recolour, rotate_and_flip
+from camtrap_tf.input_pipeline.augment import JITTER_ORDERS, ORDERS, augment_batch, jitter, recolour, rotate_and_flip
 from camtrap_tf.input_pipeline.preprocessing import Preprocessing
-from camtrap_tf.input_pipeline.seeds import COLOUR, FLIP, ROTATION, example_seeds, uniform
+from camtrap_tf.input_pipeline.seeds import COLOUR, FLIP, JITTER, ROTATION, example_seeds, uniform
 
 HEIGHT, WIDTH = 12, 16
 
@@ -34,6 +34,7 @@ def make(**settings: object) -> Preprocessing:
 
 
 FULL = make(rotate_by_angle=30.0, randomly_flip_horizontally=True, color_augmentation="full_randomized")
+JITTERED = make(rotate_by_angle=90.0, vertical_flip_share=0.5, grayscale_share=0.3, jitter=0.25)
 
 
 def test_nothing_asked_for_changes_nothing() -> None:
@@ -50,6 +51,53 @@ def test_half_of_the_pictures_are_mirrored() -> None:
     mirrored = (made == images[:, :, ::-1]).all(axis=(1, 2, 3))
     assert (same ^ mirrored).all()
     assert 0.46 < mirrored.mean() < 0.54
+
+
+def test_a_share_of_the_pictures_is_mirrored_top_to_bottom() -> None:
+    """With and without rotation before it, about as many as asked for, whatever happens left to right."""
+    images = pictures(1).repeat(2000, axis=0)
+    made = augment_batch(tf.constant(images), seeds(2000), make(vertical_flip_share=0.2)).numpy()
+    same, over = (made == images).all(axis=(1, 2, 3)), (made == images[:, ::-1]).all(axis=(1, 2, 3))
+    assert (same ^ over).all()
+    assert 0.17 < over.mean() < 0.23
+    images = tf.constant(pictures(8))
+    turned = rotate_and_flip(images, seeds(8), max_degrees=40, flip=True).numpy()
+    both = rotate_and_flip(images, seeds(8), max_degrees=40, flip=True, vertical=1.0).numpy()
+    # top to bottom after the rotation; a source position within rounding of half a pixel may go to either side
+    assert (both == turned[:, ::-1]).mean() > 0.98
+    expected = np.where(
+        (uniform(seeds(8), stream=FLIP, count=1).numpy() < 0.5)[..., None, None], images[:, ::-1, ::-1], images[:, ::-1]
+    )
+    np.testing.assert_array_equal(rotate_and_flip(images, seeds(8), max_degrees=0, flip=True, vertical=1.0), expected)
+
+
+def test_jitter_blends_in_the_order_that_was_drawn() -> None:
+    """Brightness, contrast and saturation are the blends of torchvision's ColorJitter, one after the other."""
+    images, drawn = pictures(60), uniform(seeds(60), stream=JITTER, count=5).numpy().astype(float)
+    made = jitter(tf.constant(images), seeds(60), most=0.25, gray=0.3).numpy()
+    seen = set()
+    for picture, image, numbers in zip(made, images.astype(float), drawn, strict=True):
+        luma = np.array([0.299, 0.587, 0.114])
+        if numbers[4] < 0.3:
+            image = np.repeat((image @ luma)[..., None], 3, axis=2)
+        order = JITTER_ORDERS[int(numbers[3] * 6)]
+        seen.add(order)
+        for kind in order:
+            gray = (image @ luma)[..., None]
+            other = (np.zeros_like(gray), gray.mean(), gray)[kind]
+            factor = 0.75 + 0.5 * numbers[kind]
+            image = np.clip(factor * image + (1 - factor) * other, 0, 255)
+        np.testing.assert_allclose(picture, image, atol=1e-2)
+    assert len(seen) == 6
+
+
+def test_a_share_of_the_pictures_loses_its_colours() -> None:
+    """About as many as asked for have three equal channels; the others are as they were."""
+    images = pictures(1).repeat(2000, axis=0)
+    made = augment_batch(tf.constant(images), seeds(2000), make(grayscale_share=0.1)).numpy()
+    same, gray = (made == images).all(axis=(1, 2, 3)), np.ptp(made, axis=3).max(axis=(1, 2)) < 1e-3
+    assert (same ^ gray).all()
+    assert 0.08 < gray.mean() < 0.12
 
 
 def test_rotation_takes_the_nearest_pixel() -> None:
@@ -191,20 +239,23 @@ def test_result_depends_on_the_seed_alone() -> None:
     np.testing.assert_allclose(alone[0], together[3], atol=1e-3)
 
 
-def test_xla_compiles_it() -> None:
+@pytest.mark.parametrize("way", [FULL, JITTERED])
+def test_xla_compiles_it(way: Preprocessing) -> None:
     """Compiled, and with an unknown batch size, it gives the same pictures."""
     images = tf.constant(pictures(40))
     shape = tf.TensorSpec([None, HEIGHT, WIDTH, 3], tf.float32)
     compiled = tf.function(
-        lambda x, s: augment_batch(x, s, FULL), jit_compile=True, input_signature=[shape, tf.TensorSpec([None, 2], tf.int32)]
+        lambda x, s: augment_batch(x, s, way), jit_compile=True, input_signature=[shape, tf.TensorSpec([None, 2], tf.int32)]
     )
-    made, expected = compiled(images, seeds(40)).numpy(), augment_batch(images, seeds(40), FULL).numpy()
+    made, expected = compiled(images, seeds(40)).numpy(), augment_batch(images, seeds(40), way).numpy()
     # a source position within rounding of half a pixel may go to either side
     assert (np.abs(made - expected) < 0.01).mean(axis=(1, 2, 3)).min() > 0.98
 
 
 def test_frames_as_channels_keep_their_values() -> None:
     """With `grayscale_stacking` colours are left alone even where asked for."""
-    stacked = make(color_augmentation="full_randomized", image_choice_for_sets="grayscale_stacking")
+    stacked = make(
+        color_augmentation="full_randomized", jitter=0.5, grayscale_share=0.5, image_choice_for_sets="grayscale_stacking"
+    )
     images = pictures(2)
     np.testing.assert_array_equal(augment_batch(tf.constant(images), seeds(2), stacked), images)

@@ -73,20 +73,22 @@ def test_pictures_follow_from_seed_epoch_and_record(write_shard: WriteShard) -> 
         assert (np.abs(other["images"][np.argsort(other["records"])] - one["images"][np.argsort(one["records"])]) > 0).any()
 
 
-def test_a_picture_is_zoomed_and_cropped_by_its_seed(write_shard: WriteShard) -> None:
+@pytest.mark.parametrize("way", [PREP, dataclasses.replace(PREP, resized_crop_area=0.1)])
+def test_a_picture_is_zoomed_and_cropped_by_its_seed(way: Preprocessing, write_shard: WriteShard) -> None:
     """What comes out is what the seed that comes along makes of the record's picture."""
     shards = ShardSet.open([write_shard(pictures=6)], [])
-    for batch in train(shards):
+    for batch in train(shards, way):
         for image, record, seed in zip(batch["images"], batch["records"], batch["seeds"], strict=True):
             jpeg = tf.constant(shards.example(int(record)).images[0])
-            np.testing.assert_array_equal(image, random_model_input(jpeg, tf.constant(seed), PREP))
+            np.testing.assert_array_equal(image, random_model_input(jpeg, tf.constant(seed), way))
 
 
-def test_without_augmentation_training_sees_what_evaluation_sees(write_shard: WriteShard) -> None:
+@pytest.mark.parametrize("way", [PREP, dataclasses.replace(PREP, evaluation_crop=0.8, evaluation_interpolation="bicubic")])
+def test_without_augmentation_training_sees_what_evaluation_sees(way: Preprocessing, write_shard: WriteShard) -> None:
     """The two paths give equal bits."""
     shards = ShardSet.open([write_shard(pictures=6)], [])
-    trained = train(shards, PREP.without_augmentation(), batch_size=6)[0]
-    [evaluated] = evaluation_batches(shards, PREP, MAPPING, batch_size=6).as_numpy_iterator()
+    trained = train(shards, way.without_augmentation(), batch_size=6)[0]
+    [evaluated] = evaluation_batches(shards, way, MAPPING, batch_size=6).as_numpy_iterator()
     np.testing.assert_array_equal(trained["images"], evaluated["images"][trained["records"]])
 
 

@@ -18,6 +18,7 @@ from camtrap_tf.input_pipeline.frames import (
     pictures_to_inputs,
     random_model_input,
     random_windows,
+    resized_crop_window,
     shrink_to_stored,
     stacked_input,
     stored_size,
@@ -116,6 +117,89 @@ def test_windows_follow_their_distribution() -> None:
     place = window[:, :2] / (1 - window[:, 2:])
     assert np.abs(np.corrcoef(place.T)[0, 1]) < 0.03
     assert np.abs(place.mean(axis=0) - 0.5).max() < 0.02
+
+
+def torchvision_crop(random: np.random.Generator, width: int, height: int, least: float, widest: float) -> tuple[float, ...]:
+    """Returns top, left, height and width in parts of a picture as torchvision's RandomResizedCrop draws them, unrounded."""
+    for _ in range(10):
+        area = random.uniform(least, 1) * width * height
+        ratio = np.exp(random.uniform(-np.log(widest), np.log(widest)))
+        wide, high = np.sqrt(area * ratio), np.sqrt(area / ratio)
+        if wide <= width and high <= height:
+            return random.uniform(0, 1 - high / height), random.uniform(0, 1 - wide / width), high / height, wide / width
+    if width / height < 1 / widest:
+        wide, high = width, width * widest
+    elif width / height > widest:
+        wide, high = height * widest, height
+    else:
+        wide, high = width, height
+    return (1 - high / height) / 2, (1 - wide / width) / 2, high / height, wide / width
+
+
+@pytest.mark.parametrize(("width", "height", "least"), [(40, 30, 0.08), (30, 41, 0.3), (200, 20, 0.5)])
+def test_crops_of_a_shape_of_their_own_are_drawn_as_torchvision_does(width: int, height: int, least: float) -> None:
+    """Place and size have the distribution of RandomResizedCrop, also where no draw fits (200 x 20)."""
+    jpeg, prep = tf.constant(make_jpeg(width, height)), make(resized_crop_area=least, resized_crop_ratio=4 / 3)
+    drawn = tf.constant(example_seeds(np.arange(3000), seed=3, epoch=0))
+    made = tf.map_fn(lambda seed: resized_crop_window(jpeg, seed, prep), drawn, fn_output_signature=tf.float32).numpy()
+    random = np.random.default_rng(1)
+    theirs = np.array([torchvision_crop(random, width, height, least, 4 / 3) for _ in range(3000)])
+    assert made[:, :2].min() >= -1e-6
+    assert (made[:, :2] + made[:, 2:]).max() <= 1 + 1e-6
+    for column in range(4):
+        quantiles = np.quantile(made[:, column], np.linspace(0.05, 0.95, 10))
+        np.testing.assert_allclose(quantiles, np.quantile(theirs[:, column], np.linspace(0.05, 0.95, 10)), atol=0.03)
+
+
+def test_a_small_crop_of_a_large_picture_is_not_blurred() -> None:
+    """The picture is decoded as large as the crop needs: one of the input's size shows the very pixels."""
+    jpeg = tf.constant(make_jpeg(320, 256, seed=8))
+    prep = make(32, 40, resized_crop_area=0.01, preserve_aspect_ratio=True)
+    made = jpeg_input(jpeg, prep, window=tf.constant([0.25, 0.5, 32 / 256, 40 / 320])).numpy()
+    np.testing.assert_array_equal(made, decode_frame(jpeg).numpy()[64:96, 160:200])
+
+
+def test_crops_are_squeezed_even_where_evaluation_preserves_the_shape() -> None:
+    """All of a drawn crop is seen."""
+    jpeg = tf.constant(make_jpeg(40, 32, seed=5))
+    prep = make(20, 20, resized_crop_area=0.2, preserve_aspect_ratio=True)
+    made = jpeg_input(jpeg, prep, window=tf.constant([0.25, 0.0, 0.5, 1.0])).numpy()
+    np.testing.assert_allclose(made, bilinear(decode_frame(jpeg).numpy()[8:24].astype(float), 20, 20), atol=1e-3)
+
+
+@pytest.mark.parametrize(("width", "height"), [(44, 66), (70, 44), (44, 44)])
+def test_evaluation_may_look_at_the_middle_alone(width: int, height: int) -> None:
+    """With a crop of 10 in 11 a picture of 11 tenths of the input's size gives its central pixels as they are."""
+    jpeg = tf.constant(make_jpeg(width, height, seed=9))
+    prep = make(40, 40, evaluation_crop=10 / 11, preserve_aspect_ratio=True)
+    top, left = (height - 40) // 2, (width - 40) // 2
+    expected = decode_frame(jpeg).numpy()[top : top + 40, left : left + 40]
+    np.testing.assert_array_equal(jpeg_input(jpeg, prep), expected)
+    np.testing.assert_array_equal(model_input(decode_frame(jpeg), prep), expected)
+    np.testing.assert_array_equal(pictures_to_inputs(jpeg[None], prep)[0], expected)
+    unvaried = make(40, 40, evaluation_crop=10 / 11, preserve_aspect_ratio=True, crop_factor=0.0, zoom_factor=0.0)
+    np.testing.assert_array_equal(random_model_input(jpeg, tf.constant([1, 2]), unvaried), expected)
+
+
+def test_evaluation_may_resize_by_cubic_splines() -> None:
+    """Enlarged as Pillow's bicubic filter does; what training draws stays bilinear."""
+    pixels = np.random.default_rng(4).integers(60, 190, (16, 20, 3)).astype(np.uint8)
+    jpeg = tf.constant(encoded(pixels, "JPEG", quality=95, subsampling=0))
+    full = decode_frame(jpeg).numpy()
+    prep = make(40, 50, evaluation_interpolation="bicubic")
+    expected = np.asarray(Image.fromarray(full).resize((50, 40), Image.Resampling.BICUBIC)).astype(float)
+    assert np.abs(jpeg_input(jpeg, prep).numpy() - expected).max() <= 1.0  # Pillow rounds twice
+    drawn = jpeg_input(jpeg, prep, window=tf.constant([0.0, 0.0, 1.0, 1.0])).numpy()
+    np.testing.assert_allclose(drawn, bilinear(full.astype(float), 40, 50), atol=1e-3)
+
+
+def test_cubic_splines_do_not_leave_the_range() -> None:
+    """Where they overshoot at an edge between black and white, the result is cut to 0 … 255."""
+    pixels = np.zeros((16, 20, 3), np.uint8)
+    pixels[:, 10:] = 255
+    jpeg = tf.constant(encoded(pixels, "JPEG", quality=95))
+    made = jpeg_input(jpeg, make(40, 50, evaluation_interpolation="bicubic")).numpy()
+    assert (made.min(), made.max()) == (0, 255)
 
 
 def test_zooming_out_shows_black_around_the_picture() -> None:

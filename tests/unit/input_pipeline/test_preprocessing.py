@@ -31,9 +31,11 @@ def legacy(**changes: Any) -> dict[str, Any]:
 
 
 def test_written_keys_are_those_of_the_format() -> None:
-    """The file has camera-trap-classifier's keys, `normalisation` and `stored_form`, and nothing else."""
+    """The file has camera-trap-classifier's keys, `normalisation` and `stored_form`, else only what is not as usual."""
     value = Preprocessing(output_height=10, output_width=20).as_json()
     assert set(value) == LEGACY_KEYS | {"normalisation", "stored_form"}
+    value = Preprocessing(output_height=10, output_width=20, jitter=0.25, evaluation_interpolation="bicubic").as_json()
+    assert set(value) == LEGACY_KEYS | {"normalisation", "stored_form", "jitter", "evaluation_interpolation"}
     assert value["is_training"] is False
 
 
@@ -43,7 +45,9 @@ def test_round_trip(tmp_path: Path) -> None:
         output_height=96, output_width=80, preserve_aspect_ratio=True, crop_factor=0.2, zoom_factor=0.0, rotate_by_angle=12.5,
         color_augmentation="full_fast", randomly_flip_horizontally=False, image_choice_for_sets="grayscale_stacking",
         image_means=(0.1, 0.2, 0.3), image_stdevs=(0.4, 0.5, 0.6), normalisation="backbone",
-        stored_form=StoredForm(side_smallest_px=None, side_max_px=640, quality=80),
+        stored_form=StoredForm(side_smallest_px=None, side_max_px=640, quality=80), resized_crop_area=0.08,
+        resized_crop_ratio=1.5, vertical_flip_share=0.1, grayscale_share=0.2, jitter=0.25, evaluation_crop=0.875,
+        evaluation_interpolation="bicubic",
     )  # fmt: skip
     made.write(tmp_path)
     assert Preprocessing.read(tmp_path) == made
@@ -73,6 +77,10 @@ def test_reads_camera_trap_classifiers_file(tmp_path: Path) -> None:
         ({"preserve_aspect_ratio": 1}, "not true or false"),
         ({"crop_factor": 0.7}, "between 0 and 0.5"),
         ({"rotate_by_angle": True}, "not a number"),
+        ({"resized_crop_area": 0}, "between 0.001 and 1"),
+        ({"resized_crop_area": "none"}, "not a number"),
+        ({"evaluation_crop": 1.1}, "between 0.25 and 1"),
+        ({"evaluation_interpolation": "cubic"}, "did you mean 'bicubic'"),
         ({"stored_form": {"side": 500}}, "stored_form"),
         ({"stored_form": {"quality": "high"}}, "quality 'high'"),
         ({"stored_form": 500}, "stored_form is 500"),
@@ -104,6 +112,22 @@ def test_from_config_takes_the_backbones_size_unless_told() -> None:
     config = TrainConfig(**paths, model="small_cnn", run_outputs_dir="r", model_save_dir="m", output_width=64, crop_factor=0.3)
     made = Preprocessing.from_config(config, input_size=50, normalisation="backbone", stored_form=None)
     assert (made.output_height, made.output_width, made.crop_factor, made.normalisation) == (50, 64, 0.3, "backbone")
+
+
+def test_from_config_takes_every_setting_of_variation() -> None:
+    """Each setting that has the same name in a training's settings arrives."""
+    changed: dict[str, Any] = {
+        "resized_crop_area": 0.3, "resized_crop_ratio": 2.0, "vertical_flip_share": 0.1, "grayscale_share": 0.2, "jitter": 0.4,
+        "evaluation_crop": 0.9, "evaluation_interpolation": "bicubic", "crop_factor": 0.3, "zoom_factor": 0.2,
+        "rotate_by_angle": 7.0, "color_augmentation": "little", "randomly_flip_horizontally": False,
+        "preserve_aspect_ratio": True, "image_choice_for_sets": "first",
+    }  # fmt: skip
+    paths = {key: ["x"] for key in ("train_tfr_path", "val_tfr_path", "labels")}
+    config = TrainConfig.model_validate(
+        {**paths, "model": "small_cnn", "run_outputs_dir": "r", "model_save_dir": "m", **changed}
+    )
+    made = Preprocessing.from_config(config, input_size=50, normalisation="backbone", stored_form=None)
+    assert {name: getattr(made, name) for name in changed} == changed
 
 
 def test_stacked_frames_keep_their_colours() -> None:
