@@ -18,7 +18,7 @@ from camtrap_tf.cct.working import (
 )
 from camtrap_tf.config.cct import CctSplitConfig
 from camtrap_tf.errors import SettingError, counted, shortened
-from camtrap_tf.files import writable_folder
+from camtrap_tf.files import check_output_file, check_writable, writable_folder
 from camtrap_tf.records import Reject
 from camtrap_tf.rejects import reasons_text, write_rejects
 from camtrap_tf.sources.cct_document import CctDocument, Entry, text_of
@@ -93,7 +93,11 @@ def split_file(config: CctSplitConfig) -> CctSplitWritten:
         SettingError: the splits do not fit the file, e.g. name none of its locations, or it cannot be written there.
         SourceError: a file cannot be read.
     """
+    check_writable(config.output_dir, "--output-dir")
     splits = read_splits(config.splits)
+    sources = [path for path in (config.path, config.splits, config.label_index) if path is not None]
+    for name in splits:
+        check_output_file(split_path(config.output_dir, name), "--output-dir", suffixes=(".json",), sources=sources)
     labels = read_label_index(config.label_index) if config.label_index is not None else None
     document = CctDocument.read(config.path)
     parts = split_document(

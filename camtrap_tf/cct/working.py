@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from camtrap_tf.config.cct import CctChangeConfig
 from camtrap_tf.errors import SettingError, TooManyRejectsError, counted, suggestion
-from camtrap_tf.files import check_output_file, writable_folder
+from camtrap_tf.files import check_output_file, check_writable, writable_folder
 from camtrap_tf.records import Reject
 from camtrap_tf.rejects import reasons_text, rejects_line, rejects_path, write_rejects
 from camtrap_tf.sources.cct_document import CctDocument, Entry, text_of
@@ -123,8 +123,13 @@ def sizes(documents: Iterable[CctDocument]) -> dict[str, int]:
 
 
 def check_output(output: Path, sources: Sequence[Path], *, flag: str = "--output") -> None:
-    """Makes sure that a command may write a document, or another JSON file, there; raises as `check_output_file` does."""
+    """Makes sure that a command may and can write a document, or another JSON file, there, before it reads anything.
+
+    Raises:
+        SettingError: as `check_output_file`, or nothing can be written there.
+    """
     check_output_file(output, flag, suffixes=(".json",), sources=sources)
+    check_writable(output.parent, flag)
 
 
 def summary(document: CctDocument) -> str:

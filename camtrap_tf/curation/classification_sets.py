@@ -25,11 +25,11 @@ from camtrap_tf.curation.classification_rows import (
     unreadable,
     without_rare,
 )
-from camtrap_tf.curation.label_specs import Specs, apply_label_spec, read_label_spec, read_taxonomy
+from camtrap_tf.curation.label_specs import Specs, Taxonomy, apply_label_spec, read_label_spec, read_taxonomy
 from camtrap_tf.curation.scored_splits import GroupTable, Target
 from camtrap_tf.curation.split_search import deal_by_score, deal_smallest_first
 from camtrap_tf.errors import LabelError, SettingError, SourceError, counted
-from camtrap_tf.files import require_folder, writable_folder
+from camtrap_tf.files import check_output_file, check_writable, require_folder, writable_folder
 from camtrap_tf.logs import logger
 from camtrap_tf.records import Reject
 from camtrap_tf.rejects import reasons_text, write_rejects
@@ -47,6 +47,7 @@ from camtrap_tf.sources.split_files import (
 
 LABEL_INDEX = "label_index.json"
 SPLITS = "splits.json"
+REJECTS = "rejects.csv"
 CCT = "classification_cct.json"
 SPLIT_NAMES = ("train", "val", "test")
 
@@ -102,7 +103,7 @@ class ClassificationSet:
 
     def files(self) -> list[str]:
         """Returns the names of the files that are written."""
-        names = [] if self.only_splits else [TABLE, LABEL_INDEX, *["rejects.csv"] * bool(self.rejects)]
+        names = [] if self.only_splits else [TABLE, LABEL_INDEX, *[REJECTS] * bool(self.rejects)]
         return [*names, *([SPLITS] if self.splits is not None else []), *self.documents]
 
     def _split_lines(self, splits: Splits) -> list[str]:
@@ -132,14 +133,16 @@ def make_classification_set(config: ClassificationConfig) -> ClassificationSet:
     """
     if config.crops_dir is not None:
         require_folder(config.crops_dir, "--crops-dir")
+    _check_outputs(config)
     specs = read_label_spec(config.label_spec) if config.label_spec is not None else None
+    taxonomy = read_taxonomy(config.taxonomy) if config.taxonomy is not None else None
     earlier = _earlier(config)
     document = CctDocument.read(config.cct) if config.cct is not None else None
     found, rejects = _crops(config, document)
     source = config.cct or config.queried_images or config.output_dir
     if not config.dry_run:
         check_share(rejects, len(found) + len(rejects), config.max_rejected_share, UNIT, str(source))
-    found, gone = _chosen(found, config, specs)
+    found, gone = _chosen(found, config, specs, taxonomy)
     rejects += gone
     if earlier is not None:
         found, gone = _with_test_of(found, *earlier)
@@ -172,6 +175,18 @@ def make_classification_set(config: ClassificationConfig) -> ClassificationSet:
     return made
 
 
+def _check_outputs(config: ClassificationConfig) -> None:
+    """Makes sure that the files can be written and that none of them is read; raises a SettingError."""
+    check_writable(config.output_dir, "--output-dir")
+    given = (config.cct, config.queried_images, config.label_spec, config.taxonomy, *config.match_test)
+    names = [] if set(config.modes) == {"splits"} else [TABLE, LABEL_INDEX, REJECTS]
+    names += [CCT] if "cct" in config.modes else []
+    names += [SPLITS, *(split_path(Path(), name).name for name in SPLIT_NAMES)] if "splits" in config.modes else []
+    for name in names:
+        sources = [path for path in given if path is not None]
+        check_output_file(config.output_dir / name, "--output-dir", suffixes=(".csv", ".json"), sources=sources)
+
+
 def _check_labels(rows: Iterable[CropRow]) -> None:
     """Raises a LabelError where a label would be read back as several."""
     unfit = sorted({label for row in rows for label in row.labels if "," in label or label != label.strip()})
@@ -188,7 +203,7 @@ def _write(made: ClassificationSet) -> None:
         # Written last: where it is, all the rest is of the same crops.
         (folder / SPLITS).unlink(missing_ok=True)
     if not made.only_splits:
-        write_rejects(folder / "rejects.csv", made.rejects)
+        write_rejects(folder / REJECTS, made.rejects)
         write_rows(folder / TABLE, made.rows)
         write_label_index(folder / LABEL_INDEX, made.labels)
     for name, document in made.documents.items():
@@ -224,14 +239,15 @@ def _crops(config: ClassificationConfig, document: CctDocument | None) -> tuple[
     return found, rejects
 
 
-def _chosen(found: list[Crop], config: ClassificationConfig, specs: Specs | None) -> tuple[list[Crop], list[Reject]]:
+def _chosen(
+    found: list[Crop], config: ClassificationConfig, specs: Specs | None, taxonomy: Taxonomy | None
+) -> tuple[list[Crop], list[Reject]]:
     """Returns the crops under the labels of the specification, without labels at too few locations.
 
     Pictures that were queried by a specification have its labels already; then it only says which data sets come first.
     """
     rejects: list[Reject] = []
     if specs is not None and found and not (config.queried_images is not None and _are_labelled(found, specs)):
-        taxonomy = read_taxonomy(config.taxonomy) if config.taxonomy is not None else None
         rows, rejects = apply_label_spec([crop.row for crop in found], specs, taxonomy, seed=config.seed)
         by_path = {row.path: row for row in rows}
         found = [replace(crop, row=by_path[crop.row.path]) for crop in found if crop.row.path in by_path]

@@ -91,6 +91,18 @@ def test_files_are_written_and_add_up(tmp_path: Path) -> None:
     assert CctDocument.read(tmp_path / "o/val_cct.json").images == [whole().images[2]]
 
 
+def test_the_file_that_is_cut_is_not_written_over(tmp_path: Path) -> None:
+    """A file that has the name of a part and lies in the output folder stays as it is."""
+    path, splits = tmp_path / "train_cct.json", tmp_path / "splits.json"
+    whole().write(path)
+    before = path.read_bytes()
+    splits.write_text(json.dumps({"train": [["x", "a"]], "val": [["y", "a"]]}), encoding="utf-8")
+    with pytest.raises(SettingError, match=r"train_cct\.json: is the file that is read"):
+        split_file(CctSplitConfig(path=path, splits=splits, output_dir=tmp_path))
+    assert path.read_bytes() == before
+    assert not (tmp_path / "val_cct.json").exists()
+
+
 def test_only_some_of_many_unplaced_locations_are_named() -> None:
     """Eight of ten, with a sign that there are more."""
     images = [make_image(str(number), f"l{number}") for number in range(11)]

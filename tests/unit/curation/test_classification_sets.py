@@ -107,6 +107,20 @@ def test_rare_labels_are_left_out_of_every_file(tmp_path: Path) -> None:
     assert "too_few_locations" in (folder / "rejects.csv").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("name", ["classification_cct.json", "train_cct.json"])
+def test_files_that_are_read_are_not_written_over(tmp_path: Path, name: str) -> None:
+    """A document or an earlier test split in the output folder, under the name of a new file, stays as it is."""
+    write(tmp_path)
+    made(tmp_path)
+    before = (tmp_path / "o" / name).read_bytes()
+    with pytest.raises(SettingError, match=f"{name}: is the file that is read"):
+        made(tmp_path, cct=tmp_path / "o" / name)
+    earlier = (tmp_path / "o/classification_ds.csv", tmp_path / "o/splits.json")
+    with pytest.raises(SettingError, match="is the file that is read"):
+        made(tmp_path, test_frac=None, match_test=earlier, mode=("csv", "splits"))
+    assert (tmp_path / "o" / name).read_bytes() == before
+
+
 def test_equal_inputs_give_equal_bytes(tmp_path: Path) -> None:
     """Twice the same call, with the images in another order, gives the same splits; the same input the same bytes."""
     write(tmp_path)
