@@ -23,11 +23,14 @@ setup: .venv/ready ## make .venv and install everything into it
 demo: .venv/ready ## draw a sample and walk it through every stage, up to an answer over HTTP
 	$(BIN)/camtrap demo --output-dir demo
 
+# Long files first, so that at the end no process is left alone with one of them.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/integration tests/conformance tests/unit
+
 test: .venv/ready ## all tests but those of further sizes of a network
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not large'
+	$(PYTEST) -m 'not large'
 
 test-all: .venv/ready ## all tests, every size of every network too
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(PYTEST)
 
 check: .venv/ready ## format, lint, types, floors, generated docs
 	$(BIN)/ruff format --check .

@@ -27,7 +27,9 @@ def test_the_command_shown_is_the_one_that_runs(stage: str) -> None:
 
 
 @pytest.mark.slow
-def test_demo_goes_through_every_stage_and_keeps_what_is_finished(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_demo_goes_through_every_stage_and_keeps_what_is_finished(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A tiny demo leaves every artefact, a row per head and an answer; run again it keeps sample, shards, model and export."""
     config = DemoConfig(output_dir=tmp_path / "demo", events=60, max_epochs=1)
     result = demo(config)
@@ -52,6 +54,7 @@ def test_demo_goes_through_every_stage_and_keeps_what_is_finished(tmp_path: Path
     assert "/identify" in said
     assert said.rstrip().splitlines()[-1].split()[0] in LABELS  # what the service answered
 
+    monkeypatch.setattr("camtrap_tf.cli.demo._ask_service", lambda *_: None)  # has answered; starting it again takes long
     before = (folder / "bundle/model.keras").stat().st_mtime_ns
     again = demo(config)
     assert again.heads == result.heads

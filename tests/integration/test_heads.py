@@ -35,6 +35,8 @@ from tests.unit.training.helpers import make_config
 MAPPING = LabelMapping.from_classes({"species": ["blank", "lion", "zebra"], "count": ["11-50", "2", "3", "51+"]})
 SETS = ((), ("lion",), ("zebra",), ("lion", "zebra"))
 BINS = ("2", "3", "11-50", "51+")
+TRAINED_ON = 192
+"""Records: many in few epochs, each of which takes a second whatever it learns from."""
 SETTINGS = {
     "labels": ["species", "count"],
     "head_types": ["species=sigmoid", "count=ordinal"],
@@ -71,7 +73,7 @@ def observations(species: Sequence[str], bin_name: str, number: int) -> list[dic
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Shards of every set of species with every number of animals, several times."""
     folder = tmp_path_factory.mktemp("data")
-    for split, count in {"train": 96, "val": 32, "test": 32}.items():
+    for split, count in {"train": TRAINED_ON, "val": 32, "test": 32}.items():
         with (folder / f"{split}_001-of-001.tfrecord").open("wb") as file:
             for number in range(count):
                 species, place = SETS[number % 4], number // 4 % 4
@@ -86,7 +88,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle with a sigmoid and an ordinal head."""
     out = tmp_path_factory.mktemp("trained")
-    result = train(make_config(data, out, **SETTINGS, max_epochs=12))
+    result = train(make_config(data, out, **SETTINGS, max_epochs=6))
     assert "macro F1" in result.text()
     return out
 
@@ -203,8 +205,8 @@ def test_first_observations_are_counted(data: Path, tmp_path: Path, caplog: pyte
     """Without a sigmoid head the log says how many examples have observations that nobody looks at."""
     with caplog.at_level(logging.INFO):
         train(make_config(data, tmp_path, **(SETTINGS | {"head_types": []}), max_epochs=1))
-    several = sum(len(observations(SETS[number % 4], "2", number)) > 1 for number in range(96))
-    assert f"label 'species': {several} of 96 examples have several observations" in caplog.text
+    several = sum(len(observations(SETS[number % 4], "2", number)) > 1 for number in range(TRAINED_ON))
+    assert f"label 'species': {several} of {TRAINED_ON} examples have several observations" in caplog.text
 
 
 def test_other_kind_of_head_begins_anew(trained: Path, data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
