@@ -12,6 +12,7 @@ from PIL import Image
 from camtrap_tf.errors import PictureError
 from camtrap_tf.images.jpeg_exif import CameraFacts, camera_facts, with_serial_number
 from tests.factories import make_jpeg
+from tests.shared_data import shared
 
 EXIF_IFD, GPS_IFD = 0x8769, 0x8825
 MAKER_NOTE = b"offsets in here are nobody's business"
@@ -156,3 +157,21 @@ def test_numbers_that_cannot_be_written(data: bytes, serial: str, reason: str) -
     with pytest.raises(PictureError) as caught:
         with_serial_number(data, serial)
     assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize("folder", ["camtrap_dp_example", "cats_dogs"])
+def test_real_pictures_of_cameras_keep_everything_else(folder: str) -> None:
+    """EXIF of real files, maker notes and GPS among it, is as it was but for the number, and so is what follows it."""
+    files = sorted(shared(f"data/{folder}").rglob("*.[jJ][pP][gG]"))
+    jpegs = [data for data in (file.read_bytes() for file in files) if data.startswith(b"\xff\xd8")]
+    known = [data for data in jpegs if camera_facts(data).make]
+    assert len(known) >= 10
+    for data in known:
+        changed = with_serial_number(data, "H600HF12345678")
+        first, own, gps = as_pillow_reads(data)
+        assert repr(as_pillow_reads(changed)[::2]) == repr((first, gps))
+        assert {tag: str(value) for tag, value in as_pillow_reads(changed)[1].items() if tag != 0xA431} == {
+            tag: str(value) for tag, value in own.items() if tag != 0xA431
+        }
+        assert camera_facts(changed).serial_number == "H600HF12345678"
+        assert changed.endswith(data[data.rindex(b"\xff\xda") :])
