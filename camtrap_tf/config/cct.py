@@ -178,6 +178,8 @@ class CctLocationsConfig(CctConfig):
     def _check(self) -> Self:
         if self.output is not None and self.output.suffix.lower() not in (".csv", ".json"):
             raise ValueError(f"--output {self.output}: its name has to end in .csv or .json")
+        if self.output is not None and self.cct_output is not None and self.output.absolute() == self.cct_output.absolute():
+            raise ValueError("--output and --cct-output are one file; give another name")
         return self
 
 

@@ -27,6 +27,7 @@ from camtrap_tf.executors import available_cores, map_in_processes
 from camtrap_tf.files import (
     PARTIAL,
     atomic_file,
+    check_output_file,
     check_writable,
     digest_of,
     locked_folder,
@@ -137,14 +138,15 @@ def crop(config: CropConfig) -> Cropped:
         CamtrapError: the disk is full, or the folder cannot be written to.
     """
     require_folder(config.image_root, "--image-root")
+    settings = settings_of(config)
+    if not config.dry_run:
+        check_writable(config.output_dir, "--output-dir")
+        _check_folder(config, settings)
     plan = plan_crops(config)
     done = Cropped(config=config, plan=plan, rejects=list(plan.rejects))
     if config.dry_run:
         _advise(done)
         return done
-    check_writable(config.output_dir, "--output-dir")
-    settings = settings_of(config)
-    _check_folder(config, settings)
     writable_folder(config.output_dir, "--output-dir")
     with _held(config.output_dir):
         keep_logs()
@@ -185,17 +187,18 @@ def _settings_text(config: CropConfig) -> str:
 
 
 def _check_folder(config: CropConfig, settings: dict[str, Any]) -> None:
-    """Makes sure that no crops of other settings or programs are taken for these.
+    """Makes sure that no crops of other settings or programs are taken for these, and the file that is read stays.
 
     Raises:
-        SettingError: such crops are there, and are not to be replaced.
+        SettingError: such crops are there, and are not to be replaced; or that file has the name of one that is written.
     """
+    for name in (SETTINGS_NAME, TABLE_NAME, REJECTS_NAME):
+        check_output_file(config.output_dir / name, "--output-dir", suffixes=(".csv", ".json"), sources=(config.path,))
     if config.overwrite:
         return
     there = config.output_dir / SETTINGS_NAME
     try:
         known = read_json(there)
-        known = known.get("settings") if isinstance(known, dict) else None
     except SourceError as err:
         if there.exists():
             raise SettingError(
@@ -208,8 +211,10 @@ def _check_folder(config: CropConfig, settings: dict[str, Any]) -> None:
                 "it was cut; choose another folder, or cut anew with --overwrite"
             ) from err
         return
+    if not isinstance(known, dict) or not isinstance(known.get("settings"), dict):
+        raise SettingError(f"{there}: is not of crops; choose another --output-dir, or replace it with --overwrite")
+    known = known["settings"]
     if known != settings:
-        known = known if isinstance(known, dict) else {}
         other = ", ".join(
             f"{key} {known.get(key)!r} there, {value!r} now" for key, value in settings.items() if known.get(key) != value
         )

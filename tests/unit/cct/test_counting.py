@@ -101,6 +101,8 @@ def test_files_of_another_kind_are_kept(tmp_path: Path) -> None:
         find_locations(CctLocationsConfig(path=document, category=("fox",), output=document))
     with pytest.raises(SettingError, match="--cct-output"):
         find_locations(CctLocationsConfig(path=document, category=("fox",), cct_output=tmp_path / "a.csv"))
+    with pytest.raises(ValueError, match="--output and --cct-output are one file"):
+        CctLocationsConfig(path=document, category=("fox",), output=tmp_path / "a.json", cct_output=tmp_path / "a.json")
     assert (document.read_bytes(), (tmp_path / "facts.yaml").read_text()) == (before, "a: 1")
     for _ in range(2):
         count_file(CctCountsConfig(path=document, output=tmp_path / "counts.csv"))

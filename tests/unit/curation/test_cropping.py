@@ -301,6 +301,19 @@ def test_names_that_are_too_long_for_files_cost_their_own_box_only(tmp_path: Pat
     assert done.made == 1
 
 
+def test_files_of_the_user_are_not_taken_for_those_of_crops(tmp_path: Path) -> None:
+    """A file that is read stays, with --overwrite too; one of another kind stays without."""
+    path = cct_file(tmp_path, [make_image("a")], [make_annotation("n", "a")])
+    own = tmp_path / "crops" / "crops.json"
+    own.parent.mkdir()
+    own.write_bytes(path.read_bytes())
+    with pytest.raises(SettingError, match=r"crops\.json: is not of crops"):
+        run(tmp_path, path)
+    with pytest.raises(SettingError, match=r"crops\.json: is the file that is read"):
+        run(tmp_path, own, overwrite=True)
+    assert own.read_bytes() == path.read_bytes()
+
+
 def test_unknown_categories_and_other_detectors_are_refused(tmp_path: Path) -> None:
     """A category that is not there is named with the nearest; so is a detector that did not make the file."""
     path = md_file(tmp_path, [])
