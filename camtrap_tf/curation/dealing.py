@@ -107,6 +107,7 @@ class Splitting:
         settings: what was asked for.
         dealing: how the joined groups were dealt; None for the methods without a score.
         kept: number of groups that stayed where an earlier splitting had them, and of new ones; None where there was none.
+        split_codes: `[records]`, number of the split of each record, in the order of `shares`.
     """
 
     inventory: Inventory

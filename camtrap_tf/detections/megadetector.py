@@ -277,8 +277,10 @@ def _classifications(value: Any, classes: dict[str, str]) -> tuple[tuple[tuple[s
 
 def left_out_text(detections: Iterable[Detection]) -> list[str]:
     """Returns sentences on what was changed on reading: boxes that were cut at the edge, classes that were left out."""
-    detections = list(detections)
-    cut, unknown = sum(one.cut for one in detections), sum(one.unknown_classes for one in detections)
+    cut = unknown = 0
+    for one in detections:
+        cut += one.cut
+        unknown += one.unknown_classes
     said = [f"{counted(cut, 'box', 'es')} stuck out of the picture, cut at the edge"] if cut else []
     if unknown:
         said.append(f"{counted(unknown, 'classification')} left out: of no class that classification_categories knows")
