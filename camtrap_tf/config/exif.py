@@ -31,7 +31,7 @@ class ExifSetConfig(StageConfig):
     serial_column: str = Field("serial_number", description="column with serial numbers; empty or 'unknown': no copy is made")
     image_root: Path | None = Field(
         None,
-        description="folder that relative paths are from, and whose sub-folders the copies keep; default: that of all",
+        description="folder that relative paths are from, and whose sub-folders copies keep; default: that all are in",
     )
     max_rejected_share: float = Field(
         0.05, ge=0, le=1, description="end with exit code 3 above this share of rejected rows; copies are kept"

@@ -196,5 +196,6 @@ def _from_hub(name: str, part: str, **options: Any) -> Any:
             raise ModelError(f"--model {name}: the preset in that folder cannot be read: {told}") from err
         raise ModelError(
             f"--model {name}: preset out of reach ({told}); "
-            "download it on another machine and give its folder as hub:<folder>, or take a backbone without --weights"
+            "download it on another machine and give its folder as hub:<folder>, or begin without: --model ResNet18 "
+            "--weights none"
         ) from err
