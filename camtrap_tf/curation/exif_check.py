@@ -17,6 +17,7 @@ from camtrap_tf.errors import PictureError, SettingError, TooManyRejectsError, c
 from camtrap_tf.executors import map_in_threads
 from camtrap_tf.files import check_output_file, check_writable, printable, require_folder, write_csv
 from camtrap_tf.images.jpeg_exif import CameraFacts, camera_facts
+from camtrap_tf.images.stored_form import open_picture
 from camtrap_tf.progress import track
 from camtrap_tf.records import Reject
 from camtrap_tf.rejects import reasons_text, rejects_line, rejects_path, write_rejects
@@ -26,6 +27,9 @@ COLUMNS = (
 )  # fmt: skip
 UNKNOWN = "unknown"
 JPEG_SUFFIXES = (".jpg", ".jpeg")
+
+MOST_BYTES = 1 << 28
+"""No picture of a camera is larger; more of a file is never held in memory."""
 
 _HEAD_BYTES = 1 << 17
 """Nearly every camera's meta data lie in this much of a file; where they do not, all of it is read."""
@@ -153,21 +157,19 @@ def _row(too_big_bytes: int, path: Path) -> Row | Reject:
         size, facts = _look(path)
     except PictureError as err:
         return Reject("", name, "picture", err.reason, err.detail)
-    except OSError as err:
-        return Reject("", name, "picture", "unreadable", f"cannot be read: {err.strerror}")
     texts = (facts.make, facts.model, facts.serial_number, facts.user_comment)
     known = [printable(text) or UNKNOWN for text in (facts.date_time_original, *texts)]
     return (name, known[0], str(size), str(size > too_big_bytes), *known[1:])
 
 
 def _look(path: Path) -> tuple[int, CameraFacts]:
-    """Returns size in bytes and EXIF of a picture; raises as `camera_facts`, or an OSError."""
-    with path.open("rb") as file:
+    """Returns size in bytes and EXIF of a picture; raises as `open_picture` and `camera_facts`."""
+    with open_picture(path) as file:
         size = os.fstat(file.fileno()).st_size
         head = file.read(_HEAD_BYTES)
         try:
             return size, camera_facts(head)
         except PictureError as err:
-            if err.reason != "truncated" or len(head) == size:
+            if err.reason != "truncated" or len(head) == size or size > MOST_BYTES:
                 raise
         return size, camera_facts(head + file.read())

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from camtrap_tf.config.exif import ExifSetConfig
-from camtrap_tf.curation.exif_check import JPEG_SUFFIXES, UNKNOWN
+from camtrap_tf.curation.exif_check import JPEG_SUFFIXES, MOST_BYTES, UNKNOWN
 from camtrap_tf.errors import CamtrapError, PictureError, SettingError, counted
 from camtrap_tf.executors import map_in_threads
 from camtrap_tf.files import (
@@ -30,6 +30,7 @@ from camtrap_tf.files import (
     write_csv,
 )
 from camtrap_tf.images.jpeg_exif import camera_facts, with_serial_number
+from camtrap_tf.images.stored_form import open_picture
 from camtrap_tf.progress import track
 from camtrap_tf.records import Reject
 from camtrap_tf.rejects import reasons_text, write_rejects
@@ -268,11 +269,11 @@ def _copy(output: Path, wanted: _Wanted, *, overwrite: bool) -> _Made | Reject:
     """
     item = f"line {wanted.row}"
     try:
-        data = wanted.source.read_bytes()
-        about = wanted.source.stat()
-    except OSError as err:
-        return Reject("", item, "picture", "unreadable", f"{wanted.source} cannot be read: {err.strerror}")
-    try:
+        with open_picture(wanted.source) as file:
+            about = os.fstat(file.fileno())
+            if about.st_size > MOST_BYTES:
+                raise PictureError("too_large", f"has more than {MOST_BYTES:,} bytes")
+            data = file.read()
         was = camera_facts(data).serial_number
         changed = data if was == wanted.serial else with_serial_number(data, wanted.serial)
     except PictureError as err:

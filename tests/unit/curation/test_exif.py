@@ -56,6 +56,7 @@ def test_check_lists_every_jpeg_or_says_why_not(tmp_path: Path) -> None:
     (pictures / "empty.jpg").touch()
     (pictures / "notes.txt").touch()
     (pictures / "gone.jpg").symlink_to("nowhere")
+    os.mkfifo(pictures / "pipe.jpg")  # whoever opened it would wait for ever
     done = check(tmp_path)
     head = "absolute_path,date_time_original,file_size,file_too_big,make,model,serial_number,user_comment"
     assert (tmp_path / "exif.csv").read_text().splitlines()[0] == head
@@ -66,8 +67,8 @@ def test_check_lists_every_jpeg_or_says_why_not(tmp_path: Path) -> None:
     ]
     assert [row["file_size"] for row in rows] == [str(Path(row["absolute_path"]).stat().st_size) for row in rows]
     rejects = {Path(row["item"]).name: row["reason"] for row in rows_of(tmp_path / "exif.rejects.csv")}
-    assert rejects == {"cut.jpg": "truncated", "empty.jpg": "empty_file", "gone.jpg": "unreadable"}
-    assert "5 JPEGs in = 2 listed + 3 rejected" in done.text()
+    assert rejects == {"cut.jpg": "truncated", "empty.jpg": "empty_file", "gone.jpg": "missing_file", "pipe.jpg": "unreadable"}
+    assert "6 JPEGs in = 2 listed + 4 rejected" in done.text()
     assert "1 file of other kinds passed over" in done.text()
     assert "serial_number of 1" in done.text()
 
@@ -183,6 +184,14 @@ def test_rows_that_cannot_be_used_have_a_reason(tmp_path: Path) -> None:
     assert "10 rows in = 1 written + 0 kept + 1 without a serial number + 8 rejected" in done.text()
     assert put(tmp_path, image_root=root, max_rejected_share=0.5).exit_code == 3
     assert done.exit_code == 0
+
+
+def test_huge_files_are_not_held_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than a camera's picture ever has is a reject, read no further."""
+    write_pictures(tmp_path / "pictures", ["a.jpg"])
+    monkeypatch.setattr(exif_serials, "MOST_BYTES", 1000)
+    table(tmp_path, (tmp_path / "pictures" / "a.jpg", "SN1"))
+    assert [reject.reason for reject in put(tmp_path).rejects] == ["too_large"]
 
 
 def test_other_files_are_not_replaced_unasked(tmp_path: Path) -> None:
