@@ -24,6 +24,7 @@ from camtrap_tf.rejects import reasons_text, write_rejects
 from camtrap_tf.sources.cct_document import CctDocument, Entry, text_of
 from camtrap_tf.sources.split_files import COMBINED, UNKNOWN_LOCATION, Place, places_to_splits, read_label_index, read_splits
 
+REJECTS = "rejects.csv"
 OLDER_UNKNOWN = "unknown"
 """What Animl's documents call the location of images without one, where its tables say `unknown_location`."""
 
@@ -73,6 +74,9 @@ class CctSplitWritten:
         start = "would write " if self.config.dry_run else ""
         for name, document in documents.items():
             lines.append(f"{start}{split_path(self.config.output_dir, name)}: {summary(document)}")
+        if rejects:
+            said = "would say what is in none of them, and why" if self.config.dry_run else "what is in none of them, and why"
+            lines.append(f"{self.config.output_dir / REJECTS}: {said}")
         return "\n".join(lines)
 
 
@@ -106,7 +110,7 @@ def split_file(config: CctSplitConfig) -> CctSplitWritten:
     parts = SplitDocuments(parts.documents, (*document.rejects, *parts.rejects), parts.unplaced)
     if not config.dry_run:
         writable_folder(config.output_dir, "--output-dir")
-        write_rejects(config.output_dir / "rejects.csv", parts.rejects)
+        write_rejects(config.output_dir / REJECTS, parts.rejects)
         for name, part in parts.documents.items():
             part.write(split_path(config.output_dir, name))
     return CctSplitWritten(config, document, parts)

@@ -84,18 +84,11 @@ def plan_dataset(config: DatasetConfig) -> DatasetPlan:
     Raises:
         CamtrapError: what is there does not fit the settings.
     """
-    absent = []
-    for flag, path, there, what in (
-        ("--inventory", config.inventory, config.inventory.is_file(), "file"),
-        (
-            "--image-root-path",
-            config.image_root_path,
-            config.image_root_path is None or config.image_root_path.is_dir(),
-            "folder",
-        ),
-    ):
-        if path is not None and not there:
-            absent.append(f"{flag} {path}: no such {what}{path_hint(path)}")
+    absent, root = [], config.image_root_path
+    if not config.inventory.is_file():
+        absent.append(f"--inventory {config.inventory}: no such file{path_hint(config.inventory)}")
+    if root is not None and not root.is_dir():
+        absent.append(f"--image-root-path {root}: no such folder{path_hint(root)}")
     curated = curate(Inventory.read(config.inventory), config, read_files=False) if config.inventory.is_file() else None
     shards = _plan(curated, config) if curated is not None else ()
     workers = config.workers or available_cores()

@@ -13,6 +13,7 @@ from camtrap_tf.cct.splitting import CctSplitWritten, split_document, split_file
 from camtrap_tf.config.cct import CctSplitConfig
 from camtrap_tf.errors import SettingError
 from camtrap_tf.sources.cct_document import CctDocument
+from tests.reading import rows_of
 from tests.unit.cct.documents import ids, make_annotation, make_document, make_image
 
 SPLITS: Mapping[str, Sequence[tuple[str, str]]] = {"train": [("x", "a")], "val": [("x", "b")], "test": [("y", "a")]}
@@ -87,6 +88,8 @@ def test_files_are_written_and_add_up(tmp_path: Path) -> None:
     text = split_file(config).text()
     assert "4 images = 1 train + 1 val + 0 test + 2 left out (2 × no_split)" in text
     assert "warning: 2 locations are in no split: x/b, y/c" in text
+    assert text.endswith(f"{tmp_path / 'o' / 'rejects.csv'}: what is in none of them, and why")
+    assert len(rows_of(tmp_path / "o" / "rejects.csv")) == 4
     assert CctDocument.read(tmp_path / "o/test_cct.json").images == []
     assert CctDocument.read(tmp_path / "o/val_cct.json").images == [whole().images[2]]
 
