@@ -65,5 +65,5 @@ def empty_split_warnings(
     none = f"split {empty[0]} has" if len(empty) == 1 else f"splits {' and '.join(empty)} have"
     return [
         f"{none} no crop: {alone} of {len(table.groups)} locations {'has' if alone == 1 else 'have'} a label that is at no "
-        "other, and such labels go to train; add locations with them, leave them out (--min-locs 2), or do without the split"
+        "other, and such labels go to train; add locations with them, leave them out (--min-locs 2), or take fewer splits"
     ]

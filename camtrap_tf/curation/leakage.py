@@ -288,11 +288,11 @@ def empty_split_warnings(
 
 def _why_empty(empty: Sequence[str], splitting: Splitting | None) -> str:
     """Returns why splits are empty and what to do."""
-    fewer = "do without the split (--split-names with --split-percent)"
+    fewer = "take fewer splits (--split-names with --split-percent)"
     if splitting is None or splitting.method == BY_HASH:
-        return f"there are too few records for its share when they are dealt one by one; take more, raise the share, or {fewer}"
+        return f"there are too few records for so small a share, dealt one by one; take more, raise the share, or {fewer}"
     if set(empty) & set(splitting.splits):
-        return f"balancing left none of its records; give up --balanced-sampling-min, or {fewer}"
+        return f"balancing left no record there; give up --balanced-sampling-min, or {fewer}"
     groups = splitting.groups.joined(splitting.joined.joined)
     alone = int(lone_class_groups(splitting.rows.of_labels(splitting.labels), groups).sum())
     by = f" by {splitting.group_field!r}"

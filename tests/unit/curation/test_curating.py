@@ -181,7 +181,7 @@ def test_an_empty_split_is_told() -> None:
     """Two records that nothing is known of cannot fill three splits; the hash of old command lines deals them all the same."""
     for options in ({}, {"split_group": "none"}):
         curated = curate(Inventory.from_records([make_event("1"), make_event("2")]), config(**options))
-        assert any("no record: there are too few records for its share" in text for text in curated.warnings)
+        assert any("no record: there are too few records for so small a share" in text for text in curated.warnings)
 
 
 def test_a_split_that_a_rule_empties_is_told_on_the_way_too(caplog: pytest.LogCaptureFixture) -> None:
