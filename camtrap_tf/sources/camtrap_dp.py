@@ -103,7 +103,7 @@ def read_resource(package: Path, described: dict[str, Any], name: str, unit: str
     path = found[0].get("path")
     if isinstance(path, list) and len(path) == 1:
         path = path[0]
-    if not isinstance(path, str) or not path:
+    if not isinstance(path, str) or not path or "\0" in path:
         raise SourceError(f"{package}: the table {name!r} has no path to one file")
     if _URL.match(path):
         raise SourceError(f"{package}: the table {name!r} is at {path}; fetch it and put its file name there")

@@ -168,6 +168,7 @@ def test_a_deployment_that_is_not_described(tmp_path: Path) -> None:
         ({"name": "media", "path": "/etc/passwd"}, "leads out of the package"),
         ({"name": "media", "path": "https://x.org/media.csv"}, "fetch it"),
         ({"name": "media"}, "no path"),
+        ({"name": "media", "path": "a\0.csv"}, "no path"),
         ({"name": "other", "path": "media.csv"}, "describes no table 'media'"),
         ({"name": "media", "path": "absent.csv"}, "no such file"),
     ],
