@@ -23,18 +23,6 @@ _REDUCTIONS = (1, 2, 4, 8)
 _TRIES = 10
 
 
-def decode_frame(jpeg: tf.Tensor) -> tf.Tensor:
-    """Decodes a JPEG at its full size, grey ones into three equal channels.
-
-    Args:
-        jpeg: scalar string.
-
-    Returns:
-        `[h, w, 3]` uint8, RGB.
-    """
-    return tf.io.decode_jpeg(jpeg, channels=3, dct_method=DCT_METHOD)
-
-
 def model_input(image: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
     """Resizes decoded pixels to the model's input.
 
@@ -117,28 +105,6 @@ def resized_crop_window(jpeg: tf.Tensor, seed: tf.Tensor, preprocessing: Preproc
     extent = tf.where(found, extents[tf.argmax(tf.cast(fits, tf.int32))], largest)
     place = tf.where(found, drawn[2 * _TRIES :], 0.5)
     return tf.concat([place * (1.0 - extent), extent], axis=0)
-
-
-def random_model_input(jpeg: tf.Tensor, seed: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
-    """Decodes a JPEG in stored form and resizes a randomly zoomed and cropped window of it to the model's input.
-
-    Args:
-        jpeg: scalar string.
-        seed: `[2]` int32; equal seeds give equal results.
-
-    Returns:
-        `[H, W, 3]` float32 in 0…255.
-    """
-    return jpeg_input(jpeg, preprocessing, window=random_window(jpeg, seed, preprocessing))
-
-
-def random_window(jpeg: tf.Tensor, seed: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor | None:
-    """Returns the window that `random_windows` or `resized_crop_window` draws; None: what evaluation sees."""
-    if not preprocessing.draws_windows:
-        return None
-    if preprocessing.resized_crop_area is not None:
-        return resized_crop_window(jpeg, seed, preprocessing)
-    return random_windows(seed[None], preprocessing)[0]
 
 
 def stacked_input(

@@ -57,11 +57,6 @@ def freeze_backbone(model: keras.Model) -> None:
     model.get_layer(BACKBONE_LAYER).trainable = False
 
 
-def feature_model(model: keras.Model) -> keras.Model:
-    """Returns the part of a classifier from pictures to the features `[B, F]` that heads see, sharing its weights."""
-    return keras.Model(model.input, next(iter(head_layers(model).values())).input)
-
-
 def head_layers(model: keras.Model) -> dict[str, keras.layers.Layer]:
     """Returns label type → its head."""
     heads = [layer for layer in model.layers if layer.name.startswith(HEAD_PREFIX)]

@@ -140,11 +140,6 @@ class HeadScore:
         """Rows that are right; of a sigmoid head in all classes."""
         return self._total(2)
 
-    @property
-    def correct_top_k(self) -> float:
-        """Rows whose class was among the top `TOP_K`."""
-        return self._total(3)
-
     def _total(self, column: int) -> float:
         if self.sums is None:
             return 0.0

@@ -17,7 +17,7 @@ from camtrap_tf.models.backbones import (
     build_backbone,
 )
 from camtrap_tf.models.choice import check_backbone, default_side_px, has_weights
-from camtrap_tf.models.classifier import build_classifier, feature_model
+from camtrap_tf.models.classifier import build_classifier, head_layers
 from camtrap_tf.models.scaling import scaling_layer
 from camtrap_tf.models.weights import fit, weighted_layers, weights_of
 
@@ -52,7 +52,8 @@ def test_classifier_answers_by_label_type(name: str) -> None:
     model = build_classifier(ModelConfig(model=name), LABELS, processing)
     pictures = np.random.default_rng(0).uniform(0, 255, (2, 48, 64, 3)).astype("f")
     assert {label: value.shape for label, value in model(pictures).items()} == {"species": (2, 2), "a/b": (2, 3)}
-    assert feature_model(model)(pictures).shape == (2, model.get_layer("backbone").output_shape[-1])
+    features = keras.Model(model.input, next(iter(head_layers(model).values())).input)
+    assert features(pictures).shape == (2, model.get_layer("backbone").output_shape[-1])
 
 
 @pytest.mark.slow

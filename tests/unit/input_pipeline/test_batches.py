@@ -19,12 +19,13 @@ from camtrap_tf.input_pipeline.batches import (
     stored_batches,
     training_batches,
 )
-from camtrap_tf.input_pipeline.frames import jpeg_input, random_model_input, stacked_input
+from camtrap_tf.input_pipeline.frames import jpeg_input, stacked_input
 from camtrap_tf.input_pipeline.preprocessing import Preprocessing
 from camtrap_tf.input_pipeline.shard_set import ShardSet
 from camtrap_tf.labels import LabelMapping
 from tests.factories import make_jpeg
 from tests.unit.input_pipeline.conftest import MAPPING, WriteShard
+from tests.unit.input_pipeline.decoding import random_input
 
 PREP = Preprocessing(output_height=24, output_width=24)
 FRAMES = [[make_jpeg(60, 50, seed=10 * i + k) for k in range(count)] for i, count in enumerate([1, 3, 2, 1, 2])]
@@ -80,7 +81,7 @@ def test_a_picture_is_zoomed_and_cropped_by_its_seed(way: Preprocessing, write_s
     for batch in train(shards, way):
         for image, record, seed in zip(batch["images"], batch["records"], batch["seeds"], strict=True):
             jpeg = tf.constant(shards.example(int(record)).images[0])
-            np.testing.assert_array_equal(image, random_model_input(jpeg, tf.constant(seed), way))
+            np.testing.assert_array_equal(image, random_input(jpeg, tf.constant(seed), way))
 
 
 @pytest.mark.parametrize("way", [PREP, dataclasses.replace(PREP, evaluation_crop=0.8, evaluation_interpolation="bicubic")])
@@ -111,7 +112,7 @@ def test_targets_are_class_indices(write_shard: WriteShard) -> None:
         {"species": "zebra", "count": "2"}, {"species": "okapi"}, {"count": "1"},
         [{"species": "lion"}, {"species": "zebra"}], {"species": "simba"},
     ]  # fmt: skip
-    path = write_shard(pictures=5, labels=labels)  # type: ignore[arg-type]  # parametrize gives plain values
+    path = write_shard(pictures=5, labels=labels)
     write_shard("train_002-of-002.tfrecord", pictures=1, labels=[{"species": "zebra"}], label_types=["species"])
     mapping = LabelMapping({"species": {"lion": 0, "simba": 0, "zebra": 1}, "count": {"1": 0, "2": 1}})
     batch = train(ShardSet.open([path.parent], ["train"]), mapping=mapping, batch_size=6)[0]

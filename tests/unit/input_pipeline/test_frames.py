@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,11 +13,9 @@ from PIL import Image
 
 from camtrap_tf.images.stored_form import StoredForm
 from camtrap_tf.input_pipeline.frames import (
-    decode_frame,
     jpeg_input,
     model_input,
     pictures_to_inputs,
-    random_model_input,
     random_windows,
     resized_crop_window,
     shrink_to_stored,
@@ -26,11 +25,12 @@ from camtrap_tf.input_pipeline.frames import (
 from camtrap_tf.input_pipeline.preprocessing import Preprocessing
 from camtrap_tf.input_pipeline.seeds import example_seeds
 from tests.factories import make_jpeg
+from tests.unit.input_pipeline.decoding import decoded, random_input
 
 
-def make(height: int = 32, width: int = 40, **settings: object) -> Preprocessing:
+def make(height: int = 32, width: int = 40, **settings: Any) -> Preprocessing:
     """Returns a preprocessing for a small input."""
-    return Preprocessing(output_height=height, output_width=width, **settings)  # type: ignore[arg-type]  # settings of several types
+    return Preprocessing(output_height=height, output_width=width, **settings)
 
 
 def encoded(pixels: np.ndarray, suffix: str, **options: object) -> bytes:
@@ -66,7 +66,7 @@ def test_resizing_is_bilinear(size: tuple[int, int]) -> None:
     """A picture less than twice as large as the input is resized as the formula says."""
     jpeg = make_jpeg(*size, seed=3)
     ours = jpeg_input(tf.constant(jpeg), make()).numpy()
-    full = decode_frame(tf.constant(jpeg)).numpy()
+    full = decoded(jpeg)
     np.testing.assert_allclose(ours, bilinear(full.astype(float), 32, 40), atol=1e-3)
 
 
@@ -91,13 +91,13 @@ def test_training_without_augmentation_equals_evaluation() -> None:
         plain = make(preserve_aspect_ratio=preserve).without_augmentation()
         for size in ((50, 41), (300, 200), (33, 500), (20, 20)):
             jpeg = tf.constant(make_jpeg(*size))
-            np.testing.assert_array_equal(random_model_input(jpeg, tf.constant([1, 2]), plain), jpeg_input(jpeg, plain))
+            np.testing.assert_array_equal(random_input(jpeg, tf.constant([1, 2]), plain), jpeg_input(jpeg, plain))
 
 
 def test_grey_jpeg_becomes_three_channels() -> None:
     """A one-channel JPEG (infrared nights) is decoded like any other."""
     grey = encoded(np.linspace(0, 255, 48 * 64).astype(np.uint8).reshape(48, 64), "JPEG")
-    made = random_model_input(tf.constant(grey), tf.constant([1, 2]), make()).numpy()
+    made = random_input(grey, tf.constant([1, 2]), make())
     assert made.shape == (32, 40, 3)
     np.testing.assert_array_equal(made[..., 0], made[..., 2])
 
@@ -156,7 +156,7 @@ def test_a_small_crop_of_a_large_picture_is_not_blurred() -> None:
     jpeg = tf.constant(make_jpeg(320, 256, seed=8))
     prep = make(32, 40, resized_crop_area=0.01, preserve_aspect_ratio=True)
     made = jpeg_input(jpeg, prep, window=tf.constant([0.25, 0.5, 32 / 256, 40 / 320])).numpy()
-    np.testing.assert_array_equal(made, decode_frame(jpeg).numpy()[64:96, 160:200])
+    np.testing.assert_array_equal(made, decoded(jpeg)[64:96, 160:200])
 
 
 def test_crops_are_squeezed_even_where_evaluation_preserves_the_shape() -> None:
@@ -164,7 +164,7 @@ def test_crops_are_squeezed_even_where_evaluation_preserves_the_shape() -> None:
     jpeg = tf.constant(make_jpeg(40, 32, seed=5))
     prep = make(20, 20, resized_crop_area=0.2, preserve_aspect_ratio=True)
     made = jpeg_input(jpeg, prep, window=tf.constant([0.25, 0.0, 0.5, 1.0])).numpy()
-    np.testing.assert_allclose(made, bilinear(decode_frame(jpeg).numpy()[8:24].astype(float), 20, 20), atol=1e-3)
+    np.testing.assert_allclose(made, bilinear(decoded(jpeg)[8:24].astype(float), 20, 20), atol=1e-3)
 
 
 @pytest.mark.parametrize(("width", "height"), [(44, 66), (70, 44), (44, 44)])
@@ -173,19 +173,19 @@ def test_evaluation_may_look_at_the_middle_alone(width: int, height: int) -> Non
     jpeg = tf.constant(make_jpeg(width, height, seed=9))
     prep = make(40, 40, evaluation_crop=10 / 11, preserve_aspect_ratio=True)
     top, left = (height - 40) // 2, (width - 40) // 2
-    expected = decode_frame(jpeg).numpy()[top : top + 40, left : left + 40]
+    expected = decoded(jpeg)[top : top + 40, left : left + 40]
     np.testing.assert_array_equal(jpeg_input(jpeg, prep), expected)
-    np.testing.assert_array_equal(model_input(decode_frame(jpeg), prep), expected)
+    np.testing.assert_array_equal(model_input(decoded(jpeg), prep), expected)
     np.testing.assert_array_equal(pictures_to_inputs(jpeg[None], prep)[0], expected)
     unvaried = make(40, 40, evaluation_crop=10 / 11, preserve_aspect_ratio=True, crop_factor=0.0, zoom_factor=0.0)
-    np.testing.assert_array_equal(random_model_input(jpeg, tf.constant([1, 2]), unvaried), expected)
+    np.testing.assert_array_equal(random_input(jpeg, tf.constant([1, 2]), unvaried), expected)
 
 
 def test_evaluation_may_resize_by_cubic_splines() -> None:
     """Enlarged as Pillow's bicubic filter does; what training draws stays bilinear."""
     pixels = np.random.default_rng(4).integers(60, 190, (16, 20, 3)).astype(np.uint8)
     jpeg = tf.constant(encoded(pixels, "JPEG", quality=95, subsampling=0))
-    full = decode_frame(jpeg).numpy()
+    full = decoded(jpeg)
     prep = make(40, 50, evaluation_interpolation="bicubic")
     expected = np.asarray(Image.fromarray(full).resize((50, 40), Image.Resampling.BICUBIC)).astype(float)
     assert np.abs(jpeg_input(jpeg, prep).numpy() - expected).max() <= 1.0  # Pillow rounds twice
@@ -214,7 +214,7 @@ def test_zooming_out_shows_black_around_the_picture() -> None:
 def test_a_window_is_cut_out_and_enlarged() -> None:
     """The pixels of a window are those of the picture there."""
     jpeg = tf.constant(make_jpeg(40, 32, seed=5))
-    whole = decode_frame(jpeg).numpy().astype(float)
+    whole = decoded(jpeg).astype(float)
     made = jpeg_input(jpeg, make(32, 40), window=tf.constant([0.25, 0.5, 0.5, 0.5])).numpy()
     np.testing.assert_allclose(made, bilinear(whole[8:24, 20:40], 32, 40), atol=1e-3)
 
@@ -225,7 +225,7 @@ def test_a_window_is_cut_out_and_enlarged() -> None:
 def test_preserving_the_aspect_ratio_keeps_the_centre(target: tuple[int, int], size: tuple[int, int]) -> None:
     """The centre with the input's aspect ratio is resized, also for inputs that are not square."""
     jpeg = tf.constant(make_jpeg(*size, seed=6))
-    full = decode_frame(jpeg).numpy().astype(float)
+    full = decoded(jpeg).astype(float)
     times = min(full.shape[0] / target[0], full.shape[1] / target[1])
     height, width = round(target[0] * times), round(target[1] * times)
     top, left = round((full.shape[0] - height) / 2), round((full.shape[1] - width) / 2)
