@@ -19,7 +19,7 @@ from tests.shared_data import shared
 
 def settings(**options: Any) -> DatasetConfig:
     """Returns settings of a data set."""
-    return DatasetConfig(inventory="i.json", output_dir="out", **options)  # type: ignore[arg-type]  # settings of several types
+    return DatasetConfig.model_validate({"inventory": "i.json", "output_dir": "out", **options})
 
 
 def serengeti(folder: Path, **options: Any) -> Inventory:

@@ -15,6 +15,8 @@ from tests.factories import make_event, make_jpeg
 MAPPING = LabelMapping.from_classes({"species": ["zebra", "lion", "empty"], "count": ["1", "2"]})
 
 WriteShard = Callable[..., Path]
+Labels = Mapping[str, str] | Sequence[Mapping[str, str]]
+"""Of a record: one observation, or a list of them."""
 
 
 @pytest.fixture
@@ -25,7 +27,7 @@ def write_shard(tmp_path: Path) -> WriteShard:
         name: str = "train_001-of-001.tfrecord",
         *,
         pictures: Sequence[Sequence[bytes]] | int = 6,
-        labels: Sequence[Mapping[str, str]] = ({"species": "zebra", "count": "1"}, {"species": "lion", "count": "2"}),
+        labels: Sequence[Labels] = ({"species": "zebra", "count": "1"}, {"species": "lion", "count": "2"}),
         label_types: Sequence[str] = ("species", "count"),
         folder: str = "tfr",
     ) -> Path:

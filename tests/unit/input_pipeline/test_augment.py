@@ -5,6 +5,7 @@ from __future__ import annotations
 import colorsys
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,10 +28,10 @@ def seeds(count: int) -> tf.Tensor:
     return tf.constant(example_seeds(np.arange(count), seed=7, epoch=1))
 
 
-def make(**settings: object) -> Preprocessing:
+def make(**settings: Any) -> Preprocessing:
     """Returns a preprocessing that varies nothing but what is said."""
     plain = {"rotate_by_angle": 0.0, "randomly_flip_horizontally": False, "color_augmentation": "none"}
-    return Preprocessing(output_height=HEIGHT, output_width=WIDTH, **(plain | settings))  # type: ignore[arg-type]  # settings of several types
+    return Preprocessing(output_height=HEIGHT, output_width=WIDTH, **(plain | settings))
 
 
 FULL = make(rotate_by_angle=30.0, randomly_flip_horizontally=True, color_augmentation="full_randomized")

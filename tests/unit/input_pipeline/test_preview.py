@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,11 +19,13 @@ from camtrap_tf.labels import LabelMapping
 from tests.factories import make_jpeg
 from tests.unit.input_pipeline.conftest import WriteShard
 
+FLAGS: dict[str, Any] = {"randomly_flip_horizontally": False, "rotate_by_angle": 0.0, "zoom_factor": 0.4}
+
 
 def make(folder: Path, out: Path, **settings: object) -> PreviewConfig:
     """Returns settings of a small preview."""
     small = {"output_width": 32, "output_height": 24}
-    return PreviewConfig(path=(folder,), output_dir=out, **(small | settings))  # type: ignore[arg-type]  # settings of several types
+    return PreviewConfig.model_validate({"path": (folder,), "output_dir": out, **small, **settings})
 
 
 def pixels(path: Path) -> np.ndarray:
@@ -43,11 +46,10 @@ def holds(sheet: np.ndarray, picture: np.ndarray) -> bool:
 def test_sheet_shows_what_training_sees(write_shard: WriteShard, tmp_path: Path) -> None:
     """Beside each original stands exactly the picture that the first epoch would be given."""
     folder = write_shard(pictures=3).parent
-    flags = {"randomly_flip_horizontally": False, "rotate_by_angle": 0.0, "zoom_factor": 0.4}
-    result = preview(make(folder, tmp_path / "out", augmented=True, examples=3, **flags))
+    result = preview(make(folder, tmp_path / "out", augmented=True, examples=3, **FLAGS))
     assert result.examples == 3
     sheet = pixels(result.files[0])
-    way = Preprocessing(output_height=24, output_width=32, **flags)  # type: ignore[arg-type]  # settings of several types
+    way = Preprocessing(output_height=24, output_width=32, **FLAGS)
     shards = ShardSet.open((folder,), ("train",))
     for wanted in (way, way.without_augmentation()):
         batch = next(iter(training_batches(shards, wanted, LabelMapping({}), batch_size=3, epoch=0, seed=123)))
@@ -68,10 +70,9 @@ def test_sheets_of_sixteen(write_shard: WriteShard, tmp_path: Path) -> None:
 def test_few_records_are_drawn_again_as_later_epochs_vary_them(write_shard: WriteShard, tmp_path: Path) -> None:
     """Three records fill eight places: as in epoch 0, as in epoch 1, and two as in epoch 2; originals alone are there once."""
     folder = write_shard(pictures=3).parent
-    flags = {"randomly_flip_horizontally": False, "rotate_by_angle": 0.0, "zoom_factor": 0.4}
-    result = preview(make(folder, tmp_path / "out", augmented=True, examples=8, **flags))
+    result = preview(make(folder, tmp_path / "out", augmented=True, examples=8, **FLAGS))
     assert result.text().startswith("8 examples of 3 epochs on 1 sheet")
-    sheet, way = pixels(result.files[0]), Preprocessing(output_height=24, output_width=32, **flags)  # type: ignore[arg-type]  # settings of several types
+    sheet, way = pixels(result.files[0]), Preprocessing(output_height=24, output_width=32, **FLAGS)
     shards = ShardSet.open((folder,), ("train",))
     batches = [
         next(iter(training_batches(shards, way, LabelMapping({}), batch_size=3, epoch=epoch, seed=123))) for epoch in range(3)

@@ -113,7 +113,7 @@ def test_unknown_split_is_refused(write_shard: WriteShard) -> None:
 def test_labels_of_old_shards_are_counted(write_shard: WriteShard) -> None:
     """Without a manifest classes of first observations are counted from the records; missing ones under -1."""
     labels = [{"species": "zebra"}, {"species": "lion", "count": "2"}, [{"species": "zebra"}, {"species": "lion"}]]
-    path = write_shard(pictures=6, labels=labels)  # type: ignore[arg-type]  # parametrize gives plain values
+    path = write_shard(pictures=6, labels=labels)
     shards = ShardSet.open([path], [])
     assert shards.label_types == ("count", "species")
     assert shards.label_counts() == {"count": {"-1": 4, "2": 2}, "species": {"lion": 2, "zebra": 4}}

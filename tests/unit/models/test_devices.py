@@ -1,5 +1,7 @@
 """From `--n-gpus` to devices."""
 
+from typing import Literal
+
 import pytest
 
 from camtrap_tf.errors import SettingError
@@ -10,9 +12,9 @@ from camtrap_tf.models.devices import choose_devices, choose_gpus
     ("n_gpus", "there", "expected"),
     [("auto", 0, ["CPU:0"]), ("auto", 2, ["GPU:0", "GPU:1"]), (0, 2, ["CPU:0"]), (1, 2, ["GPU:0"])],
 )
-def test_devices(n_gpus: int, there: int, expected: list[str]) -> None:
+def test_devices(n_gpus: int | Literal["auto"], there: int, expected: list[str]) -> None:
     """`auto` takes all GPUs, 0 the CPU, a number that many."""
-    assert choose_devices(n_gpus, there=there) == expected  # type: ignore[arg-type]  # parametrize gives plain values
+    assert choose_devices(n_gpus, there=there) == expected
 
 
 def test_more_than_there_are() -> None:

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from camtrap_tf.config.names import Optimizer
 from camtrap_tf.training.optimizers import make_optimizer, rate_of, rate_used
 from camtrap_tf.training.schedules import RateShape
 
@@ -26,10 +27,10 @@ def test_sgd_by_hand() -> None:
 
 
 @pytest.mark.parametrize("name", ["rmsprop", "adam", "adamw"])
-def test_others_keep_their_rate(name: str) -> None:
+def test_others_keep_their_rate(name: Optimizer) -> None:
     """The others equal Keras' optimiser of that name at a constant rate."""
     theirs = {"rmsprop": keras.optimizers.RMSprop, "adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW}[name]
-    ours = make_optimizer(name, learning_rate=0.05)  # type: ignore[arg-type]  # parametrize gives plain texts
+    ours = make_optimizer(name, learning_rate=0.05)
     expected = step(theirs(0.05, **({"weight_decay": 0.0} if name == "adamw" else {})), 1.0, [0.5, -0.2])
     assert step(ours, 1.0, [0.5, -0.2]) == pytest.approx(expected, abs=1e-6)
 

@@ -14,7 +14,7 @@ from camtrap_tf.training.schedules import Thaw, rate_shape
 def config_with(**changes: object) -> TrainConfig:
     """Returns settings that leave everything to the recipe but what is given here and what is required."""
     required = {"train_tfr_path": ["t"], "val_tfr_path": ["v"], "labels": ["species"], "model": "small_cnn"}
-    return TrainConfig(**{**required, "run_outputs_dir": "r", "model_save_dir": "s", **changes})  # type: ignore[arg-type]  # settings of several types
+    return TrainConfig.model_validate({**required, "run_outputs_dir": "r", "model_save_dir": "s", **changes})
 
 
 @pytest.mark.parametrize("name", recipe_names())

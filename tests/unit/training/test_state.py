@@ -6,15 +6,16 @@ import keras
 import numpy as np
 import pytest
 
+from camtrap_tf.config.names import Optimizer
 from camtrap_tf.errors import ModelError
 from camtrap_tf.training.optimizers import make_optimizer
 from camtrap_tf.training.state import read_state, restore_optimizer, state_of, state_path, write_state
 
 
-def optimizer_after(steps: int, name: str = "adam", size: int = 3) -> keras.optimizers.Optimizer:
+def optimizer_after(steps: int, name: Optimizer = "adam", size: int = 3) -> keras.optimizers.Optimizer:
     """Returns an optimiser that took some steps on one weight."""
     weight = keras.Variable(np.ones(size), name="kernel", dtype="float32")
-    optimizer = make_optimizer(name, learning_rate=0.1)  # type: ignore[arg-type]  # parametrize gives plain texts
+    optimizer = make_optimizer(name, learning_rate=0.1)
     optimizer.build([weight])
     for number in range(steps):
         optimizer.apply([keras.ops.ones(size) * number], [weight])

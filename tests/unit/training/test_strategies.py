@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from camtrap_tf.config.optimisation import Precision
 from camtrap_tf.config.training import ModelConfig, TrainConfig
 from camtrap_tf.input_pipeline.preprocessing import Preprocessing
 from camtrap_tf.labels import LabelMapping
@@ -38,7 +39,7 @@ def make_model(name: str = "ResNet18") -> keras.Model:
 def make_config(**changes: object) -> TrainConfig:
     """Returns settings."""
     required = {"train_tfr_path": ["t"], "val_tfr_path": ["v"], "labels": ["a"], "model": "small_cnn"}
-    return TrainConfig(**{**required, "run_outputs_dir": "r", "model_save_dir": "s", **changes})  # type: ignore[arg-type]  # settings of several types
+    return TrainConfig.model_validate({**required, "run_outputs_dir": "r", "model_save_dir": "s", **changes})
 
 
 def make_stepper(
@@ -156,10 +157,10 @@ def test_synchronised_batch_norm_is_marked() -> None:
 
 
 @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
-def test_mixed_precision_delivers_float32(precision: str) -> None:
+def test_mixed_precision_delivers_float32(precision: Precision) -> None:
     """A model built in mixed precision computes so, and in between exactly like one built in float32."""
     plain = make_model("small_cnn")
-    with computing_in(precision):  # type: ignore[arg-type]  # parametrize gives plain texts
+    with computing_in(precision):
         mixed = make_model("small_cnn")
     assert keras.config.dtype_policy().name == "float32"
     mixed.set_weights(plain.get_weights())
