@@ -158,6 +158,7 @@ def test_boxes_are_taken_as_the_settings_say(tmp_path: Path, model: Path, detect
     _, rows = run(tmp_path, model, detections=drawn, boxes_from="cct", boxes="relative")
     assert [row["predictions_all"] for row in rows] == [row["predictions_all"] for row in wanted[:3]]
     _, rows = run(tmp_path, model, detections=drawn, boxes_from="cct")
+    assert len(rows) == 1 + len(BOXES)  # the picture, which is left without a box, comes first
     assert all(row["error"].startswith("box_relative") and "--boxes relative reads such" in row["error"] for row in rows[1:])
     with pytest.raises(SourceError, match="is a COCO file"):
         run(tmp_path, model, detections=drawn)

@@ -51,6 +51,7 @@ def test_watched_training(tmp_path: Path, sent: list[Any], capfd: pytest.Capture
     assert list((run / "extreme_examples" / "species").glob("*.png"))
     with (run / "timing.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
     assert all(0 <= float(row["waiting_s"]) <= float(row["train_s"]) + 0.01 for row in rows)
     assert plot(PlotConfig(run=run)).file.is_file()
 

@@ -85,6 +85,7 @@ def test_page_is_well_formed_and_loads_nothing() -> None:
     page = Page(html)
     assert page.open == []
     assert not {"script", "img", "link", "iframe", "object"} & set(page.tags)
+    assert len(page.addresses) >= len(HEADS)
     assert all(address.startswith("#") for address in page.addresses)
     assert not re.search(r"url\(|@import|https?:", html)
 

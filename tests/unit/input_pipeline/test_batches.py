@@ -78,7 +78,9 @@ def test_pictures_follow_from_seed_epoch_and_record(write_shard: WriteShard) -> 
 def test_a_picture_is_zoomed_and_cropped_by_its_seed(way: Preprocessing, write_shard: WriteShard) -> None:
     """What comes out is what the seed that comes along makes of the record's picture."""
     shards = ShardSet.open([write_shard(pictures=6)], [])
-    for batch in train(shards, way):
+    batches = train(shards, way)
+    assert sorted(joined(batches, "records")) == [*range(6)]
+    for batch in batches:
         for image, record, seed in zip(batch["images"], batch["records"], batch["seeds"], strict=True):
             jpeg = tf.constant(shards.example(int(record)).images[0])
             np.testing.assert_array_equal(image, random_input(jpeg, tf.constant(seed), way))
@@ -148,7 +150,9 @@ def test_first_frame(write_shard: WriteShard) -> None:
     """With `first`, only first frames are seen."""
     shards = ShardSet.open([write_shard(pictures=FRAMES)], [])
     plain = dataclasses.replace(PREP.without_augmentation(), image_choice_for_sets="first")
-    for batch in train(shards, plain):
+    batches = train(shards, plain)
+    assert sorted(joined(batches, "records")) == [*range(len(FRAMES))]
+    for batch in batches:
         for image, record in zip(batch["images"], batch["records"], strict=True):
             np.testing.assert_array_equal(image, jpeg_input(tf.constant(FRAMES[record][0]), plain))
 

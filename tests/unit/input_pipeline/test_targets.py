@@ -43,15 +43,19 @@ def test_row_of_a_record(names: list[str], row: list[int]) -> None:
 def test_batches_have_the_same_rows(shards: ShardSet) -> None:
     """In the graph targets are the same as on the host, in training and evaluation; the other label takes the first."""
     prep, expected = Preprocessing(output_height=16, output_width=16), np.array([row for _, row in RECORDS])
+    seen: list[int] = []
     for batch in evaluation_batches(shards, prep, MAPPING, batch_size=3, blanks=BLANKS).as_numpy_iterator():
+        seen += batch["records"].tolist()
         np.testing.assert_array_equal(batch["targets"]["species"], expected[batch["records"]])
         assert batch["targets"]["count"].tolist() == [0] * len(batch["records"])
     options = {"batch_size": 3, "epoch": 0, "seed": 1, "blanks": BLANKS}
     for batch in training_batches(shards, prep, MAPPING, **options).as_numpy_iterator():
+        seen += batch["records"].tolist()
         np.testing.assert_array_equal(batch["targets"]["species"], expected[batch["records"]])
         # of `species` every observation is looked at, of `count` one
         several = [[len(RECORDS[record][0]) > 1, False] for record in batch["records"]]
         assert batch["several"].tolist() == several
+    assert sorted(seen) == sorted([*range(len(RECORDS))] * 2)
 
 
 def test_observations_without_pictures(shards: ShardSet) -> None:

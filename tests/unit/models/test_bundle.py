@@ -70,7 +70,9 @@ def test_real_old_file_wins(tmp_path: Path) -> None:
     other = small_bundle(seed=2)
     write_keras2(tmp_path / "best_model.hdf5", other)
     got = Bundle.read(tmp_path / "best_model.hdf5").probabilities(pictures())
-    for label, expected in other.probabilities(pictures()).items():
+    wanted = other.probabilities(pictures())
+    assert got.keys() == wanted.keys() == set(MAPPING.label_types)
+    for label, expected in wanted.items():
         np.testing.assert_allclose(got[label], expected, atol=1e-4)
 
 
