@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -236,6 +237,25 @@ def test_a_folder_may_be_replaced_by_a_complete_one(tmp_path: Path) -> None:
     with finished_folder(path, replace=True) as folder:
         (folder / "b").write_text("b")
     assert names_in(path) == ["b"]
+    assert names_in(tmp_path) == ["out"]
+
+
+def test_a_folder_that_cannot_be_replaced_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The older one takes its name back where the newer one cannot have it."""
+    path, rename = tmp_path / "out", os.replace
+    with finished_folder(path) as folder:
+        (folder / "a").write_text("a")
+
+    def refusing(source: Path, target: Path) -> None:
+        """Renames everything but a finished folder."""
+        if source.name.endswith(".part"):
+            raise OSError(28, "No space left on device")
+        rename(source, target)
+
+    monkeypatch.setattr("camtrap_tf.files.os.replace", refusing)
+    with pytest.raises(OSError, match="No space left"), finished_folder(path, replace=True):
+        pass
+    assert names_in(path) == ["a"]
     assert names_in(tmp_path) == ["out"]
 
 

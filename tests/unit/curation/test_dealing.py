@@ -12,7 +12,7 @@ import pytest
 
 from camtrap_tf.config.splits import SplitConfig
 from camtrap_tf.curation.dealing import Means, Splitting, leave_out_new_in_test, leave_out_rare, split_inventory
-from camtrap_tf.curation.leakage import warnings_of
+from camtrap_tf.curation.leakage import shares_off, warnings_of
 from camtrap_tf.curation.split_files import groups_by_split
 from camtrap_tf.curation.split_stage import how_text
 from camtrap_tf.curation.split_tables import not_evaluable
@@ -275,6 +275,13 @@ def test_shares_that_are_far_off_are_told() -> None:
     (text,) = shares_told(sized(60, 20, 4, 4, 4, 4, 4), split_percent=(0.34, 0.33, 0.33))
     assert "60.0 % (due 3" in text
     assert "too few groups, or too unequal ones" in text
+
+
+def test_a_tenth_of_all_records_is_far_off() -> None:
+    """Not less, on either side; a split without a share that is due is none."""
+    reached = {"train": 0.51, "val": 0.305, "test": 0.095, "new": 0.09}
+    due = {"train": 0.6, "val": 0.2, "test": 0.2, "new": None}
+    assert shares_off(reached, due) == ["val 30.5 % (due 20 %)", "test 9.5 % (due 20 %)"]
 
 
 def shares_told(records: list[CaptureEvent], **options: Any) -> list[str]:

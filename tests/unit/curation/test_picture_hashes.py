@@ -61,6 +61,15 @@ def test_hashes_that_are_there_are_not_made_again(tmp_path: Path, monkeypatch: p
     assert hash_pictures(inventory, root=tmp_path, perceptual=True, read_files=False).looked_at == 0
 
 
+def test_nothing_is_read_where_no_file_is_there_and_no_hash_was(tmp_path: Path) -> None:
+    """A single hash that was there can be compared with those of later records; without any there is nothing to compare."""
+    records = [make_event("1", pictures=["gone.jpg"]), make_event("2", pictures=["a.jpg"], sha256="ab" * 32)]
+    found = hash_pictures(Inventory.from_records(records), root=tmp_path, perceptual=False)
+    assert (found.wanted, found.failed, found.reused, found.nothing_read) == (1, 1, 1, False)
+    found = hash_pictures(Inventory.from_records(records[:1]), root=tmp_path, perceptual=False)
+    assert (found.wanted, found.failed, found.reused, found.nothing_read) == (1, 1, 0, True)
+
+
 def test_only_files_whose_size_is_in_two_groups_are_read(tmp_path: Path) -> None:
     """A file that no other group has one of its size of cannot be a copy; absent ones are still counted."""
     for name, data in {"a": b"11", "b": b"22", "c": b"33", "d": b"4444", "e": b"55555"}.items():

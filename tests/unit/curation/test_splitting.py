@@ -98,6 +98,17 @@ def world(groups: int, records: int, *, seed: int = 0) -> tuple[list[str], list[
     return ids, place, {"species": [*species], "count": count}
 
 
+@pytest.mark.parametrize("largest", range(3))
+def test_the_last_groups_go_by_size(largest: int) -> None:
+    """Where there are as many groups as empty splits, the largest goes where most is due, in whichever order they are."""
+    sizes = [6 if group == largest else 1 + group for group in range(3)]
+    groups = [group for group, size in enumerate(sizes) for _ in range(size)]
+    splits = split_by_group([str(i) for i in range(len(groups))], [f"g{group}" for group in groups], {}, SHARES)
+    split_of = dict(zip(groups, splits, strict=True))
+    by_size = [split_of[group] for group in sorted(range(3), key=lambda group: -sizes[group])]
+    assert by_size == ["train", "val", "test"]
+
+
 @pytest.mark.parametrize("groups", [3, 4, 12, 60])
 def test_a_group_never_straddles_and_no_split_is_empty(groups: int) -> None:
     """From three groups on, every split gets whole groups."""

@@ -15,6 +15,7 @@ from camtrap_tf.detections.boxes import (
     box_numbers,
     checked_box,
     checked_boxes,
+    is_cut,
     pixels_of,
     rounded,
 )
@@ -111,6 +112,15 @@ def test_only_boxes_that_were_cut_count_as_cut() -> None:
     """Rounding by half a px is no cut."""
     numbers = box_numbers([[0, 0, 100.4, 40], [0, 0, 101, 40], [5, 5, 5, 5], [200, 0, 5, 5]])
     assert checked_boxes(numbers, size_px=np.array([[100.0, 40.0]] * 4)).cut.tolist() == [False, True, False, False]
+
+
+def test_one_box_is_cut_by_the_rule_of_many() -> None:
+    """At every edge, and not where less than rounding sticks out."""
+    near = (-0.01, -0.0005, 0.0, 0.4, 0.5996, 0.61)
+    boxes = [[x, y, 0.4, 0.4] for x in near for y in near]
+    cut = [is_cut(box) for box in boxes]
+    assert cut == checked_boxes(box_numbers(boxes)).cut.tolist()
+    assert cut == [not {x, y}.isdisjoint({-0.01, 0.61}) for x in near for y in near]
 
 
 def test_no_boxes() -> None:
