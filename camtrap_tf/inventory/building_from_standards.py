@@ -13,7 +13,7 @@ from camtrap_tf.config.picture_sources import (
     TimelapseInventoryConfig,
     WildlifeInsightsInventoryConfig,
 )
-from camtrap_tf.errors import SourceError, TooManyRejectsError, counted
+from camtrap_tf.errors import SourceError, TooManyRejectsError
 from camtrap_tf.files import write_csv
 from camtrap_tf.inventory.building import begin_writing, check_target, write_kept, written_lines
 from camtrap_tf.inventory.picture_columns import table_of_grouped
@@ -62,7 +62,8 @@ class BuiltFromStandard:
         lines.extend(self.notes)
         lines += written_lines(self.path, self.inventory, len(self.dropped), rejects=bool(self.rejects))
         if self.remote:
-            lines.append(f"{remote_path(self.path)}: {counted(self.remote, 'picture')} with a URL and no file ({REMOTE})")
+            only = "1 picture that is" if self.remote == 1 else f"{self.remote} pictures that are"
+            lines.append(f"{remote_path(self.path)}: {only} only a URL ({REMOTE})")
         return "\n".join(lines)
 
     def _reasons(self, tally: Tally) -> str:
