@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from camtrap_tf.errors import SettingError
+from camtrap_tf.errors import SettingError, counted
 from camtrap_tf.inventory.columns import table_of
 from camtrap_tf.inventory.table import Inventory
 from camtrap_tf.records import BoundingBox, CaptureEvent, Media, Observation
@@ -37,6 +37,11 @@ class BoxRecords:
     unsure: int
     lost: int
 
+    def left_out_text(self) -> list[str]:
+        """Returns a sentence on the boxes that are in no record, or nothing where all are."""
+        said = _left_out(self.unsure, self.lost)
+        return [f"--crop leaves out {' and '.join(said)}"] if said else []
+
 
 def record_per_box(inventory: Inventory, *, threshold: float = 0.0) -> BoxRecords:
     """Returns a record per box; records and observations without a box are left out.
@@ -62,20 +67,19 @@ def record_per_box(inventory: Inventory, *, threshold: float = 0.0) -> BoxRecord
 
     table = table_of(records())
     if not len(table):
+        left_out = ", ".join(_left_out(counts["unsure"], counts["lost"]))
+        why = f" that can be used ({left_out})" if left_out else ""
         raise SettingError(
-            f"--crop: no record of the inventory has a box{_why(counts)}; make it with `camtrap inventory coco`, "
+            f"--crop: no record of the inventory has a box{why}; make it with `camtrap inventory coco`, "
             "`megadetector` or `camtrap-dp`, or leave --crop out"
         )
     return BoxRecords(Inventory.from_table(table), **counts)
 
 
-def _why(counts: dict[str, int]) -> str:
-    said = []
-    if counts["unsure"]:
-        said.append(f"{counts['unsure']} are below --crop-threshold")
-    if counts["lost"]:
-        said.append(f"of {counts['lost']} it is not known what picture they are in")
-    return f" that can be used ({', '.join(said)})" if said else ""
+def _left_out(unsure: int, lost: int) -> list[str]:
+    """Returns how many boxes are left out, and why."""
+    said = [f"{counted(unsure, 'box', 'es')} below --crop-threshold"] if unsure else []
+    return [*said, f"{counted(lost, 'box', 'es')} of no known picture of its record"] if lost else said
 
 
 def _boxes(event: CaptureEvent, threshold: float, counts: dict[str, int]) -> Iterator[CaptureEvent]:

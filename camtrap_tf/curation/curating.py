@@ -85,8 +85,12 @@ def curate(inventory: Inventory, config: DatasetConfig, *, read_files: bool = Tr
         LabelError: a label type or class to filter or balance by does not exist.
     """
     steps: list[Step] = []
+    left_out: list[str] = []
     if config.crop is not None:
-        inventory = _boxes(inventory, config.crop_threshold, steps)
+        boxes = record_per_box(inventory, threshold=config.crop_threshold)
+        steps.append(Step("records with boxes", len(inventory), boxes.with_boxes))
+        steps.append(Step("a record per box", boxes.with_boxes, len(boxes.inventory)))
+        inventory, left_out = boxes.inventory, boxes.left_out_text()
     selected = _filter(inventory, config, steps)
     splitting, told = None, list[str]()
     if asked_for(config):
@@ -107,17 +111,9 @@ def curate(inventory: Inventory, config: DatasetConfig, *, read_files: bool = Tr
         for warning in told if read_files else ():
             _log.warning("warning: %s", warning)
         warnings += told
-    warnings += _absent_classes(selected, splits, mapping)
+    warnings += [*_absent_classes(selected, splits, mapping), *left_out]
     said = frozenset(told) if read_files else frozenset()
     return Curated(selected, tuple(splits), mapping, tuple(steps), group_field, tuple(warnings), splitting, said)
-
-
-def _boxes(inventory: Inventory, threshold: float, steps: list[Step]) -> Inventory:
-    """Returns a record per box."""
-    found = record_per_box(inventory, threshold=threshold)
-    steps.append(Step("records with boxes", len(inventory), found.with_boxes))
-    steps.append(Step("a record per box", found.with_boxes, len(found.inventory)))
-    return found.inventory
 
 
 def _filter(inventory: Inventory, config: DatasetConfig, steps: list[Step]) -> Inventory:

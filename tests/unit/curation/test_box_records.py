@@ -58,6 +58,10 @@ def test_unsure_boxes_and_those_of_no_known_picture_are_left_out() -> None:
     found = record_per_box(Inventory.from_records([unsure, torn]), threshold=0.5)
     assert [record.label("species") for record in found.inventory] == ["rat", "owl"]
     assert (found.unsure, found.lost) == (1, 2)
+    told = "--crop leaves out 1 box below --crop-threshold and 2 boxes of no known picture of its record"
+    assert found.left_out_text() == [told]
+    settings = {"inventory": "i.json", "output_dir": "o", "crop": "square", "crop_threshold": 0.5, "duplicates": "off"}
+    assert told in curate(Inventory.from_records([unsure, torn]), DatasetConfig.model_validate(settings)).warnings
 
 
 def test_an_inventory_without_boxes_is_refused() -> None:
