@@ -20,7 +20,7 @@ from camtrap_tf.dataset.manifest import DatasetManifest
 from camtrap_tf.dataset.summary import WrittenDataset
 from camtrap_tf.dataset.writing import create_dataset
 from camtrap_tf.errors import CamtrapError
-from camtrap_tf.files import check_writable, digest_of, read_json, writable_folder, write_json
+from camtrap_tf.files import check_writable, digest_of, locked_folder, read_json, writable_folder, write_json
 from camtrap_tf.inventory.of_splits import (
     INVENTORY,
     SplitFiles,
@@ -87,10 +87,11 @@ def train_from_files(config: TrainFilesConfig) -> TrainedFromFiles:
     _require_weights(whole, start)
     check_writable(config.run_outputs_dir, "--run-outputs-dir")
     check_writable(config.model_save_dir, "--model-save-dir")
-    lines = fill_cache(config, files, splits, cache)
-    mapping.write(cache / MAPPING)
-    files.write(cache)
-    return TrainedFromFiles(tuple(lines), train(settings))
+    with locked_folder(cache):  # so that nobody makes other shards while these are trained on
+        lines = fill_cache(config, files, splits, cache)
+        mapping.write(cache / MAPPING)
+        files.write(cache)
+        return TrainedFromFiles(tuple(lines), train(settings))
 
 
 def shard_settings(config: TrainFilesConfig, cache: Path, splits: Sequence[str]) -> TrainConfig:

@@ -11,7 +11,8 @@ from PIL import Image
 
 from camtrap_tf.cli.training_from_files import fill_cache, shard_settings, train_from_files
 from camtrap_tf.config.training_files import TrainFilesConfig
-from camtrap_tf.errors import CamtrapError
+from camtrap_tf.errors import CamtrapError, RunLockedError
+from camtrap_tf.files import locked_folder
 from camtrap_tf.inventory.of_splits import SplitFiles
 from camtrap_tf.sources.cct_document import CctDocument
 from camtrap_tf.training.plan import Plan
@@ -99,6 +100,16 @@ def test_a_place_in_two_splits_is_told(folder: Path) -> None:
     (folder / "val_cct.json").write_text(text, encoding="utf-8")
     lines, _ = fill(folder)
     assert lines[-1].startswith("warning: 1 locations stand in two splits, e.g. train-hill in train and val")
+
+
+def test_shards_of_a_running_training_stay(folder: Path) -> None:
+    """While one training has the shards, another in the same run folder is refused, and leaves them as they are."""
+    _, before = fill(folder)
+    Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(folder / "train0.png")
+    with locked_folder(folder / "run/cache"), pytest.raises(RunLockedError, match="another process works in this folder"):
+        train_from_files(config(folder))
+    shards = sorted((folder / "run/cache").rglob("*.tfrecord"))
+    assert {path.parent.name: path.stat().st_mtime_ns for path in shards} == before
 
 
 def test_settings_of_the_training_itself(folder: Path) -> None:
