@@ -21,6 +21,7 @@ from camtrap_tf.files import check_writable, join_inside, path_hint, require_fol
 from camtrap_tf.inventory.of_splits import SplitFiles, inventory_of_split
 from camtrap_tf.inventory.table import Inventory
 from camtrap_tf.labels import UNKNOWN
+from camtrap_tf.models.companions import check_companions
 from camtrap_tf.models.devices import choose_gpus
 from camtrap_tf.models.locating import BEST_FILE, epoch_of, locate_model
 from camtrap_tf.prediction.aggregation import Combining
@@ -94,6 +95,7 @@ def predict_split(config: PredictSplitConfig) -> SplitResults | DryRun:
     if config.dry_run:
         return _planned(config, files, folder)
     model = find_checkpoint(config.run, config.checkpoint)
+    check_companions(model, flag="--checkpoint")
     check_writable(folder, "--output-dir")
     read_measures(folder)  # whose parts of other splits are to stay
     inventories = {split: _inventory(files, split) for split in config.split}
@@ -104,6 +106,8 @@ def predict_split(config: PredictSplitConfig) -> SplitResults | DryRun:
     bundle = Bundle.read(model, flag="--checkpoint")
     several = [label for label, spec in bundle.specs.items() if spec.kind == "sigmoid"]
     label = _label(files.label, bundle.labels, several)
+    if targets is not None:
+        targets.over(bundle.classes(label))  # a label that is none is named before a picture is looked at
     writable_folder(folder, "--output-dir")
     done: list[SplitAnswers] = []
     rejects: dict[str, tuple[Reject, ...]] = {}

@@ -115,6 +115,18 @@ def test_second_generation_predicts_the_split_that_is_asked_for(second: Path) ->
     assert float(metrics["acc_top1"]) == pytest.approx(100 * float(trained["val_label/species_accuracy"]), abs=1e-4)
 
 
+def test_targets_of_other_classes_come_before_the_work(
+    second: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A target mapping with a class that the model lacks is named before a picture is classified."""
+    (tmp_path / "map.json").write_text('{"mammal": ["unicorn"]}', encoding="utf-8")
+    monkeypatch.setattr("camtrap_tf.prediction.split_results.answers_of", None)
+    words = ("--run", second / "runs/tiny/base/run", "--split", "val", "--target-mapping", tmp_path / "map.json")
+    assert camtrap("predict", *words, "--output-dir", tmp_path / "p") == 2
+    assert "'mammal' has 'unicorn', no class of the model" in capsys.readouterr().err
+    assert not (tmp_path / "p").exists()
+
+
 def test_second_generation_is_evaluated(second: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Results beside their document give a page with sheets and tables; the document of another split is an error."""
     runs, data = second / "runs/tiny/base", second / "data"
