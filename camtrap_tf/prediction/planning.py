@@ -82,7 +82,8 @@ def check_results_file(config: PredictConfig) -> None:
     """Makes sure that the table of predictions can be written and hides no other file; raises a SettingError."""
     read = (config.csv_path, config.detections, config.inventory, config.class_mapping_json, config.pre_processing_json)
     sources = [path for path in read if path is not None]
-    check_output_file(config.results_file, "--results-file", suffixes=(".csv", ".json"), sources=sources)
+    packed = [".gz"] if config.results_file.name.lower().endswith(".csv.gz") else []
+    check_output_file(config.results_file, "--results-file", suffixes=(".csv", ".json", *packed), sources=sources)
     check_writable(config.results_file.parent, "--results-file")
 
 

@@ -52,6 +52,8 @@ class ResultsFile:
         Raises:
             SourceError: it cannot be read, is no such table, or has no predicted record.
         """
+        if path.suffix.lower() == ".gz" and path.is_file():
+            raise SourceError(f"{path}: is packed; unpack it and give the .csv (gunzip --keep {path})")
         found = cls(path)
         meta: dict[str, None] = {}
         for number, (_, entry) in enumerate(found._entries()):

@@ -74,15 +74,14 @@ def open_table(
     JSON, `predictions_present`: the list of classes that have one half or more.
 
     Args:
-        path: file to write.
+        path: file to write, packed where it is called `.gz`.
         file_type: `csv` or `json`.
         legacy: whether to write camera-trap-classifier's form.
         class_names: label types in the order of the rows, with their classes.
         meta_fields: meta data columns in order.
         blanks: label types with a sigmoid head → name for nothing being there.
     """
-    # A file name that is not UTF-8 is written with escapes, which JSON understands too.
-    with atomic_file(path, "w", newline="", errors="backslashreplace") as file:
+    with text_file(path) as file:
         if file_type == "csv":
             yield _csv_rows(file, legacy, class_names, tuple(meta_fields), blanks)
         else:

@@ -81,6 +81,17 @@ def test_other_files(tmp_path: Path, name: str, text: str, message: str) -> None
         list(answers(open_answers(path), None if name.endswith("csv") and "path" in text else "sex"))
 
 
+def test_packed_tables_of_ours(tmp_path: Path) -> None:
+    """A table of predictions that is called `.csv.gz` is packed, and says what the plain one says."""
+    for name in ("p.csv", "p.csv.gz"):
+        with open_table(tmp_path / name, file_type="csv", legacy=False, class_names=CLASSES) as add:
+            add(record(["a.jpg"], FOX))
+    assert gzip.decompress((tmp_path / "p.csv.gz").read_bytes()) == (tmp_path / "p.csv").read_bytes()
+    plain, packed = (list(answers(open_answers(tmp_path / name), "species")) for name in ("p.csv", "p.csv.gz"))
+    assert len(packed) == 1
+    assert packed == plain
+
+
 def test_packed_files_that_are_damaged(tmp_path: Path) -> None:
     """A packed file that ends too early, or has a damaged middle, is an error; plain text under its name is read."""
     rows = "".join(f"{number},0.{number}\n" for number in range(10_000))

@@ -221,6 +221,25 @@ def test_plug_in(folder: Path) -> None:
     assert "is there already" in plan.refusals[1]
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("p.csv.gz", ""),
+        ("p.json.gz", "no .gz file is written; its name has to end in .csv or .json"),
+        ("p.jpg", "no .jpg file is written"),
+        ("t.csv", "is the file that is read"),
+        ("pictures", "is a folder"),
+    ],
+)
+def test_tables_that_would_hide_something(folder: Path, name: str, said: str) -> None:
+    """The table of predictions is refused where its name says another form, or is that of what is read."""
+    (folder / "t.csv").write_text("id,path\n1,a.jpg\n", encoding="utf-8")
+    settings = {"csv_path": folder / "t.csv", "csv_id_col": "id", "csv_images_cols": ("path",)}
+    refusals = of_prediction(folder, **settings, csv_images_root_path=folder / "pictures", results_file=folder / name).refusals
+    assert len(refusals) == bool(said)
+    assert said in "".join(refusals)
+
+
 def test_a_model_that_lost_a_file_is_refused(folder: Path) -> None:
     """A bundle without its image processing is refused once, as the command itself would refuse it; so is a later format."""
     (folder / "bundle/image_processing.json").unlink()

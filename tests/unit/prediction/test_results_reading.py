@@ -113,6 +113,13 @@ def test_other_files(tmp_path: Path, text: str, said: str) -> None:
         list(ResultsFile.open(path).records())
 
 
+def test_packed_tables_are_to_be_unpacked(tmp_path: Path) -> None:
+    """A packed table is named as such."""
+    (tmp_path / "p.csv.gz").write_bytes(b"\x1f\x8b")
+    with pytest.raises(SourceError, match=r"is packed; unpack it"):
+        ResultsFile.open(tmp_path / "p.csv.gz")
+
+
 def test_tables_of_two_models(tmp_path: Path) -> None:
     """A record with other classes than the first is an error that names it."""
     path = write(tmp_path / "p.json", RECORDS[1:3])
