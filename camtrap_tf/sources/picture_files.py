@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from camtrap_tf.errors import SettingError
+from camtrap_tf.files import join_inside
 
 SAMPLE = 64
 """Paths that are tried to find out where in the root they begin."""
@@ -21,6 +22,9 @@ MOST_FOLDERS = 20_000
 
 SMALLEST_BYTES = 200
 """Smaller files are looked into: no picture of a camera is as small."""
+
+MISSING_FILE = "missing_file"
+"""Reason code of pictures that are not there."""
 
 _EXAMPLE_PATH = re.compile(r"/?path/(to|from)/", re.IGNORECASE)
 _POINTERS = (b"version https://git-lfs", b"/annex/objects/", b"../.git/annex/")
@@ -72,12 +76,34 @@ def file_problems(root: Path, paths: Iterable[str]) -> dict[str, tuple[str, str]
             size = sizes.get(path.rpartition("/")[2])
             if size is None:
                 absolute = f"leads out of {root}; looked for below it, it " if path.startswith("/") else ""
-                problems[path] = ("missing_file", f"{absolute}is not in {root / folder.lstrip('/')}")
+                problems[path] = (MISSING_FILE, f"{absolute}is not in {root / folder.lstrip('/')}")
             elif size < SMALLEST_BYTES:
                 pointer = _pointer(root / path.lstrip("/"), size)
                 if pointer:
                     problems[path] = ("placeholder_file", pointer)
     return problems
+
+
+def absent_files(root: Path, paths: Iterable[str]) -> set[str]:
+    """Returns the paths that are no files below `root`, or below the folder in it where they begin.
+
+    Paths that lead out of the root are not looked for, and not among them.
+
+    Raises:
+        SettingError: the files lie in several folders of the root.
+    """
+    looked_for = [path for path in dict.fromkeys(paths) if _stays_inside(path)]
+    problems = file_problems(root / find_folder(root, looked_for), looked_for)
+    return {path for path, (reason, _) in problems.items() if reason == MISSING_FILE}
+
+
+def _stays_inside(path: str) -> bool:
+    """Returns whether a path can be looked for below a root."""
+    try:
+        join_inside(Path(), path)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_file(path: Path) -> bool:

@@ -1,7 +1,7 @@
 """Wildlife Insights downloads as picture tables: `images*.csv` (a row per species in a picture) and `deployments.csv`.
 
-Pictures are at addresses of the platform (`gs://…`): they are remote, unless copies lie below the image root, by file name or
-in a folder per deployment. Source: the columns of Wildlife Insights' public and private downloads.
+Pictures are at addresses of the platform (`gs://…`): each is remote, unless a copy of it lies below the image root, by file
+name or in a folder per deployment. Source: the columns of Wildlife Insights' public and private downloads.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from camtrap_tf.config.picture_sources import WildlifeInsightsInventoryConfig
 from camtrap_tf.errors import SourceError
 from camtrap_tf.records import Reject
 from camtrap_tf.sources.counts import binned
+from camtrap_tf.sources.picture_checks import URL
+from camtrap_tf.sources.picture_files import absent_files
 from camtrap_tf.sources.picture_records import PictureSource
 from camtrap_tf.sources.picture_tables import Flags, PictureTables, Rows, picture_table, seen_table
 from camtrap_tf.sources.table_columns import TableColumns, read_table
@@ -51,6 +53,8 @@ class WildlifeInsightsSource(PictureSource):
         rejects = [reject for part in parts for reject in part.rejects]
         notes = [] if table is not None else [f"there is no {DEPLOYMENTS}; a deployment is taken for a location"]
         pictures, picture_of = _pictures(rows, table, self.config.image_root, rejects)
+        advice = _advice(pictures, self.config.image_root)
+        notes += [advice] if advice else []
         good = np.flatnonzero(picture_of >= 0)
         labels = {name: column.take(pa.array(good)) for name, column in _labels(rows, self.settings.species_name).items()}
         sequences = bool(pictures["event"].null_count < len(pictures))
@@ -62,8 +66,16 @@ class WildlifeInsightsSource(PictureSource):
         return PictureTables(
             pictures=pictures, seen=seen, per_event=sequences, main_label=SPECIES, lost=np.zeros(len(pictures), bool),
             rejects=rejects, pictures_read=len(pictures) + unnamed, seen_read=len(good), seen_unit="identifications",
-            notes=notes,
+            notes=notes, advice=advice,
         )  # fmt: skip
+
+
+def _advice(pictures: pa.Table, root: Path | None) -> str:
+    """Returns a sentence where an image root was named and not one picture is below it; else an empty text."""
+    remote = pc.sum(pc.match_substring_regex(pictures["path"], "^" + URL.pattern)).as_py()
+    if root is None or not len(pictures) or remote != len(pictures):
+        return ""
+    return f"not one of these pictures is below --image-root {root}, by file name or in a folder per deployment"
 
 
 def _image_files(path: Path) -> list[Path]:
@@ -139,15 +151,19 @@ def _pictures(rows: _Rows, deployments: TableColumns | None, root: Path | None, 
 
 
 def _paths(rows: _Rows, root: Path | None) -> pa.Array:
-    """Returns where the pictures are: below the root where there is one, else where the platform has them."""
+    """Returns where the pictures are: those that are below the root there, the others where the platform has them."""
     names, addresses = rows.column("filename"), rows.column("location")
     if root is None:
         return pc.coalesce(addresses, names)
     deployments = rows.column("deployment_id")
     folders = {one.name for one in root.iterdir() if one.is_dir()} if root.is_dir() else set()
-    if folders & set(pc.unique(deployments).to_pylist()):
-        return pc.binary_join_element_wise(deployments, names, "/")
-    return pc.coalesce(names, addresses)
+    in_folders = bool(folders & set(pc.unique(deployments).to_pylist()))
+    copies = pc.binary_join_element_wise(deployments, names, "/") if in_folders else names
+    absent = absent_files(root, pc.drop_null(pc.unique(copies)).to_pylist())
+    elsewhere = pc.and_(
+        pc.is_in(copies, pa.array(sorted(absent), pa.string())), pc.match_substring_regex(addresses, "^" + URL.pattern)
+    )
+    return pc.coalesce(pc.if_else(pc.fill_null(elsewhere, False), addresses, copies), addresses)
 
 
 def _places(ids: pa.Array, deployments: TableColumns | None) -> tuple[pa.Array, pa.Array | None, dict[str, pa.Array]]:

@@ -63,18 +63,39 @@ def test_what_nobody_named_is_missing(tmp_path: Path) -> None:
 
 
 def test_pictures_are_remote_unless_copies_are_here(tmp_path: Path) -> None:
-    """Addresses of the platform are counted apart; below an image root pictures are looked for by name or deployment."""
+    """Addresses of the platform are counted apart; copies below an image root are used, by name or deployment."""
     found = source(tmp_path, [line(1), line(2)], keep_remote=False)
     assert read(found)[0] == []
     assert [url for _, _, url in found.grouped.checked.remote] == ["gs://bucket/d1/1.jpg", "gs://bucket/d1/2.jpg"]
     (tmp_path / "flat").mkdir()
     (tmp_path / "flat/1.jpg").write_bytes(b"x" * 300)
-    records, rejects = read(source(tmp_path, [line(1), line(2)], image_root=tmp_path / "flat"))
-    assert ([one.media[0].path for one in records], [one.reason for one in rejects]) == (["1.jpg"], ["missing_file"])
+    some = source(tmp_path, [line(1), line(2)], keep_remote=False, image_root=tmp_path / "flat")
+    records, rejects = read(some)
+    assert ([one.media[0].path for one in records], rejects) == (["1.jpg"], [])
+    assert [url for _, _, url in some.grouped.checked.remote] == ["gs://bucket/d1/2.jpg"]
+    records, _ = read(source(tmp_path, [line(1), line(2)], image_root=tmp_path / "flat"))
+    assert [one.media[0].path for one in records] == ["1.jpg", "gs://bucket/d1/2.jpg"]
     (tmp_path / "deep/d1").mkdir(parents=True)
     (tmp_path / "deep/d1/1.jpg").write_bytes(b"x" * 300)
     records, _ = read(source(tmp_path, [line(1), line(1)], image_root=tmp_path / "deep"))
     assert [one.media[0].path for one in records] == ["d1/1.jpg"]
+
+
+def test_pictures_without_an_address_are_missing(tmp_path: Path) -> None:
+    """Without an address to be fetched from, a picture that is not below the image root is rejected, as one outside is."""
+    (tmp_path / "1.jpg").write_bytes(b"x" * 300)
+    lines = [line(1), line(2).replace("gs://bucket/d1/2.jpg", ""), line(3).replace(",3.jpg", ",../3.jpg")]
+    records, rejects = read(source(tmp_path, lines, image_root=tmp_path, keep_remote=False))
+    assert [one.media[0].path for one in records] == ["1.jpg"]
+    assert {(one.id, one.reason) for one in rejects} == {("i2", "missing_file"), ("i3", "outside_root")}
+
+
+def test_a_root_without_one_of_the_pictures_is_said(tmp_path: Path) -> None:
+    """All of them are remote then, and a sentence names the root."""
+    (tmp_path / "empty").mkdir()
+    found = source(tmp_path, [line(1), line(2)], keep_remote=False, image_root=tmp_path / "empty")
+    assert read(found) == ([], [])
+    assert found.advice.startswith(f"not one of these pictures is below --image-root {tmp_path / 'empty'}")
 
 
 def test_projects_of_sequences(tmp_path: Path) -> None:
