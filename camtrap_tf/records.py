@@ -133,7 +133,7 @@ class Reject:
     Attributes:
         id: record it belongs to (empty where it never became one).
         item: the row, picture path or file.
-        unit: `record`, `picture` or `observation`.
+        unit: `record`, `picture`, `video` or `observation`.
         reason: short code, e.g. `no_picture`, `truncated`.
         detail: one sentence for a person.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,9 +24,9 @@ from camtrap_tf.rejects import reasons_text, rejects_path
 from camtrap_tf.sources.camtrap_dp import CamtrapDpSource
 from camtrap_tf.sources.coco import CocoSource
 from camtrap_tf.sources.megadetector import MegadetectorSource
-from camtrap_tf.sources.picture_checks import REMOTE, too_many
+from camtrap_tf.sources.picture_checks import NOT_OBSERVED, REMOTE, too_many
 from camtrap_tf.sources.picture_records import PictureSource
-from camtrap_tf.sources.picture_tables import Tally
+from camtrap_tf.sources.picture_tables import PICTURES, VIDEO, Tally
 from camtrap_tf.sources.timelapse import TimelapseSource
 from camtrap_tf.sources.wildlife_insights import WildlifeInsightsSource
 
@@ -50,7 +51,7 @@ class BuiltFromStandard:
     path: Path
     inventory: Inventory
     source: Path
-    tallies: tuple[Tally, ...]
+    tallies: tuple[Tally, Tally]
     rejects: tuple[Reject, ...]
     dropped: tuple[Reject, ...]
     remote: int
@@ -58,18 +59,17 @@ class BuiltFromStandard:
 
     def text(self) -> str:
         """Returns the summary for a person."""
-        lines = [f"{self.source}: {tally.text()}{self._reasons(tally)}" for tally in self.tallies if tally.read]
-        lines.extend(self.notes)
+        lines = [*self.tally_lines(), *self.notes]
         lines += written_lines(self.path, self.inventory, len(self.dropped), rejects=bool(self.rejects))
         if self.remote:
             only = "1 picture that is" if self.remote == 1 else f"{self.remote} pictures that are"
             lines.append(f"{remote_path(self.path)}: {only} only a URL ({REMOTE})")
         return "\n".join(lines)
 
-    def _reasons(self, tally: Tally) -> str:
-        """Returns the reasons of the rejects that a tally counts."""
-        pictures = tally.unit == "pictures"
-        return reasons_text([one for one in self.rejects if (one.unit == "picture") == pictures])
+    def tally_lines(self) -> list[str]:
+        """Returns a line on what became of the pictures, and one on the observations, with the reasons of rejects."""
+        counted_ones = [tally for tally in self.tallies if tally.read]
+        return [f"{self.source}: {one.text()}{reasons_text(_of_tally(one, self.rejects))}" for one in counted_ones]
 
 
 def build_from_coco(config: CocoInventoryConfig) -> BuiltFromStandard:
@@ -123,23 +123,49 @@ def _build(source: PictureSource, config: PictureSourceConfig) -> BuiltFromStand
     _write_remote(config.export_path, remote)
     advice = f"; {source.advice}" if source.advice else ""
     if not len(grouped.ids):
-        far = f"; {len(remote)} {REMOTE}, listed in {remote_path(config.export_path)}" if remote else ""
-        where = f", e.g. {_named(rejects[0])}: {rejects[0].detail}; see {rejects_path(config.export_path)}" if rejects else ""
-        said = tallies[0]
-        raise SourceError(
-            f"{config.path}: no usable picture in {said.read}; {said.rejected} rejected"
-            f"{reasons_text([one for one in rejects if one.unit == 'picture'])}{where}{far}{advice}"
-        )
-    problem = too_many(tallies, config.max_rejected_share)
-    if problem:
+        raise SourceError(f"{config.path}: {_nothing_text(tallies, rejects, config.export_path, remote=bool(remote))}{advice}")
+    over = too_many(tallies, config.max_rejected_share)
+    if over is not None:
         raise TooManyRejectsError(
-            f"{config.path}: {problem}{reasons_text(rejects)}; see {rejects_path(config.export_path)}, "
+            f"{config.path}: {over.rejected} of {over.read} {over.unit} rejected{_reasons(over, tallies[1], rejects)[0]}, "
+            f"more than --max-rejected-share {config.max_rejected_share:g} allows; see {rejects_path(config.export_path)}, "
             f"mend the source or the image root, or raise --max-rejected-share{advice}"
         )
     inventory, dropped = write_kept(Inventory.from_table(table_of_grouped(grouped)), config, rejects)
     return BuiltFromStandard(
         config.export_path, inventory, config.path, tallies, rejects, tuple(dropped), len(remote), tuple(source.notes)
     )
+
+
+def _of_tally(tally: Tally, rejects: Sequence[Reject]) -> list[Reject]:
+    """Returns the rejects that a tally counts as such: those of pictures, or of observations."""
+    unit = "picture" if tally.unit == PICTURES else "observation"
+    return [one for one in rejects if one.unit == unit]
+
+
+def _reasons(tally: Tally, seen: Tally, rejects: Sequence[Reject]) -> tuple[str, list[Reject]]:
+    """Returns the reasons of the rejects that a tally counts, and those that are examples of them.
+
+    Pictures that were lost with their observations (`seen`) are told with the reasons of these.
+    """
+    mine = _of_tally(tally, rejects)
+    if not mine or any(one.reason != NOT_OBSERVED for one in mine):
+        return reasons_text(mine), mine
+    causes = _of_tally(seen, rejects)
+    return f"{reasons_text(mine)}, with {seen.rejected} {seen.unit}{reasons_text(causes)}", causes
+
+
+def _nothing_text(tallies: tuple[Tally, Tally], rejects: Sequence[Reject], path: Path, *, remote: bool) -> str:
+    """Returns what became of the pictures of a source where none can be used, with an example of the reasons it lists."""
+    pictures, seen = tallies
+    reasons, examples = _reasons(pictures, seen, rejects)
+    said = f"no usable picture in {pictures.read}; {pictures.rejected} rejected{reasons}"
+    examples = examples or [one for one in rejects if one.unit == VIDEO]
+    said += "".join(f", {count} {where}" for where, count in pictures.elsewhere.items())
+    if examples:
+        said += f", e.g. {_named(examples[0])}: {examples[0].detail}"
+    said += f"; see {rejects_path(path)}" if rejects else ""
+    return said + (f"; {remote_path(path)} lists the remote ones" if remote else "")
 
 
 def _named(reject: Reject) -> str:

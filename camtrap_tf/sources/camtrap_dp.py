@@ -22,7 +22,7 @@ from camtrap_tf.files import read_json
 from camtrap_tf.records import Reject
 from camtrap_tf.sources.counts import binned
 from camtrap_tf.sources.picture_records import PictureSource
-from camtrap_tf.sources.picture_tables import NO_PICTURE, Flags, PictureTables, Rows, picture_table, seen_table
+from camtrap_tf.sources.picture_tables import NO_PICTURE, Flags, PictureTables, Rows, picture_reject, picture_table, seen_table
 from camtrap_tf.sources.picture_times import parse_times
 from camtrap_tf.sources.table_columns import TableColumns, read_table
 
@@ -145,7 +145,7 @@ def _pictures(
             said = detail.format(kind=kind)
             why = "video" if kind.startswith("video") and reason == "not_a_picture" else reason
             line = media.lines[row].as_py()
-            rejects.append(Reject(ids[row].as_py() or "", f"{media.path.name} line {line}", "picture", why, said))
+            rejects.append(picture_reject(ids[row].as_py() or "", f"{media.path.name} line {line}", why, said))
         good &= ~problem
     rows = pa.array(np.flatnonzero(good))
     places = of_deployment.take(rows)

@@ -13,7 +13,15 @@ from camtrap_tf.records import Reject
 from camtrap_tf.sources.cct_document import without_collector
 from camtrap_tf.sources.picture_files import is_example_path
 from camtrap_tf.sources.picture_records import PictureSource
-from camtrap_tf.sources.picture_tables import PictureTables, folders_of, numbered_twins, picture_table, seen_table, texts
+from camtrap_tf.sources.picture_tables import (
+    PictureTables,
+    folders_of,
+    numbered_twins,
+    picture_reject,
+    picture_table,
+    seen_table,
+    texts,
+)
 
 DETECTION = "detection"
 """Label type: what the detector saw, by the names in its file."""
@@ -101,7 +109,7 @@ class _Reading:
         """Takes a picture with its detections, or rejects it."""
         problem = picture_problem(picture)
         if problem is not None:
-            self.rejects.append(Reject(picture.file, picture.item, "picture", *problem))
+            self.rejects.append(picture_reject(picture.file, picture.item, *problem))
             return
         row = len(self.pictures)
         self.pictures.append(picture)

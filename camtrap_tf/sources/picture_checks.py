@@ -19,7 +19,16 @@ from camtrap_tf.errors import counted
 from camtrap_tf.files import join_inside, require_folder
 from camtrap_tf.records import Reject
 from camtrap_tf.sources.picture_files import file_problems, find_folder, is_example_path
-from camtrap_tf.sources.picture_tables import NO_PICTURE, Flags, PictureTables, Rows, Tally
+from camtrap_tf.sources.picture_tables import (
+    NO_PICTURE,
+    PICTURES,
+    VIDEO,
+    Flags,
+    PictureTables,
+    Rows,
+    Tally,
+    picture_reject,
+)
 from camtrap_tf.sources.picture_times import exif_times, parse_times
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
@@ -27,6 +36,9 @@ FUTURE_S = 86_400.0
 """Clocks of other time zones may be this far ahead, in s."""
 
 REMOTE = "remote, not fetched"
+AS_VIDEO = "left out as video"
+NOT_OBSERVED = "no_usable_observation"
+"""Reason code of pictures all of whose observations were rejected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +80,7 @@ class _Findings:
         if not self.out[row]:
             self.out[row] = True
             record_id, item, path = (self.pictures[name][row].as_py() for name in ("id", "item", "path"))
-            self.rejects.append(Reject(record_id, item, "picture", reason, f"{path!r} {detail}"))
+            self.rejects.append(picture_reject(record_id, item, reason, f"{path!r} {detail}"))
 
 
 def check_pictures(tables: PictureTables, config: PictureSourceConfig) -> CheckedPictures:
@@ -87,16 +99,17 @@ def check_pictures(tables: PictureTables, config: PictureSourceConfig) -> Checke
         pictures = _check_files(found, remote, config.image_root, notes)
     pictures, seconds = _times(found, pictures, remote, config.image_root, notes)
     for row in np.flatnonzero(tables.lost & ~_observed(tables) & ~remote):
-        found.reject(int(row), "no_usable_observation", f"has no {tables.seen_unit} but rejected ones")
+        found.reject(int(row), NOT_OBSERVED, f"has no {tables.seen_unit} but rejected ones")
     gone = found.out | (remote & (not config.keep_remote))
     listed = [
         (pictures["item"][i].as_py(), pictures["id"][i].as_py(), pictures["path"][i].as_py())
         for i in _rows(remote & ~found.out)
     ]
     seen, seen_tally = _seen_of(tables, gone, remote & ~found.out & (not config.keep_remote))
-    picture_tally = Tally("pictures", tables.pictures_read, int(np.sum(~gone)))
+    picture_tally = Tally(PICTURES, tables.pictures_read, int(np.sum(~gone)))
     rejects = (*tables.rejects, *found.rejects)
     picture_tally.rejected = sum(one.unit == "picture" for one in rejects)
+    picture_tally.put(AS_VIDEO, sum(one.unit == VIDEO for one in rejects))
     if not config.keep_remote:
         picture_tally.put(REMOTE, int(np.sum(remote & ~found.out)))
     return CheckedPictures(
@@ -143,7 +156,7 @@ def _check_paths(found: _Findings) -> Flags:
 def _path_problem(path: str, *, remote: bool) -> tuple[str, str] | None:
     """Returns reason and detail where a path cannot be a picture of ours."""
     if PurePosixPath(path.partition("?")[0]).suffix.lower() in VIDEO_SUFFIXES:
-        return "video", "is a video; take its frames out as pictures first"
+        return VIDEO, "is a video; take its frames out as pictures first"
     if remote:
         return None
     if is_example_path(path):
@@ -218,9 +231,6 @@ def _seen_of(tables: PictureTables, gone: Flags, remote: Flags) -> tuple[pa.Tabl
     return seen.set_column(seen.column_names.index("picture"), "picture", pa.array(moved, pa.int64())), tally
 
 
-def too_many(tallies: Iterable[Tally], share: float) -> str:
-    """Returns what is wrong where more than `share` of the entries of a tally were rejected, else an empty text."""
-    for tally in tallies:
-        if tally.read and tally.rejected > share * tally.read:
-            return f"{tally.rejected} of {tally.read} {tally.unit} rejected, more than --max-rejected-share {share:g} allows"
-    return ""
+def too_many(tallies: Iterable[Tally], share: float) -> Tally | None:
+    """Returns the first tally of which more than `share` of the entries were rejected; None where none is."""
+    return next((tally for tally in tallies if tally.read and tally.rejected > share * tally.read), None)

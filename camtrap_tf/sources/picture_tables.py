@@ -23,6 +23,12 @@ from camtrap_tf.sources.cct_document import text_of
 
 LABEL = "label/"
 META = "meta/"
+VIDEO = "video"
+"""Unit and reason of entries that are videos: listed like rejects, but no pictures that went wrong."""
+
+PICTURES = "pictures"
+"""Unit of the tally of pictures."""
+
 NO_PICTURE = -1
 """Row of the picture of an observation that is of an event as a whole."""
 
@@ -78,8 +84,8 @@ class PictureTables:
         main_label: label type that tells blanks from others.
         lost: `[pictures]` whether an observation of it was rejected.
         seen_of_rejected: observations that are not in `seen` because their picture was rejected on reading.
-        rejects: entries that are in neither table.
-        pictures_read: entries for pictures in the source; those of `rejects` with the unit `picture` among them.
+        rejects: entries that are in neither table, those of videos among them.
+        pictures_read: entries for pictures in the source; those of `rejects` with the unit `picture` or `video` among them.
         seen_read: entries for observations.
         seen_unit: what the source calls them, e.g. `annotations`.
         notes: sentences for the log.
@@ -103,6 +109,11 @@ class PictureTables:
     def label_types(self) -> list[str]:
         """The label types, sorted."""
         return label_types_of(self.seen)
+
+
+def picture_reject(record_id: str, item: str, reason: str, detail: str) -> Reject:
+    """Returns why an entry for a picture is not used; that of a video has a unit of its own, as it is no faulty picture."""
+    return Reject(record_id, item, VIDEO if reason == VIDEO else "picture", reason, detail)
 
 
 def label_types_of(seen: pa.Table) -> list[str]:

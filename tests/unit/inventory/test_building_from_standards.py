@@ -88,6 +88,36 @@ def test_nothing_usable_is_an_error(tmp_path: Path) -> None:
         build_from_coco(CocoInventoryConfig(path=path, export_path=tmp_path / "out.json"))
 
 
+def megadetector(folder: Path, files: list[str]) -> MegadetectorInventoryConfig:
+    """Writes results of these files, without a detection; returns settings to read them."""
+    images = [{"file": file, "detections": []} for file in files]
+    (folder / "md.json").write_text(json.dumps({"detection_categories": {"1": "animal"}, "images": images}))
+    return MegadetectorInventoryConfig(path=folder / "md.json", export_path=folder / "out.json", max_rejected_share=0)
+
+
+def test_videos_are_counted_apart(tmp_path: Path) -> None:
+    """They are listed with their reason and in the sum, but no share of them stops the command."""
+    built = build_from_megadetector(megadetector(tmp_path, ["a.jpg", "b.mp4", "c.avi"]))
+    assert "3 pictures read = 1 used + 0 rejected + 2 left out as video" in built.text()
+    rows = [(row["unit"], row["item"], row["reason"]) for row in rows_of(tmp_path / "out.rejects.csv")]
+    assert rows == [("video", "image 2", "video"), ("video", "image 3", "video")]
+    with pytest.raises(SourceError, match=r"no usable picture in 1; 0 rejected, 1 left out as video, e\.g\. image 1: .*frames"):
+        build_from_megadetector(megadetector(tmp_path, ["b.mp4"]))
+
+
+def test_an_example_is_one_of_what_is_counted(tmp_path: Path) -> None:
+    """A deployment's line that cannot be read is no example of pictures that are not there."""
+    names = ("deployments", "media", "observations")
+    resources = [{"name": name, "path": f"{name}.csv"} for name in names]
+    (tmp_path / "datapackage.json").write_text(json.dumps({"resources": resources}))
+    (tmp_path / "deployments.csv").write_text("deploymentID,locationID\nd1,hill,more\nd1,hill\n")
+    (tmp_path / "media.csv").write_text("mediaID,deploymentID,filePath,timestamp\nm1,d1,gone.jpg,\n")
+    (tmp_path / "observations.csv").write_text("observationID,deploymentID,mediaID,eventID,observationType\n")
+    with pytest.raises(SourceError, match=r"1 rejected \(1 × missing_file\), e\.g\. media\.csv line 2: .*gone\.jpg"):
+        build_from_camtrap_dp(CamtrapDpInventoryConfig(path=tmp_path, export_path=tmp_path / "out.json"))
+    assert {row["unit"] for row in rows_of(tmp_path / "out.rejects.csv")} == {"record", "picture"}
+
+
 def test_relative_boxes_name_the_flag_that_reads_them(tmp_path: Path) -> None:
     """Also where nothing is left, and where too much is rejected, the message says what to do."""
     box = {"category_id": 1, "bbox": [0.1, 0.1, 0.2, 0.2]}

@@ -130,7 +130,7 @@ def test_bad_images_are_rejected_one_by_one(tmp_path: Path, bad: Any, reason: st
     """A bad image is named by its number; its annotations go with it, the others stay."""
     records, rejects = read(source(tmp_path, [image(1), bad, image(2)], [note(1), note(2), note(8)] if bad != 5 else [note(1)]))
     assert [one.event_id for one in records] == ["1", "2"]
-    (reject,) = [one for one in rejects if one.unit == "picture"]
+    (reject,) = [one for one in rejects if one.unit in ("picture", "video")]
     assert (reject.reason, reject.item) == (reason, "images 2" if bad == 5 else "image 2")
 
 

@@ -101,7 +101,9 @@ def test_bad_entries_are_told_apart(tmp_path: Path, bad: Any, reason: str) -> No
     """Each kind has a reason of its own, by number; the others stay."""
     records, rejects = read(source(tmp_path, [{"file": "1.jpg", "detections": []}, bad]))
     assert [one.event_id for one in records] == ["1.jpg"]
-    assert [(one.reason, one.item, one.unit) for one in rejects] == [(reason, "image 2", "picture")]
+    assert [(one.reason, one.item, one.unit) for one in rejects] == [
+        (reason, "image 2", "video" if reason == "video" else "picture")
+    ]
 
 
 def test_bad_detections(tmp_path: Path) -> None:
