@@ -146,10 +146,10 @@ class ClassificationCsvInventoryConfig(InventoryConfig):
     """Read the table of a classification data set: a record per crop."""
 
     splits: Path | None = Field(None, description="splits.json; each record then says its split (meta data split_name)")
-    label: str = Field("class", min_length=1, description="label type of the labels")
+    label: str = Field("species", min_length=1, description="label type of the labels")
 
 
 class QueriedImagesInventoryConfig(InventoryConfig):
     """Read a queried_images.json: a record per picture."""
 
-    label: str = Field("class", min_length=1, description="label type of the labels")
+    label: str = Field("species", min_length=1, description="label type of the labels")

@@ -20,8 +20,8 @@ COLUMNS = ("path", "dataset", "location", "dataset_class", "confidence", "label"
 FILE = "classification_ds.csv"
 CONFIDENCE = "detection_conf"
 """Meta data field of a crop's confidence, which `--weight-by-detection-conf` reads."""
-LABEL = "class"
-"""Label type that a crop's labels get in an inventory."""
+LABEL = "species"
+"""Label type that a crop's labels get in an inventory, as those of COCO Camera Traps and of a training from a table do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

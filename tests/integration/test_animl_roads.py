@@ -36,7 +36,7 @@ def test_first_generation(sample: Path, tmp_path: Path) -> None:
     words = ("classification", "create", base, "--mode", "csv", "splits", "--queried-images", queried)
     assert camtrap(*words, "--crops-dir", tmp_path / "crops", *shares) == 0
     table, splits = base / "classification_ds.csv", base / "splits.json"
-    words = ("inventory", "classification-csv", "--path", table, "--splits", splits, "--label", "species")
+    words = ("inventory", "classification-csv", "--path", table, "--splits", splits)
     assert camtrap(*words, "--export-path", tmp_path / "i.json") == 0
     document = CctDocument.read(coco)
     names, images = document.category_names(), document.images_by_id()

@@ -20,7 +20,7 @@ def test_rows_in_are_records_and_rejects(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text(TABLE, encoding="utf-8")
     (tmp_path / "s.json").write_text('{"train": [["d", "1"]], "val": [["d", "2"]]}', encoding="utf-8")
     config = ClassificationCsvInventoryConfig(
-        path=tmp_path / "t.csv", export_path=tmp_path / "i.json", splits=tmp_path / "s.json", label="species"
+        path=tmp_path / "t.csv", export_path=tmp_path / "i.json", splits=tmp_path / "s.json"
     )
     built = build_from_classification_csv(config)
     assert "3 rows read = 2 in 2 records + 1 rejected (1 × no_label)" in built.text()
@@ -34,11 +34,12 @@ def test_rows_in_are_records_and_rejects(tmp_path: Path) -> None:
 
 
 def test_queried_pictures_are_records(tmp_path: Path) -> None:
-    """A record per picture; a file without a usable entry is an error."""
+    """A record per picture, labels of the type that other sources give them; a file without a usable entry is an error."""
     (tmp_path / "q.json").write_text(json.dumps({"d/a.jpg": {"label": ["fox"]}, "x": {}}), encoding="utf-8")
     config = QueriedImagesInventoryConfig(path=tmp_path / "q.json", export_path=tmp_path / "i.parquet")
     assert "2 entries read = 1 in 1 record + 1 rejected (1 × bad_key)" in build_from_queried_images(config).text()
-    assert Inventory.read(tmp_path / "i.parquet").ids == ["d/a.jpg"]
+    inventory = Inventory.read(tmp_path / "i.parquet")
+    assert (inventory.ids, inventory.first_labels("species")) == (["d/a.jpg"], ["fox"])
     (tmp_path / "q.json").write_text("{}", encoding="utf-8")
     with pytest.raises(SourceError, match="no usable record"):
         build_from_queried_images(config)
