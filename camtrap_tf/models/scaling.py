@@ -25,6 +25,9 @@ class Scaling:
 SYMMETRIC = Scaling((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 """Pictures in [-1, 1]; what TensorFlow's own networks were trained with."""
 
+SYMMETRIC_128 = Scaling((128 / 255,) * 3, (128 / 255,) * 3)
+"""Pictures divided by 128, less 1: in [-1, 0.992]."""
+
 IMAGENET = Scaling((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """Pictures standardised with ImageNet's mean and deviation."""
 
@@ -41,7 +44,7 @@ def expected_scaling(backbone: str) -> Scaling:
     Source: `preprocess_input` and `include_preprocessing` of keras.applications, Keras 3.15.
     """
     if backbone.startswith("EfficientNetV2"):
-        return IMAGENET if "V2B" in backbone else SYMMETRIC
+        return IMAGENET if "V2B" in backbone else SYMMETRIC_128
     return IMAGENET if backbone.startswith(("DenseNet", "EfficientNet", "ConvNeXt")) else SYMMETRIC
 
 
