@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from camtrap_tf.errors import SettingError, SourceError, suggestion
+from camtrap_tf.errors import SettingError, SourceError, shortened, suggestion
 from camtrap_tf.logs import logger
 from camtrap_tf.prediction.export_pictures import PictureFacts
 from camtrap_tf.sources.picture_times import parse_time
@@ -158,32 +158,32 @@ def read_deployments(table: TableColumns, utc_offset: str | None) -> Deployments
     """Returns the checked deployments of a table.
 
     Raises:
-        SettingError: columns or facts are missing.
-        SourceError: a line cannot be used.
+        SettingError: columns or facts are missing, or lines cannot be used; says all of it, of long tables the first.
+        SourceError: there is no deployment.
     """
     path = table.path
     named = standard_names(table.columns)
-    missing = [column for column in REQUIRED if column not in named.values()]
-    if missing:
-        raise SettingError(f"--deployments {path}: has no column {', '.join(missing)}; add {_them(missing)} to the table")
+    absent = [column for column in REQUIRED if column not in named.values()]
+    problems = [f"has no column {', '.join(absent)} (add {_them(absent)} to the table)"] if absent else []
     ignored = [name for name in table.columns if name and name not in named]
     if ignored:
         LOG.info("%s: columns that Camtrap DP does not have are left out: %s", path, ", ".join(ignored))
-    if table.rejects:
-        raise SourceError(f"--deployments {path}: {table.rejects[0].item}: {table.rejects[0].detail}; mend that line")
-    problems, found = [], {}
+    problems += [f"{one.item}: {one.detail} (mend that line)" for one in table.rejects]
+    found: dict[str, Deployment] = {}
+    seen: set[str] = set()
     for i, cells in enumerate(_rows(table, named)):
-        try:
-            one = checked(cells, utc_offset)
-        except ValueError as err:
-            problems.append(f"line {table.lines[i].as_py()} ({cells.get('deploymentID', 'no id')}): {err}")
-            continue
-        if one.id in found:
-            problems.append(f"line {table.lines[i].as_py()}: deployment {one.id} is there twice")
-        found[one.id] = one
+        name = cells.get("deploymentID", "")
+        clean, wrong = judged(cells, utc_offset, absent=absent)
+        if name in seen:
+            wrong.append(f"deployment {name} is there twice")
+        if name:
+            seen.add(name)
+        if wrong:
+            problems.append(f"line {table.lines[i].as_py()} ({name or 'no id'}): {', '.join(wrong)}")
+        elif not absent:
+            found[name] = _deployment(clean)
     if problems:
-        more = f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
-        raise SettingError(f"--deployments {path}: {'; '.join(problems[:SHOWN])}{more}")
+        raise SettingError(f"--deployments {path}: {shortened(problems, most=SHOWN, between='; ')}")
     if not found:
         raise SourceError(f"--deployments {path}: has no deployment, only a header")
     return Deployments(found, True, utc_offset)
@@ -205,19 +205,40 @@ def checked(cells: Mapping[str, str], utc_offset: str | None) -> Deployment:
     """Returns a deployment whose cells the standard's table schema accepts.
 
     Raises:
-        ValueError: something is missing or wrong; says what.
+        ValueError: something is missing or wrong; says all of it.
+    """
+    clean, wrong = judged(cells, utc_offset)
+    if wrong:
+        raise ValueError(", ".join(wrong))
+    return _deployment(clean)
+
+
+def judged(cells: Mapping[str, str], utc_offset: str | None, *, absent: Sequence[str] = ()) -> tuple[dict[str, str], list[str]]:
+    """Returns the cells of a deployment that the standard's table schema accepts, and what is missing or wrong, a text each.
+
+    Args:
+        cells: column of the standard → text.
+        utc_offset: time zone of times without one.
+        absent: required columns that are known not to be there.
     """
     known = {column: text for column, text in cells.items() if text not in _NOTHING}
-    missing = [column for column in REQUIRED if column not in known]
-    if missing:
-        raise ValueError(f"{', '.join(missing)} missing")
+    missing = [column for column in REQUIRED if column not in known and column not in absent]
+    wrong = [f"{', '.join(missing)} missing"] if missing else []
     clean: dict[str, str] = {}
     for column in COLUMNS:
         if column in known:
-            clean[column] = _cell(column, known[column], utc_offset)
+            try:
+                clean[column] = _cell(column, known[column], utc_offset)
+            except ValueError as err:
+                wrong.append(str(err))
+    if clean.keys() >= set(TIMES) and seconds(clean[TIMES[1]]) < seconds(clean[TIMES[0]]):
+        wrong.append("deploymentEnd is before deploymentStart")
+    return clean, wrong
+
+
+def _deployment(clean: Mapping[str, str]) -> Deployment:
+    """Returns the deployment of cells that are complete and right."""
     start, end = (seconds(clean[column]) for column in TIMES)
-    if end < start:
-        raise ValueError("deploymentEnd is before deploymentStart")
     return Deployment(clean, start, end)
 
 
@@ -230,7 +251,7 @@ def _cell(column: str, text: str, utc_offset: str | None) -> str:
         if moment is None:
             raise ValueError(f"{column} {text!r} is no date and time such as 2020-05-30T04:57:37+02:00")
         if not zone_of(moment):
-            raise ValueError(f"{column} {text!r} has no time zone; add it, or give --utc-offset")
+            raise ValueError(f"{column} {text!r} has no time zone (add it, or give --utc-offset)")
         return moment
     if column in ("timestampIssues", "baitUse"):
         if text.lower() not in _BOOLEANS:

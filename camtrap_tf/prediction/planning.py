@@ -12,7 +12,8 @@ from camtrap_tf.errors import counted
 from camtrap_tf.files import check_output_file, check_writable
 from camtrap_tf.prediction.box_source import BoxSource
 from camtrap_tf.prediction.dry_run import DryRun, ModelDescription, describe_model
-from camtrap_tf.prediction.exporting import Pack, Source, exports_of
+from camtrap_tf.prediction.export_plan import Pack
+from camtrap_tf.prediction.exporting import Source, exports_of
 from camtrap_tf.prediction.results import Capture
 from camtrap_tf.prediction.sources import PictureFolder, open_source
 from camtrap_tf.rejects import counts_text, rejects_path
@@ -111,11 +112,9 @@ def plan_prediction(config: PredictConfig, file_type: str, pack: Pack | None) ->
     plan.would_write("results", config.results_file, f", {file_type}")
     plan.lines.append(f"rejects: {rejects_path(config.results_file)}, if something cannot be used")
     if source is not None:
-        with plan.noting():
-            exports = exports_of(config, source, pack)
-            exports.add_targets(plan)
-            if model is not None:
-                exports.model(model.class_names, model.blanks, config.model_path, model.info)
+        exports = exports_of(config, source, pack, model)
+        exports.add_targets(plan)
+        plan.refusals += map(str, exports.errors)
     return plan
 
 

@@ -19,8 +19,9 @@ from camtrap_tf.logs import keep_logs
 from camtrap_tf.models.companions import check_companions
 from camtrap_tf.models.devices import choose_gpus
 from camtrap_tf.prediction.aggregation import Combining, best_answer, present
-from camtrap_tf.prediction.dry_run import DryRun
-from camtrap_tf.prediction.exporting import Pack, exports_of
+from camtrap_tf.prediction.dry_run import DryRun, describe_model
+from camtrap_tf.prediction.export_plan import Pack
+from camtrap_tf.prediction.exporting import exports_of
 from camtrap_tf.prediction.planning import check_results_file, plan_prediction
 from camtrap_tf.prediction.results import NO_DETECTION, RecordPrediction
 from camtrap_tf.prediction.sources import PictureFolder, open_source
@@ -136,7 +137,13 @@ def predict(config: PredictConfig, pack: Pack | None = None) -> PredictSummary |
     )
     check_results_file(config)
     source = open_source(config)
-    exports = exports_of(config, source, pack)
+    described = None
+    if config.export:  # what its classes are is then to be known before TensorFlow is loaded
+        described = describe_model(
+            config.model_path, class_mapping_json=config.class_mapping_json, pre_processing_json=config.pre_processing_json
+        )
+    exports = exports_of(config, source, pack, described)
+    exports.require()
 
     bundle, combining, model = _load(config)
     class_names = {label: bundle.mapping.names(label) for label in bundle.labels}

@@ -131,6 +131,20 @@ def test_everything_that_would_be_refused_is_said(folder: Path) -> None:
     assert found.text().splitlines()[-4] == "would be refused:"
 
 
+def test_a_package_that_lacks_facts_and_names_is_refused_in_one_go(folder: Path) -> None:
+    """Deployments, facts and classes without a name are told at once, before TensorFlow; the dry run says the same."""
+    words = "predict --model-path bundle --image-dir pictures --results-file p.csv --export camtrap-dp"
+    done = camtrap_alone(words.split(), cwd=folder)
+    assert done.stdout.splitlines()[-1] == "2"
+    (said,) = done.stderr.splitlines()
+    assert said.startswith("camtrap: error: --export camtrap-dp: 2 things to mend: (1) ")
+    refusals = of_prediction(folder, export=("camtrap-dp",)).refusals
+    assert len(refusals) == 2
+    for part, refusal in zip(("latitude", "for lion, zebra; give --taxa"), refusals, strict=True):
+        assert part in refusal
+        assert refusal in said
+
+
 def test_results_that_are_there(folder: Path) -> None:
     """A table that would be replaced is named as such."""
     (folder / "p.csv").write_text("x")
@@ -150,7 +164,8 @@ def test_export_of_a_table(folder: Path) -> None:
     assert "3 records (ok 2, failed 1) of 3 pictures" in plan.text()
     assert f"megadetector: would write {folder}/p.megadetector.json" in plan.text()
     plan = planned(folder, export_predictions(PredictExportConfig(**settings | {"export": ("camtrap-dp",)})), before)
-    assert [said for said in plan.refusals if "deployments" in said] == plan.refusals
+    assert ["deployments" in said for said in plan.refusals] == [True, False]
+    assert "which model was it?" in plan.refusals[1]
     assert plan.exit_code == 2
 
 

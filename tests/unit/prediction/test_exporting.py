@@ -13,8 +13,9 @@ import pytest
 from pydantic import ValidationError
 
 from camtrap_tf.config.predictions_out import PredictExportConfig
-from camtrap_tf.errors import CamtrapError, SettingError
+from camtrap_tf.errors import CamtrapError, SettingError, SourceError
 from camtrap_tf.inventory.table import Inventory
+from camtrap_tf.prediction.dry_run import DryRun
 from camtrap_tf.prediction.exporting import export_predictions
 from camtrap_tf.prediction.writers import open_table
 from camtrap_tf.records import CaptureEvent, Media, Observation
@@ -84,6 +85,45 @@ def test_everything_that_is_missing_is_named_at_once(results: Path) -> None:
     ):
         assert part in said
     assert sorted(results.parent.iterdir()) == before
+
+
+def test_mistakes_of_deployments_facts_and_model_are_one_message(results: Path, tmp_path: Path) -> None:
+    """Wrong places, times without a zone, a deployment that is there twice, a wrong design, nameless classes and a model
+    that nobody named are told in one go, each once; by the dry run each in a line of its own."""
+    deployments = DEPLOYMENTS.replace("51.5", "95", 1).replace("d3", "d2").replace("2020-07-01T00:00:00+02:00", "2020-07-01")
+    (tmp_path / "deployments.csv").write_text(deployments, encoding="utf-8")
+    facts = {**FACTS, "project": {**FACTS["project"], "samplingDesign": "foo"}}
+    (tmp_path / "facts.yaml").write_text(json.dumps(facts), encoding="utf-8")
+    results.write_text(results.read_text(encoding="utf-8").replace("Vulpes vulpes", "tall one"), encoding="utf-8")
+    settings = config(results, "camtrap-dp", classified_by=None, export_root=None)
+    with pytest.raises(SettingError) as caught:
+        export_predictions(settings)
+    said = str(caught.value)
+    assert "\n" not in said
+    told = {
+        "line 2 (d1): latitude 95 is not in -90 … 90": 0,
+        "line 3 (d2): deploymentStart '2020-07-01' has no time zone (add it, or give --utc-offset)": 0,
+        "line 4 (d2): deployment d2 is there twice": 0,
+        "project.samplingDesign has to be 'simpleRandom'": 1,
+        "no scientific name is known for tall one; give --taxa": 2,
+        "which model was it? give --model-path or --classified-by": 3,
+        "--export-root is missing": 4,
+    }
+    for part in told:
+        assert said.count(part) == 1, part
+    plan = export_predictions(settings.model_copy(update={"dry_run": True}))
+    assert isinstance(plan, DryRun)
+    assert len(plan.refusals) == 5
+    for part, place in told.items():
+        assert part in plan.refusals[place]
+
+
+def test_of_a_package_that_cannot_be_read_nothing_else_is_said(results: Path, tmp_path: Path) -> None:
+    """Facts and names that it may have are not called missing."""
+    (tmp_path / "datapackage.json").write_text("{", encoding="utf-8")
+    with pytest.raises(SourceError, match=r"datapackage\.json") as caught:
+        export_predictions(config(results, "camtrap-dp", deployments=tmp_path, package_facts=None))
+    assert "contributors" not in str(caught.value)
 
 
 def test_classes_without_a_scientific_name(results: Path, tmp_path: Path) -> None:
