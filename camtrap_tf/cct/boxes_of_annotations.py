@@ -32,6 +32,14 @@ def given_box(annotation: Entry, *, relative: bool = False) -> tuple[str, list[A
     return None
 
 
+def named_by_unit(annotation: Entry) -> Entry:
+    """Returns an annotation whose numbers in `bbox` are in [0, 1] with these in `bbox_relative`, at the same place."""
+    found = given_box(annotation)
+    if found is None or found[0] == RELATIVE:
+        return annotation
+    return {RELATIVE if key == PIXELS else key: value for key, value in annotation.items() if key != RELATIVE}
+
+
 def size_of(image: Entry) -> tuple[float, float] | None:
     """Returns width and height of an image in px, or None where one is absent or no size."""
     width, height = number_of(image.get("width")), number_of(image.get("height"))

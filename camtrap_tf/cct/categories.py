@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from camtrap_tf.cct.cleaning import category_refusal
+from camtrap_tf.cct.cleaning import category_refusal, clash_note, clashing_ids
 from camtrap_tf.cct.counting import category_counts
 from camtrap_tf.cct.working import (
     CctChange,
@@ -256,7 +256,7 @@ def renumbered(document: CctDocument, *, like: Iterable[Entry]) -> CctDocument:
 def without_clashes(document: CctDocument) -> CctChange:
     """Returns the document without what is of ids that stand for several names: nobody can tell which they mean."""
     meanings = document.category_meanings()
-    clashing = {key for key, name in meanings.items() if name is None}
+    clashing = clashing_ids(meanings)
     if not clashing:
         return CctChange(document)
     kept: list[Entry] = []
@@ -269,8 +269,7 @@ def without_clashes(document: CctDocument) -> CctChange:
             kept.append(annotation)
     categories = [one for one in document.categories if text_of(one.get("id")) not in clashing]
     change = without_images_left_bare(document.with_parts(categories=categories), kept)
-    note = f"category ids that stand for several names, left out: {', '.join(sorted(clashing))}"
-    return CctChange(change.document, (*rejects, *change.rejects), (note,))
+    return CctChange(change.document, (*rejects, *change.rejects), (clash_note(clashing),))
 
 
 def _with_ids(document: CctDocument, categories: list[Entry], new_ids: Mapping[str | None, Any]) -> CctDocument:

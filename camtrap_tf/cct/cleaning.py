@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from camtrap_tf.cct.boxes_of_annotations import clipped, limits_of, overhang, size_of, with_sizes
+from camtrap_tf.cct.boxes_of_annotations import clipped, limits_of, named_by_unit, overhang, size_of, with_sizes
 from camtrap_tf.cct.times import latest_time, time_refusal
 from camtrap_tf.cct.working import (
     CctChange,
@@ -22,7 +22,8 @@ from camtrap_tf.cct.working import (
     with_location_from_path,
 )
 from camtrap_tf.config.cct import CctCleanConfig
-from camtrap_tf.detections.boxes import SLACK, SLACK_PX, BoxError, checked_box
+from camtrap_tf.detections.boxes import SLACK, SLACK_PX, BoxError, advice_texts, checked_box, flag_advice
+from camtrap_tf.errors import counted
 from camtrap_tf.files import require_folder
 from camtrap_tf.records import Reject
 from camtrap_tf.sources.cct_document import CctDocument, Entry, text_of
@@ -30,6 +31,8 @@ from camtrap_tf.sources.split_files import UNKNOWN_LOCATION
 
 Refusal = tuple[str, str]
 """Reason code and one sentence."""
+
+IMAGE_LEFT_OUT: Refusal = ("image_left_out", "its image is left out")
 
 
 def clean_file(config: CctCleanConfig) -> CctWritten:
@@ -50,15 +53,60 @@ def clean(document: CctDocument, config: CctCleanConfig) -> CctChange:
     if config.location_from_path:
         images = with_location_from_path(images, config.location_from_path)
     check_known(config.drop_locations, map(location_of, images), "--drop-locations", "location")
+    document, said = _with_plain_boxes(document, config)
+    notes += said
     usable, rejects = _usable_images(images, config)
     if config.normalize_locations:
         usable, said = with_normal_locations(usable)
         notes += said
     kept, refused, cut = _usable_annotations(document, usable, config)
     if cut:
-        notes.append(f"{cut} boxes that stuck out of their picture were cut at its edge")
+        notes.append(f"{counted(cut, 'box', 'es')} that stuck out of the picture, cut at its edge")
+    advice = advice_texts((one.reason for one in refused), config.boxes)
+    notes += advice
     left, bare = _annotated_images(document, usable, kept, keep_empty=config.keep_empty)
-    return CctChange(document.with_parts(images=left, annotations=kept), (*rejects, *refused, *bare), tuple(notes))
+    categories, said = _own_categories(document)
+    whole = document.with_parts(images=left, annotations=kept, categories=categories)
+    return CctChange(whole, (*rejects, *refused, *bare), (*notes, *said), "; ".join(advice))
+
+
+def _with_plain_boxes(document: CctDocument, config: CctCleanConfig) -> tuple[CctDocument, list[str]]:
+    """Returns the document with boxes that are shares of the picture named so, where `--boxes` says it, and a note on it."""
+    if config.boxes == "pixels":
+        return document, []
+    named = [named_by_unit(one) for one in document.annotations]
+    count = sum(new is not old for new, old in zip(named, document.annotations, strict=True))
+    note = f"{counted(count, 'box', 'es')} in bbox read as shares of the picture; the result calls them bbox_relative"
+    return document.with_parts(annotations=named), [note] * bool(count)
+
+
+def _own_categories(document: CctDocument) -> tuple[list[Entry], list[str]]:
+    """Returns the categories with an id of their own, the first of those that are there twice, and notes on the others."""
+    clashing = clashing_ids(document.category_meanings())
+    seen: set[str] = set()
+    kept: list[Entry] = []
+    again: list[str] = []
+    for category in document.categories:
+        key = text_of(category.get("id"))
+        if key is None or key not in seen | clashing:
+            kept.append(category)
+        elif key not in clashing:
+            again.append(key)
+        seen.add(key or "")
+    notes = [clash_note(clashing)] if clashing else []
+    if again:
+        notes.append(f"category ids that are there again, kept once: {', '.join(sorted(set(again)))}")
+    return kept, notes
+
+
+def clashing_ids(meanings: Mapping[str, str | None]) -> set[str]:
+    """Returns the category ids that stand for several names; `meanings` as of `reference_refusal`."""
+    return {key for key, name in meanings.items() if name is None}
+
+
+def clash_note(clashing: Iterable[str]) -> str:
+    """Returns a sentence on category ids that stand for several names, whose categories are left out."""
+    return f"category ids that stand for several names, left out: {', '.join(sorted(clashing))}"
 
 
 def _usable_images(images: Iterable[Entry], config: CctCleanConfig) -> tuple[list[Entry], list[Reject]]:
@@ -97,6 +145,11 @@ def image_refusal(image: Entry, ids: set[str], files: set[str]) -> Refusal | Non
         return "repeated_id", f"an earlier image has the id {key!r}"
     if name is None:
         return "no_path", "has no file_name"
+    return path_refusal(name, files)
+
+
+def path_refusal(name: str, files: Collection[str]) -> Refusal | None:
+    """Returns why a path cannot be that of an image, or None; `files`: those of the images before it."""
     if name in files:
         return "repeated_file", f"an earlier image is the file {name!r}"
     path = PurePosixPath(name.replace("\\", "/"))
@@ -121,7 +174,7 @@ def _usable_annotations(
         image = by_id.get(image_id)
         result: Entry | Refusal | None = reference_refusal(annotation, image_id in known, meanings, seen)
         if result is None and image is None:
-            result = ("image_left_out", "its image is left out")
+            result = IMAGE_LEFT_OUT
         if result is None and image is not None:
             result = _judged(annotation, image, names, config)
         if isinstance(result, dict):
@@ -210,7 +263,7 @@ def _judged(annotation: Entry, image: Entry, names: Mapping[str, str], config: C
             return annotation
         checked_box(values, size_px=size, relative=key == "bbox_relative")
     except BoxError as err:
-        return err.reason, str(err)
+        return err.reason, f"{err}{flag_advice(err.reason, config.boxes)}"
     if _too_big(values, size, config):
         return "bbox_too_big", f"box {values} takes {config.max_box_share:.0%} or more of {size[0]:g} x {size[1]:g}"
     if overhang(values, size) <= (SLACK if key == "bbox_relative" else SLACK_PX):

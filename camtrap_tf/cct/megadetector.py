@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from camtrap_tf.cct.boxes_of_annotations import box_of, size_inside, with_sizes
-from camtrap_tf.cct.cleaning import AnnotationJudge, Refusal
+from camtrap_tf.cct.cleaning import IMAGE_LEFT_OUT, AnnotationJudge, Refusal, image_refusal, path_refusal
 from camtrap_tf.cct.working import (
     EMPTY,
+    REFUSED_LINE,
     CctChange,
     CctWritten,
     check_output,
+    check_something_left,
     finish,
     is_empty_name,
     location_in_path,
@@ -23,7 +24,7 @@ from camtrap_tf.cct.working import (
 )
 from camtrap_tf.config.base import BoxNumbers
 from camtrap_tf.config.cct import CctFromMegadetectorConfig, CctToMegadetectorConfig
-from camtrap_tf.detections.boxes import BoxError, advice_text, flag_advice, pixels_of
+from camtrap_tf.detections.boxes import BoxError, advice_texts, flag_advice, pixels_of
 from camtrap_tf.detections.megadetector import ANIMAL, DetectedPicture, Detection, MegadetectorDocument, left_out_text
 from camtrap_tf.errors import SourceError, counted
 from camtrap_tf.files import require_folder, writable_folder
@@ -78,6 +79,7 @@ class MegadetectorWritten:
             f"{self.unboxed} without a box + {len(gone['annotation'])} left out{reasons_text(gone['annotation'])}",
             *self.notes,
             f"{start}{self.output}: {counted(images, 'image')}, {counted(found, 'detection')}",
+            *[REFUSED_LINE] * bool(self.dry_run and gone["image"] and not images),
         ]
         return "\n".join(lines + [rejects_line(self.output, dry_run=self.dry_run)] * bool(self.rejects))
 
@@ -87,7 +89,7 @@ def to_megadetector_file(config: CctToMegadetectorConfig) -> MegadetectorWritten
 
     Raises:
         SettingError: the result cannot be written there.
-        SourceError: the file cannot be read.
+        SourceError: the file cannot be read, or no image of it can be used.
     """
     output = config.output or config.path.with_name(f"{config.path.stem}_md-format{config.path.suffix}")
     check_output(output, (config.path,))
@@ -99,6 +101,7 @@ def to_megadetector_file(config: CctToMegadetectorConfig) -> MegadetectorWritten
     done = to_megadetector(document, animals=config.detections_are == "animals", boxes=config.boxes)
     done = replace(done, path=config.path, output=output, dry_run=config.dry_run)
     if not config.dry_run:
+        check_something_left(len(done.document.images), done.rejects, source=str(config.path))
         writable_folder(output.parent, "--output")
         write_rejects(rejects_path(output), done.rejects)
         done.document.write(output)
@@ -114,27 +117,31 @@ def to_megadetector(document: CctDocument, *, animals: bool = False, boxes: BoxN
             document, which programs that look for `animal` do not know.
         boxes: whether the numbers of `bbox` are px or in [0, 1].
     """
-    names, known = document.category_names(), document.images_by_id()
-    by_image = document.annotations_by_image()
-    judge = AnnotationJudge.of(document)
+    names, by_image = document.category_names(), document.annotations_by_image()
+    judge, whole_ids = AnnotationJudge.of(document), frozenset(document.images_by_id())
     images: list[Entry] = []
     rejects: list[Reject] = list(document.rejects)
     unboxed = 0
+    ids: set[str] = set()
+    files: set[str] = set()
+    written: set[str] = set()
     for image in document.images:
-        key, file = text_of(image.get("id")), text_of(image.get("file_name"))
-        if file is None or known.get(key or "", image) is not image:
-            rejects.append(reject_image(image, "no_path" if file is None else "repeated_id", "cannot stand for a picture"))
+        key, file = text_of(image.get("id")) or "", text_of(image.get("file_name")) or ""
+        refusal = image_refusal(image, ids, files)
+        ids.add(key)
+        files.add(file)
+        if refusal is not None:
+            rejects.append(reject_image(image, *refusal))
             continue
-        found, gone, bare = _detections(image, by_image.get(key or "", ()), judge, boxes, animals=animals)
+        written.add(key)
+        found, gone, bare = _detections(image, by_image.get(key, ()), judge, boxes, animals=animals)
         images.append(_megadetector_image(image, file, found))
         rejects += gone
         unboxed += bare
-    listed = {text_of(image.get("id")) for image in document.images if text_of(image.get("file_name"))}
     for annotation in document.annotations:
-        if text_of(annotation.get("image_id")) not in listed:
-            rejects.append(
-                reject_annotation(annotation, "unknown_image", f"no image has the id {annotation.get('image_id')!r}")
-            )
+        if (key := text_of(annotation.get("image_id")) or "") not in written:
+            unknown = ("unknown_image", f"no image has the id {annotation.get('image_id')!r}")
+            rejects.append(reject_annotation(annotation, *(IMAGE_LEFT_OUT if key in whole_ids else unknown)))
     categories = {"1": ANIMAL, "2": "person", "3": "vehicle"} if animals else names
     others: Entry = {"info": {"format_version": VERSION, "detector": DETECTOR}, "detection_categories": categories}
     if animals:
@@ -142,8 +149,7 @@ def to_megadetector(document: CctDocument, *, animals: bool = False, boxes: BoxN
     whole = MegadetectorDocument(images=images, others=others, keys=(*others, "images"))
     gone_objects = sum(one.unit == "annotation" for one in document.rejects)
     read = len(document.annotations) + gone_objects
-    helped = Counter(one.reason for one in rejects if one.unit == "annotation" and flag_advice(one.reason, boxes))
-    notes = tuple(advice_text(reason, count, boxes) for reason, count in helped.items())
+    notes = tuple(advice_texts((one.reason for one in rejects if one.unit == "annotation"), boxes))
     return MegadetectorWritten(Path(), Path(), whole, tuple(rejects), read, unboxed, False, notes)
 
 
@@ -205,7 +211,7 @@ def from_megadetector_file(config: CctFromMegadetectorConfig) -> CctWritten:
 
     Raises:
         SettingError: the result cannot be written there.
-        SourceError: the results cannot be read.
+        SourceError: the results cannot be read, have no detection, or no image of them can be used.
     """
     check_output(config.output, (config.path,))
     if config.image_root is not None:
@@ -233,14 +239,18 @@ def from_megadetector(document: MegadetectorDocument, config: CctFromMegadetecto
     ids: set[str] = set()
     taken: set[str] = set()
     used: list[Detection] = []
+    files: set[str] = set()
     for picture in document.pictures():
         if isinstance(picture, Reject):
             rejects.append(replace(picture, unit="image"))
             continue
-        refusal = _refusal(picture)
+        refusal = _refusal(picture, files)
         if refusal is not None:
             rejects.append(Reject("", picture.file, "image", *refusal))
+            rejects += [Reject("", _item(picture, one), "annotation", *IMAGE_LEFT_OUT) for one in picture.detections]
+            rejects += [replace(one, unit="annotation") for one in picture.rejects]
             continue
+        files.add(picture.file)
         image = _cct_image(picture, config, ids)
         images.append(image)
         used += picture.detections
@@ -248,8 +258,7 @@ def from_megadetector(document: MegadetectorDocument, config: CctFromMegadetecto
         for detection in picture.detections:
             if detection.confidence is not None and detection.confidence < config.threshold:
                 detail = f"confidence {detection.confidence} is below {config.threshold}"
-                item = f"{picture.item}, detection {detection.place + 1}"
-                rejects.append(Reject(image["id"], item, "annotation", "below_threshold", detail))
+                rejects.append(Reject(image["id"], _item(picture, detection), "annotation", "below_threshold", detail))
             else:
                 annotation = _cct_annotation(image, detection, numbers, config)
                 annotations.append({"id": _annotation_id(picture, detection, image["id"], taken), **annotation})
@@ -259,10 +268,18 @@ def from_megadetector(document: MegadetectorDocument, config: CctFromMegadetecto
     return CctChange(whole, tuple(rejects), (*document.notes, *left_out_text(used)))
 
 
-def _refusal(picture: DetectedPicture) -> tuple[str, str] | None:
+def _refusal(picture: DetectedPicture, files: set[str]) -> Refusal | None:
+    """Returns why a picture cannot be an image, or None; `files`: those of the images before it."""
     if picture.failure is not None:
         return "failure", picture.failure
-    return ("video", "is a video; its frames have to be pictures") if picture.video else None
+    if picture.video:
+        return "video", "is a video; its frames have to be pictures"
+    return path_refusal(picture.file, files)
+
+
+def _item(picture: DetectedPicture, detection: Detection) -> str:
+    """Returns how rejects name a detection."""
+    return f"{picture.item}, detection {detection.place + 1}"
 
 
 def _category_numbers(document: MegadetectorDocument, config: CctFromMegadetectorConfig) -> dict[str, int]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from camtrap_tf.config.cct import CctChangeConfig
-from camtrap_tf.errors import SettingError, TooManyRejectsError, counted, suggestion
+from camtrap_tf.errors import SettingError, SourceError, TooManyRejectsError, counted, suggestion
 from camtrap_tf.files import check_output_file, check_writable, writable_folder
 from camtrap_tf.records import Reject
 from camtrap_tf.rejects import reasons_text, rejects_line, rejects_path, write_rejects
@@ -18,6 +18,9 @@ EMPTY = "empty"
 EMPTY_NAMES = frozenset(("empty", "blank"))
 """Names, in lower case, of the category of pictures with nothing in them."""
 
+REFUSED_LINE = "no image is left: without --dry-run this is an error and nothing is written"
+"""What a dry run says where `check_something_left` would refuse."""
+
 
 @dataclass(frozen=True, slots=True)
 class CctChange:
@@ -27,11 +30,13 @@ class CctChange:
         document: the new one.
         rejects: images, annotations and categories of the old one that are not in it.
         notes: sentences on what was changed.
+        advice: what would leave less out, for a message that it is too much; empty where nothing is known.
     """
 
     document: CctDocument
     rejects: tuple[Reject, ...] = ()
     notes: tuple[str, ...] = ()
+    advice: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,8 @@ class CctWritten:
             lines.append(f"{self.source}: {counted(self.read[unit], unit)} read = {len(entries)} kept + {left_out}")
         lines += [*document.notes, *self.change.notes]
         lines.append(("would write " if self.dry_run else "") + f"{self.output}: {summary(document)}")
+        if self.dry_run and self.read["image"] and not document.images:
+            lines.append(REFUSED_LINE)
         if rejects:
             lines.append(rejects_line(self.output, dry_run=self.dry_run))
         return "\n".join(lines)
@@ -75,7 +82,7 @@ def run_change(
 
     Raises:
         SettingError: the result cannot be written there.
-        SourceError: the file cannot be read.
+        SourceError: the file cannot be read, or no image of it is left.
         TooManyRejectsError: more annotations are left out than allowed.
     """
     check_output(config.output, (config.path,))
@@ -83,20 +90,53 @@ def run_change(
     done = change(document)
     done = replace(done, rejects=(*document.rejects, *done.rejects))
     if not config.dry_run:
-        check_share(done.rejects, sizes([document])["annotation"], max_rejected_share, "annotation", str(config.path))
+        read = sizes([document])["annotation"]
+        check_share(done.rejects, read, max_rejected_share, "annotation", str(config.path), advice=done.advice)
     return finish(done, config.output, read=sizes([document]), source=str(config.path), dry_run=config.dry_run)
 
 
 def finish(change: CctChange, output: Path, *, read: dict[str, int], source: str, dry_run: bool) -> CctWritten:
-    """Writes a document and the list of what is not in it."""
+    """Writes a document and the list of what is not in it.
+
+    Raises:
+        SourceError: images were read, and none is left.
+    """
     if not dry_run:
+        check_something_left(len(change.document.images), change.rejects, source=source, advice=change.advice)
         writable_folder(output.parent, "--output")
         write_rejects(rejects_path(output), change.rejects)
         change.document.write(output)
     return CctWritten(source, output, read, change, dry_run)
 
 
-def check_share(rejects: Iterable[Reject], whole: int, allowed: float, unit: str, source: str) -> None:
+def check_something_left(images: int, rejects: Iterable[Reject], *, source: str, advice: str = "") -> None:
+    """Makes sure that a result has images, where any were read.
+
+    Args:
+        images: how many are left.
+        rejects: what is left out.
+        source: names what was read.
+        advice: what would leave less out.
+
+    Raises:
+        SourceError: none is left; says the reasons.
+    """
+    if images:
+        return
+    gone = {unit: [one for one in rejects if one.unit == unit] for unit in ("image", "annotation")}
+    if not gone["image"]:
+        return
+    said = "; ".join(f"{counted(len(found), unit)} left out{reasons_text(found)}" for unit, found in gone.items() if found)
+    raise SourceError(
+        f"{source}: no image is left: {said}; nothing is written; mend the file or change the options{_after(advice)}"
+    )
+
+
+def _after(advice: str) -> str:
+    return f"; {advice}" if advice else ""
+
+
+def check_share(rejects: Iterable[Reject], whole: int, allowed: float, unit: str, source: str, *, advice: str = "") -> None:
     """Makes sure that no larger share of what was read is left out than allowed.
 
     Raises:
@@ -107,6 +147,7 @@ def check_share(rejects: Iterable[Reject], whole: int, allowed: float, unit: str
         raise TooManyRejectsError(
             f"{source}: {len(gone)} of {whole} {unit}s are left out{reasons_text(gone)}, more than --max-rejected-share "
             f"{allowed} allows; nothing is written; mend the file or raise the share (--dry-run shows the counts)"
+            + _after(advice)
         )
 
 

@@ -59,6 +59,7 @@ class CctCleanConfig(CctChangeConfig):
     )
     bad_times: KeepOrReject = Field("keep", description="images whose time is in the future, or is none: keep, or leave out")
     drop_locations: tuple[str, ...] = Field((), description="leave out images of these locations")
+    boxes: BoxNumbers = Field("pixels", description=f"{BOXES_ARE}, which the result calls bbox_relative")
     location_from_path: int = Field(0, ge=0, le=20, description="take the first N parts of the path as the location; 0: do not")
     normalize_locations: bool = Field(False, description="write locations in lower case with _ for spaces")
     image_root: Path | None = Field(None, description="folder of the pictures, to read width and height that are not given")

@@ -11,15 +11,17 @@ same rules.
 
 from __future__ import annotations
 
+import collections
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from camtrap_tf.config.base import BoxNumbers
 from camtrap_tf.errors import counted
 from camtrap_tf.records import BoundingBox
 
@@ -107,6 +109,17 @@ def advice_text(reason: str, count: int, boxes: str) -> str:
     there = {"box_relative": "relative where px", "box_absolute": "in px where shares of the picture"}[reason]
     help_ = f"; if all are, read them with --boxes {BOXES_FLAG[reason]}" if flag_advice(reason, boxes) else ""
     return f"{counted(count, 'box', 'es')} {there} are expected{help_}"
+
+
+def advice_texts(reasons: Iterable[str], boxes: BoxNumbers) -> list[str]:
+    """Returns a sentence per reason of boxes that another `--boxes` would read.
+
+    Args:
+        reasons: reason codes of the boxes that were rejected; others are passed over.
+        boxes: what `--boxes` is now.
+    """
+    helped = collections.Counter(reason for reason in reasons if flag_advice(reason, boxes))
+    return [advice_text(reason, count, boxes) for reason, count in helped.items()]
 
 
 def is_number(value: Any) -> bool:

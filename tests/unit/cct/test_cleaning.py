@@ -9,8 +9,10 @@ import pytest
 from PIL import Image
 
 from camtrap_tf.cct.cleaning import clean, clean_file
+from camtrap_tf.cct.validating import problems_of
 from camtrap_tf.config.cct import CctCleanConfig
-from camtrap_tf.errors import SettingError, TooManyRejectsError
+from camtrap_tf.errors import SettingError, SourceError, TooManyRejectsError
+from camtrap_tf.sources.cct_document import CctDocument
 from tests.unit.cct.documents import ids, make_annotation, make_document, make_image, reasons
 
 
@@ -52,6 +54,50 @@ def test_category_ids_that_clash_mean_nothing() -> None:
     change = clean(document.with_parts(categories=twice), config())
     assert ids(change.document.annotations) == ["2"]
     assert reasons(change.rejects) == [("1", "category_clash")]
+
+
+def test_categories_are_those_with_an_id_of_their_own() -> None:
+    """Of an id of two names both categories go, of one that is there twice the second; the result has no problem left."""
+    document = make_document([make_image("i")], [make_annotation("1", "i", 3), make_annotation("2", "i", 7)])
+    twice = [*document.categories, {"id": "3", "name": "wolf"}, {"id": 7, "name": "rat"}]
+    change = clean(document.with_parts(categories=twice), config())
+    assert [one["name"] for one in change.document.categories] == ["empty", "rat"]
+    assert any("stand for several names, left out: 3" in note for note in change.notes)
+    assert any("are there again, kept once: 7" in note for note in change.notes)
+    assert list(problems_of(change.document)) == []
+
+
+def test_relative_boxes_are_said_and_read(tmp_path: Path) -> None:
+    """Where all are relative nothing is written and the flag is named; with it they stay, under the name for such boxes."""
+    source, target = tmp_path / "in.json", tmp_path / "out.json"
+    relative = [0.1, 0.2, 0.3, 0.4]
+    document = make_document([make_image("i")], [make_annotation("1", "i", bbox=relative), make_annotation("2", "i", 99)])
+    document.write(source)
+    settings = CctCleanConfig(path=source, output=target)
+    advice = "1 box relative where px are expected; if all are, read them with --boxes relative"
+    with pytest.raises(SourceError, match=f"no image is left: 1 image left out .*{advice}"):
+        clean_file(settings)
+    with pytest.raises(TooManyRejectsError, match=advice):
+        clean_file(settings.model_copy(update={"max_rejected_share": 0.5}))
+    assert [one.name for one in tmp_path.iterdir()] == ["in.json"]
+    dry = clean_file(settings.model_copy(update={"dry_run": True})).text()
+    assert advice in dry
+    assert "without --dry-run this is an error" in dry
+    done = clean_file(settings.model_copy(update={"boxes": "relative"}))
+    (kept,) = CctDocument.read(target).annotations
+    assert kept == {"id": "1", "image_id": "i", "category_id": 3, "bbox_relative": relative}
+    assert "2 boxes in bbox read as shares of the picture" in done.text()
+    assert list(problems_of(CctDocument.read(target))) == []
+
+
+def test_boxes_said_to_be_relative_are_judged_and_cut_as_such() -> None:
+    """What sticks out is cut at 1, px among them are rejected with the other flag, and a null box stays none."""
+    boxes = {"1": [0.5, 0.5, 0.7, 0.2], "2": [10, 10, 20, 20], "3": [0.1, None, 0.2, 0.2]}
+    annotations = [make_annotation(key, "i", bbox=box) for key, box in boxes.items()]
+    change = clean(make_document([make_image("i")], annotations), config(boxes="relative"))
+    assert [one["bbox_relative"] for one in change.document.annotations] == [pytest.approx([0.5, 0.5, 0.5, 0.2])]
+    assert reasons(change.rejects) == [("2", "box_absolute"), ("3", "no_bbox")]
+    assert "--boxes pixels" in change.rejects[0].detail
 
 
 def test_in_is_out_and_rejected() -> None:

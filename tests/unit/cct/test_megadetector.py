@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from camtrap_tf.cct.cleaning import clean
 from camtrap_tf.cct.megadetector import from_megadetector_file, to_megadetector, to_megadetector_file
-from camtrap_tf.config.cct import CctFromMegadetectorConfig, CctToMegadetectorConfig
+from camtrap_tf.cct.validating import problems_of
+from camtrap_tf.config.cct import CctCleanConfig, CctFromMegadetectorConfig, CctToMegadetectorConfig
 from camtrap_tf.detections.megadetector import DetectedPicture
 from camtrap_tf.errors import SourceError
 from camtrap_tf.sources.cct_document import CctDocument
+from tests.reading import rows_of
 from tests.shared_data import shared
 from tests.unit.cct.documents import make_annotation, make_document, make_image, reasons
 
@@ -57,6 +61,40 @@ def test_what_cannot_be_a_detection_is_listed() -> None:
         ("1", "repeated_id"), ("2", "box_without_size"), ("3", "unknown_image"), ("4", "unknown_category"),
     ]  # fmt: skip
     assert [len(image["detections"]) for image in done.document.images] == [1, 1]
+
+
+def test_pictures_that_cannot_be_read_back_are_listed() -> None:
+    """A path that leads out, a file or an id that is there again: rejected as `clean` does, their annotations with them."""
+    images = [
+        make_image("i"), make_image("out", file_name="../../etc/passwd.jpg"), make_image("again", file_name="i.jpg"),
+        make_image("i", file_name="other.jpg"), make_image("nul", file_name="a\0.jpg"), {"id": "bare"},
+    ]  # fmt: skip
+    annotations = [make_annotation(key, key) for key in ("i", "out", "again", "nul", "bare", "nowhere")]
+    document = make_document(images, annotations)
+    done = to_megadetector(document)
+    assert [one["file"] for one in done.document.images] == ["i.jpg"]
+    assert [(one.unit, one.id, one.reason) for one in done.rejects] == [
+        ("image", "out", "outside_root"), ("image", "again", "repeated_file"), ("image", "i", "repeated_id"),
+        ("image", "nul", "outside_root"), ("image", "bare", "no_path"),
+        ("annotation", "out", "image_left_out"), ("annotation", "again", "image_left_out"),
+        ("annotation", "nul", "image_left_out"), ("annotation", "bare", "image_left_out"),
+        ("annotation", "nowhere", "unknown_image"),
+    ]  # fmt: skip
+    cleaned = clean(document, CctCleanConfig(path=Path("x.json"), output=Path("y.json")))
+    assert sorted(map(str, cleaned.rejects)) == sorted(map(str, done.rejects))
+    text = replace(done, output=Path("y.json")).text()
+    assert "6 images read = 1 kept + 5 left out" in text
+    assert "6 annotations read = 1 detection + 0 without a box + 5 left out" in text
+
+
+def test_nothing_is_written_where_no_image_is_left(tmp_path: Path) -> None:
+    """Results without an image are an error that says why; a dry run shows the counts and says that it would be one."""
+    make_document([make_image("i", file_name="../i.jpg")], [make_annotation("1", "i")]).write(tmp_path / "x.json")
+    settings = CctToMegadetectorConfig(path=tmp_path / "x.json", output=tmp_path / "y.json")
+    with pytest.raises(SourceError, match=r"no image is left: 1 image left out \(1 × outside_root\)"):
+        to_megadetector_file(settings)
+    assert [one.name for one in tmp_path.iterdir()] == ["x.json"]
+    assert "without --dry-run this is an error" in to_megadetector_file(settings.model_copy(update={"dry_run": True})).text()
 
 
 def test_relative_boxes_are_said_and_read(tmp_path: Path) -> None:
@@ -135,6 +173,23 @@ def test_results_become_annotations(tmp_path: Path) -> None:
     assert [image["location"] for image in document.images] == ["a", "a"]
     assert "4 images read = 2 kept + 2 left out (1 × failure, 1 × video)" in text
     assert "3 annotations read = 2 kept + 1 left out (1 × below_threshold)" in text
+
+
+def test_paths_that_lead_out_and_files_that_are_there_again_make_no_images(tmp_path: Path) -> None:
+    """They are in the rejects with their detections, and what is written has no problem that `validate` knows."""
+    detection = {"category": "1", "conf": 0.9, "bbox": [0.1, 0.2, 0.3, 0.4]}
+    files = ("../x.jpg", "h.jpg", "h.jpg")
+    value = {
+        "info": {}, "detection_categories": {"1": "animal"},
+        "images": [{"file": file, "width": 100, "height": 60, "detections": [detection]} for file in files],
+    }  # fmt: skip
+    (tmp_path / "md.json").write_text(json.dumps(value), encoding="utf-8")
+    document, text = back(tmp_path / "md.json")
+    assert list(problems_of(document)) == []
+    assert "3 images read = 1 kept + 2 left out (1 × outside_root, 1 × repeated_file)" in text
+    assert "3 annotations read = 1 kept + 2 left out (2 × image_left_out)" in text
+    listed = [(row["item"], row["reason"]) for row in rows_of(tmp_path / "back.rejects.csv") if row["unit"] == "image"]
+    assert listed == [("../x.jpg", "outside_root"), ("h.jpg", "repeated_file")]
 
 
 def test_results_without_any_detection_are_refused(tmp_path: Path) -> None:
