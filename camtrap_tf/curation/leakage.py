@@ -13,7 +13,7 @@ from camtrap_tf.curation.dealing import BY_HASH, BY_META, SCORED, Splitting
 from camtrap_tf.curation.duplicates import Pair
 from camtrap_tf.curation.groups import leakage_warnings
 from camtrap_tf.curation.split_groups import ClassRows, lone_class_groups, unique_pairs
-from camtrap_tf.curation.split_tables import NotEvaluable, event_codes, never_in_train
+from camtrap_tf.curation.split_tables import NotEvaluable, codes_of, event_codes, never_in_train
 from camtrap_tf.errors import counted, shortened
 from camtrap_tf.rejects import counts_text
 
@@ -34,6 +34,10 @@ def leakage_report(splitting: Splitting, lacking: Sequence[NotEvaluable]) -> dic
         lacking: classes that an evaluation split lacks.
     """
     torn_groups = _torn(splitting, splitting.groups.of_record)
+    places = _location_codes(splitting)
+    torn_places = _torn(splitting, places)
+    locations = splitting.inventory.meta(splitting.location) if splitting.location else []
+    place_record = _first_record(places) if torn_places else {}
     torn_events = _torn(splitting, event_codes(splitting)) if splitting.event else {}
     events = splitting.inventory.meta(splitting.event) if splitting.event else []
     first_record = _first_record(event_codes(splitting)) if torn_events else {}
@@ -56,6 +60,12 @@ def leakage_report(splitting: Splitting, lacking: Sequence[NotEvaluable]) -> dic
             "in_several_splits": len(torn_groups),
             "list": [{"group": names[group], "records": held} for group, held in _some(torn_groups)],
             "joined_by_duplicates": [[names[one] for one in members] for members in list(joined.values())[:LISTED]],
+        },
+        "locations": {
+            "count": int(places.max(initial=-1) + 1),
+            "records_without_the_field": int(np.sum(places < 0)),
+            "in_several_splits": len(torn_places),
+            "list": [{"location": locations[place_record[one]], "records": held} for one, held in _some(torn_places)],
         },
         "events": {
             "count": int(event_codes(splitting).max() + 1),
@@ -93,10 +103,17 @@ def reason(one: NotEvaluable, splits: int, unit: str = "group") -> str:
     return f"in {one.places} {unit}s, fewer than there are splits" if one.places < splits else f"all its {unit}s are elsewhere"
 
 
+def _location_codes(splitting: Splitting) -> npt.NDArray[np.int64]:
+    """Returns a number for the location of each record, `[records]`; -1 where it has none."""
+    if splitting.location is None:
+        return np.full(len(splitting.splits), -1, np.int64)
+    return codes_of(splitting.inventory.meta(splitting.location))
+
+
 def _torn(splitting: Splitting, codes: npt.NDArray[np.int64]) -> dict[int, dict[str, int]]:
-    """Returns group or event → split → records, for those that are in several splits."""
-    names = list(splitting.shares)
-    keys, counts = np.unique(codes * len(names) + splitting.split_codes, return_counts=True)
+    """Returns group, location or event → split → records, for those that are in several splits; -1 is none of them."""
+    names, known = list(splitting.shares), codes >= 0
+    keys, counts = np.unique(codes[known] * len(names) + splitting.split_codes[known], return_counts=True)
     groups, splits = np.divmod(keys, len(names))
     torn: dict[int, dict[str, int]] = collections.defaultdict(dict)
     for place in np.flatnonzero(np.bincount(groups)[groups] > 1).tolist():

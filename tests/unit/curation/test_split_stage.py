@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,34 @@ def test_inventory_comes_back_with_splits_and_hashes(tmp_path: Path, suffix: str
     assert "warning: cannot be evaluated: okapi (in one group only)" in text
     counts = [int(line.split()[1]) for line in text.splitlines() if line.split(":")[0] in ("train", "val", "test")]
     assert sum(counts) == 55
+
+
+def test_locations_on_two_sides_are_in_the_file_as_in_the_warning(tmp_path: Path) -> None:
+    """Split by event, locations are torn: `leakage.json` counts and lists those that the console tells of."""
+    made = [
+        make_event(
+            f"{place}-{i}", labels={"species": "ab"[i % 2]}, sequence=f"s{place}-{i // 2}",
+            **({"location": f"l{place}"} if place < 5 else {}),
+        )
+        for place in range(6)
+        for i in range(6)
+    ]  # fmt: skip
+    Inventory.from_records(made).write(tmp_path / "in.json")
+    result = split(
+        SplitConfig(inventory=tmp_path / "in.json", output_dir=tmp_path / "out", split_group="sequence", duplicates="off")
+    )
+    rows = rows_of(tmp_path / "out" / "splits.csv")
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for row in rows:
+        if row["location"]:
+            counts[row["location"]][row["split"]] += 1
+    torn = {location: dict(held) for location, held in counts.items() if len(held) > 1}
+    facts = json.loads((tmp_path / "out" / "leakage.json").read_text(encoding="utf-8"))
+    assert {one["location"]: one["records"] for one in facts["locations"].pop("list")} == torn
+    assert facts["locations"] == {"count": 5, "records_without_the_field": 6, "in_several_splits": len(torn)}
+    assert facts["groups"]["in_several_splits"] == 0
+    assert torn
+    assert f"{len(torn)} of 5 groups by 'location' have records in more than one split" in result.text()
 
 
 def test_hashes_are_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
