@@ -26,6 +26,15 @@ class LoggedConfig(StageConfig):
     log_outdir: Path | None = Field(None, description="folder for run_info.log and run_debug.log; default: the output folder")
 
 
+def _as_typed(value: object) -> object:
+    return str(value) if isinstance(value, Path) else value
+
+
+Program = Annotated[str, BeforeValidator(_as_typed)]
+OptionalProgram = Annotated[str | None, BeforeValidator(_as_typed)]
+"""Programs as a shell takes them: a path would lose the `./` that tells a file of the current folder from a name on the PATH."""
+
+
 def _fold(seed: int) -> int:
     return int(seed) % 2**32
 

@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from camtrap_tf.config.base import BOXES_ARE, BoxNumbers, LoggedConfig
+from camtrap_tf.config.base import BOXES_ARE, BoxNumbers, LoggedConfig, OptionalProgram, Program
 from camtrap_tf.config.names import CropStrategy, TruncatedPolicy
 
 BoxSource = Literal["auto", "cct", "megadetector"]
@@ -65,11 +65,13 @@ class DetectConfig(LoggedConfig):
     inventory: Path = Field(description="inventory (.json or .parquet)")
     image_root_path: Path | None = Field(None, description="folder that picture paths are relative to")
     output: Path = Field(description="MegaDetector results to write (.json)")
-    megadetector_python: Path = Field(
-        Path("python"), description="Python of the environment in which the package megadetector is installed"
+    megadetector_python: Program = Field(
+        "python", min_length=1, description="Python of the environment in which the package megadetector is installed"
     )
-    megadetector_command: Path | None = Field(
-        None, description="program to run instead of that Python; it takes the arguments of run_detector_batch"
+    megadetector_command: OptionalProgram = Field(
+        None,
+        description="program to run instead of that Python (./name: a file of this folder); it takes the arguments of "
+        "run_detector_batch",
     )
     model: str = Field("MDV5A", min_length=1, description="detector: a file, or a name that the package knows")
     threshold: float = Field(0.005, ge=0, le=1, description="detections less sure than this are not even written down")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from camtrap_tf.config.crop import DetectConfig
 from camtrap_tf.curation.crop_plan import URL_STARTS
-from camtrap_tf.curation.outside_program import require_package, run_program
+from camtrap_tf.curation.outside_program import require_package, require_program, run_program
 from camtrap_tf.detections.megadetector import Entry, MegadetectorDocument
 from camtrap_tf.errors import CamtrapError, DatasetError, SettingError, SourceError
 from camtrap_tf.files import (
@@ -125,6 +125,7 @@ def detect(config: DetectConfig) -> Detected:
     work = config.output.parent / PARTIAL / config.output.stem
     done.command = tuple(_command(config, work, resume=False))
     if config.dry_run:
+        _require_program(config)
         return done
     plan = digest_of([sorted(asked.files), config.model, config.threshold])
     if (document := _earlier(config, plan)) is not None:
@@ -133,8 +134,9 @@ def detect(config: DetectConfig) -> Detected:
     if absent == len(asked.files):
         raise SettingError(f"none of the {absent} pictures is there; check --image-root-path")
     check_writable(config.output.parent, "--output")
+    _require_program(config)
     if config.megadetector_command is None:
-        require_package(str(config.megadetector_python), MODULE.partition(".")[0])
+        require_package(config.megadetector_python, MODULE.partition(".")[0])
     with locked_folder(writable_folder(work, "--output")):
         keep_logs()
         document = _results(config, asked, work, plan)
@@ -142,6 +144,14 @@ def detect(config: DetectConfig) -> Detected:
     shutil.rmtree(work, ignore_errors=True)
     _remove_if_empty(work.parent)
     return _counted(done, document)
+
+
+def _require_program(config: DetectConfig) -> None:
+    """Makes sure that the program that is to run can be started; raises as `require_program` does."""
+    if config.megadetector_command is not None:
+        require_program(config.megadetector_command, "--megadetector-command")
+    else:
+        require_program(config.megadetector_python, "--megadetector-python")
 
 
 def _asked(inventory: Inventory, root: Path | None) -> _Asked:
@@ -185,9 +195,9 @@ def _earlier(config: DetectConfig, plan: str) -> MegadetectorDocument | None:
 
 def _command(config: DetectConfig, work: Path, *, resume: bool) -> list[str]:
     """Returns the command line of the detector. Source: `run_detector_batch --help` of megadetector 10."""
-    program = [str(config.megadetector_python), "-m", MODULE]
+    program = [config.megadetector_python, "-m", MODULE]
     if config.megadetector_command is not None:
-        program = [str(config.megadetector_command)]
+        program = [config.megadetector_command]
     work = work.absolute()
     command = [*program, config.model, str(work / "pictures.json"), str(work / "results.json")]
     command += ["--threshold", f"{config.threshold:g}", "--include_image_size"]

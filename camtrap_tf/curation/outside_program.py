@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import selectors
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from camtrap_tf.errors import CamtrapError, SettingError
+from camtrap_tf.files import path_hint
 
 KEPT_CHARACTERS = 2000
 LINES_SHOWN = 5
@@ -27,6 +31,31 @@ INSTALL = (
 )
 _NOT_THERE = 7
 _LOOK_FOR = f"import importlib.util, sys; sys.exit({_NOT_THERE} * (importlib.util.find_spec(sys.argv[1]) is None))"
+
+
+def require_program(program: str, flag: str) -> None:
+    """Makes sure that a program can be found and started; it is not run.
+
+    Args:
+        program: a path, or a name that is looked for on the PATH.
+        flag: names it in messages.
+
+    Raises:
+        SettingError: there is no such program, or it is no executable file; says what to do.
+    """
+    if shutil.which(program) is not None:
+        return
+    path = Path(program)
+    if "/" not in program:
+        here = f"; the file of that name in this folder is ./{program}" if path.is_file() else ""
+        problem = f"no such program on the PATH{here}"
+    elif path.is_dir():
+        problem = "is a folder, no program"
+    elif path.is_file():
+        problem = f"cannot be run; make it executable (chmod +x {shlex.quote(program)})"
+    else:
+        problem = f"no such file{path_hint(path)}"
+    raise SettingError(f"{flag} {program}: {problem}; where the package megadetector is not there yet: {INSTALL}")
 
 
 def require_package(python: str, package: str) -> None:

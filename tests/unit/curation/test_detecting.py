@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from camtrap_tf.cli.main import main
 from camtrap_tf.config.crop import DetectConfig
 from camtrap_tf.curation.detecting import Detected, detect
 from camtrap_tf.detections.megadetector import DetectedPicture, MegadetectorDocument
@@ -171,11 +172,45 @@ def test_what_is_not_there_is_told_before(tmp_path: Path, inventory: Path) -> No
 
 def test_a_dry_run_says_the_command(tmp_path: Path, inventory: Path) -> None:
     """Nothing is run or written."""
-    done = run(tmp_path, dry_run=True, megadetector_command=None, megadetector_python=Path("/envs/md/bin/python"))
-    assert "/envs/md/bin/python -m megadetector.detection.run_detector_batch MDV5A" in done.text()
+    done = run(tmp_path, dry_run=True, megadetector_command=None, megadetector_python=sys.executable)
+    assert f"{sys.executable} -m megadetector.detection.run_detector_batch MDV5A" in done.text()
     assert "6 in = 5 to look at + 1 not there" in done.text()
     assert not (tmp_path / ".partial").exists()
     assert not (tmp_path / "bin" / "calls").exists()
+
+
+def test_a_program_of_this_folder_is_run_as_typed(
+    tmp_path: Path, inventory: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """`./detector` is the file there, from a command line too, and not a name on the PATH."""
+    monkeypatch.chdir(tmp_path / "bin")
+    words = f"detect --inventory {inventory} --image-root-path {tmp_path}/pictures --output {tmp_path}/md.json"
+    flags = [*words.split(), "--megadetector-command", "./detector", "--max-rejected-share", "0.5"]
+    assert main([*flags, "--dry-run"]) == 0
+    assert "command:  ./detector MDV5A" in capfd.readouterr().out
+    assert main(flags) == 0
+    assert len(calls(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        ("detector", r"no such program on the PATH; the file of that name in this folder is \./detector"),
+        ("./detektor", r"no such file; did you mean detector"),
+        ("./mode", r"cannot be run; make it executable \(chmod \+x \./mode\)"),
+        (".//", "is a folder"),
+    ],
+)
+def test_a_program_that_cannot_be_found_is_told_before(
+    tmp_path: Path, inventory: Path, monkeypatch: pytest.MonkeyPatch, program: str, said: str, dry_run: bool
+) -> None:
+    """The dry run objects as the command does; neither leaves anything behind."""
+    monkeypatch.chdir(tmp_path / "bin")
+    (tmp_path / "bin" / "mode").write_text("")
+    with pytest.raises(SettingError, match=f"--megadetector-command .*{said}"):
+        run(tmp_path, megadetector_command=program, dry_run=dry_run)
+    assert not (tmp_path / ".partial").exists()
 
 
 def test_a_python_without_the_package_is_told_in_one_line(
