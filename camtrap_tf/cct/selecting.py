@@ -26,19 +26,23 @@ class Subset:
         read: how many images there were.
         left_out: wish → images that do not fulfil it, each counted once.
         locations: locations that were searched for by `--at-locations-with`.
+        absent: categories that were asked for and do not exist.
     """
 
     document: CctDocument
     read: int
     left_out: dict[str, int]
     locations: int
+    absent: tuple[str, ...] = ()
 
     def text(self) -> str:
         """Returns `100 images = 7 chosen + 93 left out (93 by category)`."""
         gone = ", ".join(f"{count} by {wish}" for wish, count in self.left_out.items() if count)
         found = f"; {self.locations} locations searched for" if self.locations else ""
+        absent = f"; without the categories {', '.join(self.absent)}, which it does not have" if self.absent else ""
         out = sum(self.left_out.values())
-        return f"{self.read} images = {len(self.document.images)} chosen + {out} left out{f' ({gone})' if gone else ''}{found}"
+        chosen = f"{self.read} images = {len(self.document.images)} chosen + {out} left out{f' ({gone})' if gone else ''}"
+        return f"{chosen}{found}{absent}"
 
 
 def choose_images(document: CctDocument, config: SubsetConfig) -> Subset:
@@ -63,10 +67,9 @@ def choose_images(document: CctDocument, config: SubsetConfig) -> Subset:
         before, images = len(images), list(kept)
         left_out[wish] = before - len(images)
 
+    absent: tuple[str, ...] = ()
     if config.category:
-        check_known(sorted(map(str.lower, config.category)), {name.lower() for name in document.category_names().values()},
-                    "--category", "category")  # fmt: skip
-        wanted = {name.lower() for name in config.category}
+        wanted, absent = _wanted_categories(document, config)
         keep("category", (one for one in images if wanted & found.get(text_of(one.get("id")) or "", frozenset())))
     if config.locations or config.locations_file:
         wished = set(config.locations) | (read_locations(config.locations_file) if config.locations_file else set())
@@ -81,7 +84,21 @@ def choose_images(document: CctDocument, config: SubsetConfig) -> Subset:
         keep("box", (one for one in images if text_of(one.get("id")) in boxed))
     if config.max_pictures or config.max_per_category or config.max_per_location:
         keep("sample", _sample(images, found, config))
-    return Subset(with_images(document, images), read, left_out, len(places))
+    return Subset(with_images(document, images), read, left_out, len(places), absent)
+
+
+def _wanted_categories(document: CctDocument, config: SubsetConfig) -> tuple[set[str], tuple[str, ...]]:
+    """Returns the names of `--category` that there are, in lower case, and those that there are not.
+
+    Raises:
+        SettingError: one is not there, or, where that is allowed, none is.
+    """
+    wanted = sorted({name.lower() for name in config.category})
+    known = {name.lower() for name in document.category_names().values()}
+    there = [name for name in wanted if name in known]
+    if not (config.absent_categories_ok and there):
+        check_known(wanted, known, "--category", "category")
+    return set(there), tuple(name for name in wanted if name not in known)
 
 
 def with_images(document: CctDocument, images: list[Entry]) -> CctDocument:

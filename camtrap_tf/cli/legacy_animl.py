@@ -3,18 +3,38 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from camtrap_tf.cli.commands import COMMANDS
 from camtrap_tf.cli.flags import CONFIG_FLAG, Option, flags_of, is_flag
 from camtrap_tf.cli.legacy import PROGRAMS
 from camtrap_tf.cli.legacy_arguments import make_parser, read_call
-from camtrap_tf.cli.legacy_scripts import REFUSED, SCRIPTS, Script
+from camtrap_tf.cli.legacy_scripts import SCRIPTS, Script
 from camtrap_tf.errors import SettingError
 
 _OWN_FLAGS = {"train": ("--config", "--resume", "--no-resume"), "predict": ("--config", "--checkpoint", "--split")}
 """Flags that tell Animl's `train.py` and `predict.py` from programs of the same name of camera-trap-classifier."""
+
+REFUSED: Mapping[str, str] = {
+    "find_rat_locations": "is a notebook; `camtrap cct locations-with <file> --category rat --contrast` does what it does",
+    "clean_and_combine_datasets": "is a notebook; `camtrap cct counts`, `clean`, `categories` and `combine` are its steps",
+    "create_separate_cct_for_splits": "is a notebook; `camtrap cct split <file> --splits <splits.json> --output-dir <folder>`",
+    "inspect_dataset": "is a notebook; `camtrap classification inspect <folder>` shows what it shows",
+    "evaluate_results": "is a notebook; `camtrap evaluate results --results <file> --cct <file> --output-dir <folder>`",
+    "valuate_results": "is a notebook; `camtrap evaluate results --results <file> --cct <file> --output-dir <folder>`",
+    "map_classification_categories": "needs a taxonomy of its own; write the mapping, and give it with --target-mapping",
+    "merge_classification_detection_output": "takes a table of crops by their names; `camtrap predict --detections "
+    "<MegaDetector results> --export megadetector` classifies boxes and writes them with their classes, and `camtrap predict "
+    "export <its table> --export megadetector` does so later",
+    "save_mislabeled": "has no command; `camtrap predict suspects` lists candidates, `camtrap cct drop --ids-file` takes "
+    "annotations out; else correct the label column and make the inventory again",
+    "analyze_failed_images": "has no command; rejects.csv of every command says why a picture cannot be used",
+    "detect_and_crop": "works with a service that is gone; `camtrap detect` and `camtrap crop` are its steps",
+    "cache_batchapi_outputs": "works with a service that is gone; give MegaDetector results as they are",
+    "json_to_azcopy_list": "makes lists for another program; `camtrap download` fetches pictures itself",
+}
+"""Name → why there is no command for it, and what to do instead."""
 
 
 @dataclass(frozen=True, slots=True)

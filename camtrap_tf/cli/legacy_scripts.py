@@ -215,11 +215,17 @@ def _download_lila_cct(_: Given) -> Words:
     return ["--dataset", ISLAND, "--what", "annotations"], [notice]
 
 
-def _download_lila_subset(_: Given) -> Words:
-    words = ["--dataset", ISLAND, "--category", "rat", "iguana", "cat", "pig", "--location-from-path", "2"]
+def _download_lila_subset(given: Given) -> Words:
+    words = ["--dataset", ISLAND, "--location-from-path", "2"]
+    if "--category" not in given.rest:
+        words += ["--category", "rat", "iguana", "cat", "pig", "--absent-categories-ok"]
     notices = ["data set, categories and number are those that the script names; flags of `camtrap download lila` change them"]
     notices.append("a seeded sample of 25000; there the first 25000, which are of few places")
     return [*words, "--max-pictures", "25000"], notices
+
+
+def _torch_test(_: Given) -> Words:
+    return [], ["looks at TensorFlow, which trains here; `camtrap env` says what to install where it finds no GPU"]
 
 
 def _run_classifier(given: Given) -> Words:
@@ -422,26 +428,7 @@ SCRIPTS: Mapping[str, Script] = {
         arguments=(Argument(("csv",), "the table"), Argument(("--output_dir",), "--output-dir")),
         become=_bulk_exif_update,
     ),
+    "torch_test": Script(words=("env",), become=_torch_test),
     "run_classifier": Script(words=("predict",), arguments=_RUN_CLASSIFIER, become=_run_classifier),
 }
 """Name → script."""
-
-REFUSED: Mapping[str, str] = {
-    "find_rat_locations": "is a notebook; `camtrap cct locations-with <file> --category rat --contrast` does what it does",
-    "clean_and_combine_datasets": "is a notebook; `camtrap cct counts`, `clean`, `categories` and `combine` are its steps",
-    "create_separate_cct_for_splits": "is a notebook; `camtrap cct split <file> --splits <splits.json> --output-dir <folder>`",
-    "inspect_dataset": "is a notebook; `camtrap classification inspect <folder>` shows what it shows",
-    "evaluate_results": "is a notebook; `camtrap evaluate results --results <file> --cct <file> --output-dir <folder>`",
-    "valuate_results": "is a notebook; `camtrap evaluate results --results <file> --cct <file> --output-dir <folder>`",
-    "map_classification_categories": "needs a taxonomy of its own; write the mapping, and give it with --target-mapping",
-    "merge_classification_detection_output": "takes a table of crops by their names; `camtrap predict --detections "
-    "<MegaDetector results> --export megadetector` classifies boxes and writes them with their classes, and `camtrap predict "
-    "export <its table> --export megadetector` does so later",
-    "save_mislabeled": "has no command; `camtrap predict suspects` lists candidates, `camtrap cct drop --ids-file` takes "
-    "annotations out; else correct the label column and make the inventory again",
-    "analyze_failed_images": "has no command; rejects.csv of every command says why a picture cannot be used",
-    "detect_and_crop": "works with a service that is gone; `camtrap detect` and `camtrap crop` are its steps",
-    "cache_batchapi_outputs": "works with a service that is gone; give MegaDetector results as they are",
-    "json_to_azcopy_list": "makes lists for another program; `camtrap download` fetches pictures itself",
-}
-"""Name → why there is no command for it, and what to do instead."""

@@ -32,7 +32,7 @@ def _as_typed(value: object) -> object:
 
 Program = Annotated[str, BeforeValidator(_as_typed)]
 OptionalProgram = Annotated[str | None, BeforeValidator(_as_typed)]
-"""Programs as a shell takes them: a path would lose the `./` that tells a file of the current folder from a name on the PATH."""
+"""Programs as a shell takes them: a path would lose the `./` that tells a file of this folder from a name on the PATH."""
 
 
 def _fold(seed: int) -> int:

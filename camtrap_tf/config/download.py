@@ -74,6 +74,9 @@ class SubsetConfig(DownloadConfig):
     """Which pictures of a COCO Camera Traps file to fetch."""
 
     category: tuple[str, ...] = Field((), description="only pictures with one of these categories")
+    absent_categories_ok: bool = Field(
+        False, description="pass over those of --category that a file does not have, as long as it has one of them"
+    )
     locations: tuple[str, ...] = Field((), description="only pictures of these locations")
     locations_file: Path | None = Field(None, description="only pictures of these locations: what `cct locations-with` wrote")
     at_locations_with: tuple[str, ...] = Field(

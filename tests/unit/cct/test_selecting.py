@@ -40,6 +40,18 @@ def test_wishes_choose_images() -> None:
     assert chosen(category=("rat",), locations=("a",)) == ["1"]
 
 
+def test_categories_that_are_not_there_can_be_passed_over() -> None:
+    """On request, with a note, as long as one of them is there; otherwise they are errors."""
+    document = make_document(IMAGES, ANNOTATIONS)
+    assert chosen(category=("rat", "Pig", "cat"), absent_categories_ok=True) == ["1", "3"]
+    config = SubsetConfig(output_dir=Path("out"), category=("rat", "Pig", "cat"), absent_categories_ok=True)
+    assert choose_images(document, config).text().endswith("; without the categories cat, pig, which it does not have")
+    with pytest.raises(SettingError, match="--category cat: no such category; did you mean 'rat'"):
+        chosen(category=("rat", "cat"))
+    with pytest.raises(SettingError, match="--category pig: no such category"):
+        chosen(category=("pig",), absent_categories_ok=True)
+
+
 def test_locations_that_have_rats_and_everything_else_there() -> None:
     """All images of the locations with rats are chosen, foxes too; location c, which has none, is not."""
     assert chosen(at_locations_with=("rat",)) == ["1", "2", "3"]

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from camtrap_tf.cli import main as cli
-from camtrap_tf.cli.legacy_animl import translated
-from camtrap_tf.cli.legacy_scripts import REFUSED, SCRIPTS
+from camtrap_tf.cli.legacy_animl import REFUSED, translated
+from camtrap_tf.cli.legacy_scripts import SCRIPTS
 from camtrap_tf.cli.main import parse
 from camtrap_tf.errors import SettingError
 
@@ -47,6 +47,17 @@ EXAMPLES = [
     ),
     ("train.py --config c.yml --no-resume", "train files --config c.yml --no-resume"),
     ("predict.py --config c.yml --checkpoint 200.pt", "predict split --config c.yml --checkpoint 200.pt --split test"),
+    ("~/MegaDetector/sandbox/torch_test.py", "env"),
+    (
+        "download_lila_subset.py --locations-file rats.csv",
+        "download lila --dataset 'Island Conservation Camera Traps' --location-from-path 2 --category rat iguana cat pig "
+        "--absent-categories-ok --max-pictures 25000 --locations-file rats.csv",
+    ),
+    (
+        "download_lila_subset.py --category goat",
+        "download lila --dataset 'Island Conservation Camera Traps' --location-from-path 2 --max-pictures 25000 "
+        "--category goat",
+    ),
     ("download_lila_dataset_cct.py", "download lila --dataset 'Island Conservation Camera Traps' --what annotations"),
     (
         "run_classifier m c o.csv --batch-size 4 --num-workers 2 --device cpu",
