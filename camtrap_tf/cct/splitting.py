@@ -173,6 +173,24 @@ def split_document(
     return SplitDocuments(documents, tuple(rejects), tuple(unplaced))
 
 
+def split_by_image(document: CctDocument, split_of: Mapping[str, str], splits: Iterable[str]) -> dict[str, CctDocument]:
+    """Returns one document per split, with the images that are in it and their annotations.
+
+    Args:
+        document: what to cut; info and categories are in every part.
+        split_of: id of an image, as text → its split; other images are in no part.
+        splits: the splits, those without an image too.
+    """
+    images: dict[str, list[Entry]] = {name: [] for name in splits}
+    annotations: dict[str, list[Entry]] = {name: [] for name in images}
+    for parts, entries, key in ((images, document.images, "id"), (annotations, document.annotations, "image_id")):
+        for entry in entries:
+            split = split_of.get(text_of(entry.get(key)) or "")
+            if split is not None:
+                parts[split].append(entry)
+    return {name: document.with_parts(images=images[name], annotations=annotations[name]) for name in images}
+
+
 def _labels_to_keep(document: CctDocument, labels: Iterable[str] | None, min_locs: int) -> set[str] | None:
     """Returns the names of the categories to keep; None: all."""
     if labels is None and min_locs < 2:

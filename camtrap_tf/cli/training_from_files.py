@@ -6,28 +6,31 @@ and time of every picture and of how pictures are stored, so that the same comma
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from camtrap_tf.cli.splitting_for_training import cut_by_location, expected_splits
 from camtrap_tf.config.dataset import DatasetConfig
 from camtrap_tf.config.names import BACKBONES, HUB_PREFIX
 from camtrap_tf.config.splits import RECORD_BY_RECORD
 from camtrap_tf.config.training import TrainConfig
 from camtrap_tf.config.training_files import TrainFilesConfig
+from camtrap_tf.curation.split_files import SPLITS_FOLDER
 from camtrap_tf.dataset.manifest import DatasetManifest
 from camtrap_tf.dataset.summary import WrittenDataset
 from camtrap_tf.dataset.writing import create_dataset
-from camtrap_tf.errors import CamtrapError
+from camtrap_tf.errors import CamtrapError, counted
 from camtrap_tf.files import check_writable, digest_of, locked_folder, read_json, writable_folder, write_json
 from camtrap_tf.inventory.of_splits import (
     INVENTORY,
     SplitFiles,
     class_mapping,
     inventory_of_split,
+    leakage_lines,
     picture_state,
-    shared_places,
 )
 from camtrap_tf.inventory.table import Inventory
 from camtrap_tf.labels import LabelMapping
@@ -76,22 +79,30 @@ def train_from_files(config: TrainFilesConfig) -> TrainedFromFiles:
         CamtrapError: something cannot be used; what can be known before shards are made is found before that.
     """
     files = SplitFiles.from_config(config, config.labels[0])
-    splits = [split for split in ("train", "val", "test") if split in files.split_names()]
     cache = (config.run_outputs_dir / CACHE).resolve()
-    settings = shard_settings(config, cache, splits)
-    whole = with_recipe(settings)
+    expected = expected_splits(config, cache / SPLITS_FOLDER) if config.splits_itself else _splits(files)
+    whole = with_recipe(shard_settings(config, cache, expected))
     start = _check_before(whole)
-    mapping = class_mapping(files, splits, num_classes=config.num_classes)
+    mapping = class_mapping(files, _splits(files), num_classes=config.num_classes)
     if config.dry_run:
-        return _planned(config, settings, start, files, splits, cache, mapping)
+        return _planned(config, whole, start, files, cache, mapping)
     _require_weights(whole, start)
     check_writable(config.run_outputs_dir, "--run-outputs-dir")
     check_writable(config.model_save_dir, "--model-save-dir")
+    told: tuple[str, ...] = ()
     with locked_folder(cache):  # so that nobody makes other shards while these are trained on
-        lines = fill_cache(config, files, splits, cache)
+        if config.splits_itself:
+            cut = cut_by_location(config, files, cache / SPLITS_FOLDER)
+            files, told = cut.files, cut.lines
+        lines = fill_cache(config, files, _splits(files), cache)
         mapping.write(cache / MAPPING)
         files.write(cache)
-        return TrainedFromFiles(tuple(lines), train(settings))
+        return TrainedFromFiles((*told, *lines), train(shard_settings(config, cache, _splits(files))))
+
+
+def _splits(files: SplitFiles) -> list[str]:
+    """Returns the splits that the files have, of those that a training knows."""
+    return [split for split in ("train", "val", "test") if split in files.split_names()]
 
 
 def shard_settings(config: TrainFilesConfig, cache: Path, splits: Sequence[str]) -> TrainConfig:
@@ -135,19 +146,14 @@ def fill_cache(config: TrainFilesConfig, files: SplitFiles, splits: Sequence[str
         cache: folder of the shards.
 
     Returns:
-        A line per split, and one of locations that stand in two.
+        A line per split, and one each on pictures and on locations that stand in two.
     """
     writable_folder(cache, "--run-outputs-dir")
     inventories = {split: inventory_of_split(files, split, cache / "inventories" / split) for split in splits}
     lines = [_split_shards(config, files, split, inventories[split], cache) for split in splits]
-    shared = shared_places(inventories)
-    if shared:
-        place, (one, other) = next(iter(shared.items()))
-        lines.append(
-            f"warning: {len(shared)} locations stand in two splits, e.g. {place} in {one} and {other}; scores on pictures of a "
-            "place that was trained on are too good (`camtrap classification create` keeps places together)"
-        )
-        _LOG.warning("%s", lines[-1].removeprefix("warning: "))
+    for said in leakage_lines(inventories):
+        _LOG.warning("%s", said)
+        lines.append(f"warning: {said}")
     return lines
 
 
@@ -200,32 +206,66 @@ def _is_made_from(folder: Path, key: dict[str, str]) -> bool:
 
 
 def _planned(
-    config: TrainFilesConfig,
-    settings: TrainConfig,
-    start: Start,
-    files: SplitFiles,
-    splits: Sequence[str],
-    cache: Path,
-    mapping: LabelMapping,
+    config: TrainFilesConfig, whole: TrainConfig, start: Start, files: SplitFiles, cache: Path, mapping: LabelMapping
 ) -> TrainedFromFiles:
     """Returns what a training would do: in full where its shards are there, else as far as the files say."""
-    if all((cache / split / KEY).is_file() for split in splits) and (cache / MAPPING).is_file():
-        return TrainedFromFiles((f"shards: those in {cache}, if their files are as they were",), train(settings))
-    whole, names = with_recipe(settings), mapping.names(files.label)
-    sources = [f"  {split}: {files.document(split) if files.kind == 'cct' else files.table}" for split in splits]
+    with tempfile.TemporaryDirectory(prefix="camtrap-") as scratch:
+        try:
+            look = _look_into(config, files, cache, Path(scratch))
+        except CamtrapError as err:
+            return TrainedFromFiles((), Plan(("training plan (nothing is written)",), (str(err),)))
+    if all((cache / split / KEY).is_file() for split in look.splits) and (cache / MAPPING).is_file():
+        said = f"shards: those in {cache}, if their files are as they were"
+        return TrainedFromFiles((said, *look.warnings), train(shard_settings(config, cache, look.splits)))
     lines = (
         "training plan (nothing is written)",
         "files, of which shards are made first:",
-        *sources,
+        *look.lines,
         f"pictures: {files.crops_dir}",
         f"shards: {cache}",
-        f"classes of {files.label}, by index: {', '.join(names)}",
+        f"classes of {files.label}, by index: {', '.join(mapping.names(files.label))}",
         f"model: {config.model}, weights {config.weights}, recipe {whole.recipe}",
         f"run folder: {config.run_outputs_dir}",
         f"bundle: {config.model_save_dir}",
+        *look.warnings,
     )
     try:
         _require_weights(whole, start)
     except CamtrapError as err:
         return TrainedFromFiles((), Plan(lines, (str(err),)))
     return TrainedFromFiles((), Plan((*lines, "ready to make shards, and to train on them"), ()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What a plan knows of the files.
+
+    Attributes:
+        splits: those that there would be.
+        lines: how they came about, and what is in each.
+        warnings: what the training would warn of.
+    """
+
+    splits: tuple[str, ...]
+    lines: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def _look_into(config: TrainFilesConfig, files: SplitFiles, cache: Path, scratch: Path) -> _Look:
+    """Reads the files for a plan, and writes below `scratch` alone.
+
+    Raises:
+        CamtrapError: a file cannot be read, its pictures are not there, or it cannot be split.
+    """
+    lines: list[str] = []
+    shown = {} if files.kind == "table" else dict(files.documents)
+    if config.splits_itself:
+        cut = cut_by_location(config, files, scratch / SPLITS_FOLDER, dry_run=True)
+        lines = [f"  {line}" for line in cut.lines]
+        files, shown = cut.files, {split: cache / SPLITS_FOLDER / path.name for split, path in cut.files.documents.items()}
+    inventories = {split: inventory_of_split(files, split, scratch / split) for split in _splits(files)}
+    for split, inventory in inventories.items():
+        gone = f", {len(inventory.rejects)} left out{reasons_text(inventory.rejects)}" if inventory.rejects else ""
+        lines.append(f"  {split}: {shown.get(split, files.table)}: {counted(len(inventory), 'record')}{gone}")
+    warnings = tuple(f"warning: {said}" for said in leakage_lines(inventories))
+    return _Look(tuple(inventories), tuple(lines), warnings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Literal, Self
 
@@ -18,7 +19,9 @@ class SplitFilesConfig(StageConfig):
     """Which files say what is in each split, and where its pictures are."""
 
     train_cct: Path | None = Field(
-        None, description="COCO Camera Traps file of the training split; classes by their order in it"
+        None,
+        description="COCO Camera Traps file of the training split, or, without --val-cct, of everything: split by location "
+        "then; classes by their order in it",
     )
     val_cct: Path | None = Field(None, description="COCO Camera Traps file of the validation split")
     test_cct: Path | None = Field(None, description="COCO Camera Traps file of the test split, for the best model at the end")
@@ -28,6 +31,12 @@ class SplitFilesConfig(StageConfig):
     splits: Path | None = Field(None, description="splits.json of the table; default: beside it")
     label_index: Path | None = Field(
         None, description="label_index.json of the table; default: beside it, else classes in the order of their names"
+    )
+    split_percent: tuple[float, ...] = Field(
+        (0.9, 0.05, 0.05),
+        min_length=3,
+        max_length=3,
+        description="with --train-cct alone: share of train, val and test; equal --seed, equal splits",
     )
     crops_dir: Path | None = Field(None, description="folder that picture paths in these files are relative to")
     num_classes: int | None = Field(None, ge=1, description="how many classes these files should have; others are an error")
@@ -39,8 +48,16 @@ class SplitFilesConfig(StageConfig):
         if self.classification_csv is not None:
             if given:
                 raise ValueError(f"{given[0]} and --classification-csv exclude each other; give one")
-        elif self.train_cct is None or self.val_cct is None:
-            raise ValueError("give --train-cct and --val-cct, or --classification-csv")
+        elif self.train_cct is None:
+            raise ValueError("give --train-cct, alone or with --val-cct, or --classification-csv")
+        elif self.val_cct is None and self.test_cct is not None:
+            raise ValueError("--test-cct goes with --val-cct; --train-cct alone is split into train, val and test")
+        if "split_percent" in self.model_fields_set and not self.splits_itself:
+            raise ValueError("--split-percent is for --train-cct alone; the other files say themselves what is in each split")
+        if not math.isclose(sum(self.split_percent), 1.0, abs_tol=1e-6) or min(self.split_percent) < 0:
+            raise ValueError(f"--split-percent {' '.join(map(str, self.split_percent))} does not add up to 1")
+        if not self.split_percent[0] or not self.split_percent[1]:
+            raise ValueError("--split-percent: train and val both need a share; only that of test may be 0")
         for flag, path in (("--splits", self.splits), ("--label-index", self.label_index)):
             if path is not None and self.classification_csv is None:
                 raise ValueError(f"{flag} goes with --classification-csv; COCO Camera Traps files say that themselves")
@@ -48,9 +65,14 @@ class SplitFilesConfig(StageConfig):
             raise ValueError("--crops-dir is missing: the folder that picture paths in these files are relative to")
         return self
 
+    @property
+    def splits_itself(self) -> bool:
+        """Whether there is one COCO Camera Traps file, to be split by location."""
+        return self.train_cct is not None and self.val_cct is None
+
 
 class TrainFilesConfig(TrainingConfig, SplitFilesConfig):
-    """Train straight from a COCO Camera Traps file per split, or a table of crops with its splits."""
+    """Train straight from COCO Camera Traps files (one per split, or one to be split), or a table of crops."""
 
     labels: tuple[str, ...] = Field(
         ("species",), min_length=1, max_length=1, description="name of the label type that these files' classes are of"

@@ -1,4 +1,4 @@
-"""The splits of a training that begins at files: a COCO Camera Traps file per split, or one table of crops with its splits.
+"""The splits of a training that begins at files: a COCO Camera Traps file per split, or a table of crops with its splits.
 
 Receives `SplitFiles`, hands on the inventory of a split and the classes in the order that the files give them. A class index
 is a place in `categories` for COCO Camera Traps, a number of `label_index.json` for tables: two orders that are never mixed.
@@ -6,8 +6,10 @@ is a place in `categories` for COCO Camera Traps, a number of `label_index.json`
 
 from __future__ import annotations
 
+import filecmp
+import itertools
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -69,6 +71,7 @@ class SplitFiles:
         if config.classification_csv is None:
             given = {"train": config.train_cct, "val": config.val_cct, "test": config.test_cct}
             documents = {split: _there(path, f"--{split}-cct") for split, path in given.items() if path is not None}
+            _refuse_twins(documents)
             return cls(kind="cct", documents=documents, crops_dir=crops, label=label)
         table = _there(config.classification_csv, "--classification-csv")
         splits = _there(config.splits or table.with_name("splits.json"), "--splits")
@@ -140,6 +143,19 @@ def _there(path: Path, flag: str) -> Path:
     if not path.is_file():
         raise SettingError(f"{flag} {path}: no such file{path_hint(path)}")
     return path.resolve()
+
+
+def _refuse_twins(documents: Mapping[str, Path]) -> None:
+    """Raises a SettingError where a split to measure on is the file that is trained on, or one of the same content."""
+    train = documents.get("train")
+    for split in ("val", "test"):
+        path = documents.get(split)
+        if train is not None and path is not None and (path == train or filecmp.cmp(train, path, shallow=False)):
+            same = "is" if path == train else f"has the content of {train},"
+            raise SettingError(
+                f"--{split}-cct {path}: {same} the file of --train-cct; a model that is measured on what it was trained on "
+                "looks better than it is. Give --train-cct alone, which is split by location then"
+            )
 
 
 def class_mapping(files: SplitFiles, splits: Sequence[str], *, num_classes: int | None = None) -> LabelMapping:
@@ -247,6 +263,43 @@ def inventory_of_split(files: SplitFiles, split: str, folder: Path) -> Inventory
     return Inventory(inventory.table, rejects)
 
 
+def leakage_lines(inventories: Mapping[str, Inventory]) -> list[str]:
+    """Returns a sentence each on pictures and on locations that stand in two splits; none where there are none."""
+    lines = []
+    pictures = _in_two({split: set(_paths(inventory)) for split, inventory in inventories.items()})
+    if pictures:
+        path, (one, other) = next(iter(pictures.items()))
+        stand = "1 picture stands" if len(pictures) == 1 else f"{len(pictures)} pictures stand"
+        lines.append(
+            f"{stand} in two splits, e.g. {path} in {one} and {other}; scores on pictures that made a model say nothing"
+        )
+    places = shared_places(inventories)
+    if places:
+        place, (one, other) = next(iter(places.items()))
+        stand = "1 location stands" if len(places) == 1 else f"{len(places)} locations stand"
+        lines.append(
+            f"{stand} in two splits, e.g. {place} in {one} and {other}; scores on pictures of a place that was trained on are "
+            "too good (one --train-cct alone is split by location, `camtrap classification create` keeps places together)"
+        )
+    return lines
+
+
+def _paths(inventory: Inventory) -> Iterator[str]:
+    """Yields the path of every picture."""
+    return itertools.chain.from_iterable(inventory.table["images"].to_pylist())
+
+
+def _in_two(members: Mapping[str, set[str]]) -> dict[str, tuple[str, str]]:
+    """Returns what is in two splits → the first two that it is in, in the order of the splits and of the texts."""
+    first: dict[str, str] = {}
+    shared: dict[str, tuple[str, str]] = {}
+    for split, held in members.items():
+        for one in sorted(held):
+            if first.setdefault(one, split) != split:
+                shared.setdefault(one, (first[one], split))
+    return shared
+
+
 def picture_state(inventory: Inventory, root: Path) -> str:
     """Returns a digest of size and time of every picture, which changes where one was cut again."""
     state = []
@@ -262,15 +315,13 @@ def picture_state(inventory: Inventory, root: Path) -> str:
 
 def shared_places(inventories: Mapping[str, Inventory]) -> dict[str, tuple[str, str]]:
     """Returns the locations that stand in two splits: place → the two splits; what is unknown does not count."""
-    first: dict[str, str] = {}
-    shared: dict[str, tuple[str, str]] = {}
+    held: dict[str, set[str]] = {}
     for split, inventory in inventories.items():
         if "location" not in inventory.meta_fields:
             continue
         datasets = inventory.meta("dataset") if "dataset" in inventory.meta_fields else [None] * len(inventory)
         places = set(zip(datasets, inventory.meta("location"), strict=True))
-        known = {f"{dataset or ''}/{place}".lstrip("/") for dataset, place in places if place and place != UNKNOWN_LOCATION}
-        for place in sorted(known):
-            if first.setdefault(place, split) != split:
-                shared[place] = (first[place], split)
-    return shared
+        held[split] = {
+            f"{dataset or ''}/{place}".lstrip("/") for dataset, place in places if place and place != UNKNOWN_LOCATION
+        }
+    return _in_two(held)

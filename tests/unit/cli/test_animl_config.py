@@ -185,7 +185,7 @@ def test_flags_choose_the_command(words: list[str], command: str) -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ("--train-cct a", "give --train-cct and --val-cct, or --classification-csv"),
+        ("--val-cct a", "give --train-cct, alone or with --val-cct, or --classification-csv"),
         ("--train-cct a --val-cct b --classification-csv c --crops-dir d", "exclude each other"),
         ("--train-cct a --val-cct b --splits s --crops-dir d", "--splits goes with --classification-csv"),
         ("--train-cct a --val-cct b", "--crops-dir is missing"),

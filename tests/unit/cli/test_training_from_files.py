@@ -11,7 +11,7 @@ from PIL import Image
 
 from camtrap_tf.cli.training_from_files import fill_cache, shard_settings, train_from_files
 from camtrap_tf.config.training_files import TrainFilesConfig
-from camtrap_tf.errors import CamtrapError, RunLockedError
+from camtrap_tf.errors import CamtrapError, RunLockedError, SettingError
 from camtrap_tf.files import locked_folder
 from camtrap_tf.inventory.of_splits import SplitFiles
 from camtrap_tf.sources.cct_document import CctDocument
@@ -95,11 +95,41 @@ def test_missing_pictures_are_counted(folder: Path) -> None:
 
 
 def test_a_place_in_two_splits_is_told(folder: Path) -> None:
-    """A location in two splits brings a warning with its name."""
+    """A location in two splits brings a warning with its name, and so it does in a plan."""
     text = (folder / "val_cct.json").read_text(encoding="utf-8").replace("val-hill", "train-hill")
     (folder / "val_cct.json").write_text(text, encoding="utf-8")
+    said = "warning: 1 location stands in two splits, e.g. train-hill in train and val"
+    assert said in train_from_files(config(folder, dry_run=True)).text()
     lines, _ = fill(folder)
-    assert lines[-1].startswith("warning: 1 locations stand in two splits, e.g. train-hill in train and val")
+    assert lines[-1].startswith(said)
+
+
+def test_pictures_in_two_splits_are_told(folder: Path) -> None:
+    """So are they in a plan."""
+    text = (folder / "val_cct.json").read_text(encoding="utf-8").replace("val1.png", "train2.png")
+    (folder / "val_cct.json").write_text(text, encoding="utf-8")
+    said = "warning: 1 picture stands in two splits, e.g. train2.png in train and val"
+    assert said in train_from_files(config(folder, dry_run=True)).text()
+    lines, _ = fill(folder)
+    assert lines[-1].startswith(said)
+
+
+def test_a_plan_looks_for_the_pictures(folder: Path) -> None:
+    """Where they are not there, it says so and does not call the training ready."""
+    for path in folder.glob("val*.png"):
+        path.unlink()
+    plan = train_from_files(config(folder, dry_run=True))
+    assert plan.exit_code == 2
+    assert "no usable picture in 4; 4 rejected (4 × missing_file)" in plan.text()
+    assert "ready" not in plan.text()
+
+
+@pytest.mark.parametrize("twin", ["train_cct.json", "copy.json"])
+def test_one_file_for_two_splits_is_refused(folder: Path, twin: str) -> None:
+    """By its name or by its content: nothing can be measured on what was trained on."""
+    (folder / "copy.json").write_bytes((folder / "train_cct.json").read_bytes())
+    with pytest.raises(SettingError, match=r"--val-cct .*the file of --train-cct.*split by location"):
+        train_from_files(config(folder, val_cct=folder / twin, dry_run=True))
 
 
 def test_shards_of_a_running_training_stay(folder: Path) -> None:
