@@ -30,8 +30,8 @@ from camtrap_tf.sources.picture_files import find_folder
 
 LOG = logger(__name__)
 
-FIELDS = ("file", "box", "category", "detection_conf", "x", "y", "width", "height", "unit")
-"""Columns that say which box a row is of, as in the table of `camtrap crop`."""
+FIELDS = ("file", "box", "category", "detection_conf", "x", "y", "width", "height", "unit", "detector")
+"""Columns that say which box a row is of, as in the table of `camtrap crop`, and what found it."""
 
 
 class BoxSource:
@@ -89,16 +89,22 @@ class BoxSource:
             yield from self._of_picture(picture, ids)
         for fault in self._faults():
             advice = flag_advice(fault.reason, self._wish.boxes) if self.plan.source == "cct" and fault.unit == BOX else ""
-            yield _fault(replace(fault, detail=fault.detail + advice), self.plan.file_of(fault) or fault.item, ids)
+            file = self.plan.file_of(fault) or fault.item
+            yield _fault(replace(fault, detail=fault.detail + advice), file, ids, self._found_by())
+
+    def _found_by(self) -> dict[str, str]:
+        """Returns the column that names the detector; none where the file does not."""
+        return {FIELDS[-1]: self.plan.detector} if self.plan.detector else {}
 
     def _of_picture(self, picture: WantedPicture, ids: dict[str, int]) -> Iterator[Capture]:
         path = str(join_inside(self._root, picture.file))
         if not picture.crops:
             empty = f"no box from confidence {self.plan.threshold:g} on"
-            yield Capture(_own_id(picture.file, ids), (), meta_data={"file": picture.file}, empty=empty)
+            yield Capture(_own_id(picture.file, ids), (), meta_data={"file": picture.file, **self._found_by()}, empty=empty)
         shared = _SharedPicture(Path(path), picture, self._geometry)
         for place, one in enumerate(picture.crops):
-            yield Capture(_own_id(one.name, ids), (path,), meta_data=_facts(picture, one), read=partial(shared.crop, place))
+            facts = {**_facts(picture, one), **self._found_by()}
+            yield Capture(_own_id(one.name, ids), (path,), meta_data=facts, read=partial(shared.crop, place))
 
     def _faults(self) -> list[Reject]:
         """Returns rejected pictures, and rejected boxes of pictures that are not."""
@@ -115,13 +121,13 @@ def _facts(picture: WantedPicture, one: WantedCrop) -> dict[str, str]:
     sure = "" if one.confidence is None else f"{one.confidence:g}"
     numbers = [f"{number:g}" for number in one.numbers]
     values = (picture.file, one.box_id, one.category, sure, *numbers, "relative" if one.relative else "px")
-    return dict(zip(FIELDS, values, strict=True))
+    return dict(zip(FIELDS[:-1], values, strict=True))
 
 
-def _fault(fault: Reject, file: str, ids: dict[str, int]) -> Capture:
+def _fault(fault: Reject, file: str, ids: dict[str, int], found_by: dict[str, str]) -> Capture:
     box = fault.unit == BOX
     name = f"{file}: {fault.item}" if box and fault.item != file else file
-    meta = {"file": file, **({"box": fault.item} if box else {})}
+    meta = {"file": file, **({"box": fault.item} if box else {}), **found_by}
     return Capture(_own_id(name, ids), (file,), {file: (fault.reason, fault.detail)}, meta)
 
 

@@ -31,6 +31,7 @@ class PredictedBox:
         category: name of the detection category.
         confidence: of the detector, in [0, 1]; 1 where it gives none.
         lost_box: whether the record is a box that could not be used, rather than a picture.
+        detector: name of the detector, where it is known.
     """
 
     file: str
@@ -40,26 +41,27 @@ class PredictedBox:
     category: str = ""
     confidence: float = 1.0
     lost_box: bool = False
+    detector: str = ""
 
 
 def box_of(record: RecordPrediction) -> PredictedBox | None:
     """Returns the box that a record of `predict --detections` is of; None where it is of whole pictures."""
     meta = record.meta_data
-    file = meta.get("file")
+    file, detector = meta.get("file"), meta.get("detector", "")
     if not file:
         return None
     if not record.pictures:
         empty = record.problem is not None and record.problem[0] == NO_DETECTION
-        return PredictedBox(file, file, PicturePrediction(file, problem=record.problem)) if empty else None
+        return PredictedBox(file, file, PicturePrediction(file, problem=record.problem), detector=detector) if empty else None
     picture = record.pictures[0]
     if meta.get("unit") in UNITS and len(record.pictures) == 1:
         numbers = _numbers(meta, picture.path)
         confidence = _float(meta.get("detection_conf")) if meta.get("detection_conf") else 1.0
         lost = numbers is None
         sure = 1.0 if confidence is None else min(1.0, max(0.0, confidence))
-        return PredictedBox(file, picture.path, picture, numbers, meta.get("category", ""), sure, lost)
-    if picture.problem and picture.path == file and set(meta) <= {"file", "box"}:
-        return PredictedBox(file, picture.path, picture, lost_box="box" in meta)
+        return PredictedBox(file, picture.path, picture, numbers, meta.get("category", ""), sure, lost, detector)
+    if picture.problem and picture.path == file and set(meta) <= {"file", "box", "detector"}:
+        return PredictedBox(file, picture.path, picture, lost_box="box" in meta, detector=detector)
     return None
 
 

@@ -30,6 +30,8 @@ _CATEGORY_OF = {HUMAN: "2", VEHICLE: "3"}
 WHOLE = (0.0, 0.0, 1.0, 1.0)
 NO_DETECTOR = "none: whole pictures are classified"
 """Name of the detector where there was none; without any, tools assume MegaDetector 4."""
+UNKNOWN_DETECTOR = "unknown"
+"""Its name where there are boxes, and nothing says what found them."""
 DECIMALS = 4
 
 
@@ -54,7 +56,7 @@ def megadetector_file(
         meanings: class of the species label → what it means.
         root: folder that `file` is relative to.
         min_confidence: classes below it are left out of `classifications`.
-        detector: name of the detector that found the boxes.
+        detector: name of the detector that found the boxes; None: as the records say.
         now: the clock.
     """
     names = model.names(model.species)
@@ -76,13 +78,17 @@ def megadetector_file(
             "detection_categories": CATEGORIES,
             "classification_categories": {str(i): name for i, name in enumerate(names)},
             "classification_category_descriptions": {str(i): meanings[name].described(name) for i, name in enumerate(names)},
-            "info": _info(model, detector, now()),
+            "info": _info(model, detector or writer.detector, now()),
         }
         file.write("\n]" + "".join(f",\n{json_line(key)}: {json_line(value)}" for key, value in others.items()) + "\n}\n")
 
 
 class _Pictures:
-    """Makes entries of `images`; keeps the one whose boxes are coming in."""
+    """Makes entries of `images`; keeps the one whose boxes are coming in.
+
+    Attributes:
+        detector: what found the boxes that came in so far.
+    """
 
     def __init__(
         self,
@@ -96,6 +102,7 @@ class _Pictures:
         self._model, self._meanings, self._ids = model, meanings, ids
         self._root, self._least = root, min_confidence
         self._open: dict[str, Any] | None = None
+        self.detector = NO_DETECTOR
 
     def entries(self, record: RecordPrediction) -> Iterator[dict[str, Any]]:
         """Yields the entries that are complete now that this record is there."""
@@ -105,6 +112,8 @@ class _Pictures:
             for picture in record.pictures:
                 yield self._whole(picture)
             return
+        if self.detector in (NO_DETECTOR, UNKNOWN_DETECTOR):
+            self.detector = box.detector or UNKNOWN_DETECTOR
         file = relative_path(box.file, self._root)
         if self._open is None or self._open["file"] != file:
             yield from self.last()
@@ -176,9 +185,9 @@ def _rounded(value: float) -> float:
     return min(1.0, max(0.0, round(float(value), DECIMALS)))
 
 
-def _info(model: ModelFacts, detector: str | None, now: dt.datetime) -> dict[str, str]:
+def _info(model: ModelFacts, detector: str, now: dt.datetime) -> dict[str, str]:
     """Returns the member `info`."""
-    made = {"format_version": FORMAT_VERSION, "detector": detector or NO_DETECTOR}
+    made = {"format_version": FORMAT_VERSION, "detector": detector}
     if model.classifier is not None:
         made["classifier"] = model.classifier
     return {**made, "classification_completion_time": now.strftime("%Y-%m-%d %H:%M:%S")}

@@ -96,6 +96,25 @@ def test_boxes_of_a_picture_stand_together(tmp_path: Path) -> None:
     assert value["images"][1]["detections"] == []
 
 
+@pytest.mark.parametrize(
+    ("said", "given", "written_as"),
+    [
+        ("md_v5a", None, "md_v5a"),
+        ("md_v5a", "md_v6", "md_v6"),
+        (None, None, "unknown"),
+    ],
+)
+def test_boxes_have_a_detector(tmp_path: Path, said: str | None, given: str | None, written_as: str) -> None:
+    """The detector is the one that is given, else the one that the records name; boxes without either have an unknown one."""
+    about = {"detector": said} if said else {}
+    bare = RecordPrediction("y.jpg", (), {}, {"file": "y.jpg"}, problem=(NO_DETECTION, "no box"))
+    box = record(["p/x.jpg"], file="x.jpg", unit="relative", x="0", y="0", width="1", height="1", record_id="c", **about)
+    lost = record(["z.jpg"], None, record_id="z", file="z.jpg", **about)
+    value = written(tmp_path / "md.json", [bare, box, lost], detector=given)
+    assert value["info"]["detector"] == written_as
+    assert [one["file"] for one in value["images"]] == ["y.jpg", "x.jpg", "z.jpg"]
+
+
 def test_nothing_is_left_after_an_error(tmp_path: Path) -> None:
     """A file that is not finished does not appear."""
     path = tmp_path / "md.json"
