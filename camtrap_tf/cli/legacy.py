@@ -113,6 +113,7 @@ PROGRAMS: dict[str, Program] = {
             "image_dir csv_path csv_images_root_path csv_id_col csv_images_cols results_file export_file_type model_path "
             "class_mapping_json pre_processing_json batch_size aggregation_mode"
         ),
+        defaults={"max_rejected_share": "1"},
     ),
     "export": Program(
         words=("export",),

@@ -60,6 +60,12 @@ class PicturesConfig(LoggedConfig):
     aggregation_mode: Aggregation | None = Field(
         None, description="how the answers to an event's frames become one; default: as the bundle says"
     )
+    max_rejected_share: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="end with exit code 3 above this share of records, or of pictures, that cannot be used; answers are kept",
+    )
     legacy_format: bool = Field(False, description="write camera-trap-classifier's CSV or JSON exactly")
     n_cpus: int | None = Field(None, ge=1, description="threads that read and decode; default: one per core")
     n_gpus: Literal["auto"] | int = Field("auto", description="how many GPUs; 0: the CPU")

@@ -27,16 +27,20 @@ class DryRun:
         command: its name.
         lines: what is known so far.
         refusals: why it would stop before it begins, an error each.
+        warning: why it would run, and end with another exit code than 0; empty where it would not.
+        ends_with: that exit code.
     """
 
     command: str
     lines: list[str] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
+    warning: str = ""
+    ends_with: int = 0
 
     @property
     def exit_code(self) -> int:
-        """0, or 2 where the command would be refused."""
-        return EXIT_REFUSED if self.refusals else 0
+        """2 where the command would be refused, else what it would end with as far as that can be told."""
+        return EXIT_REFUSED if self.refusals else self.ends_with
 
     @contextmanager
     def noting(self) -> Iterator[None]:
@@ -54,7 +58,8 @@ class DryRun:
     def text(self) -> str:
         """Returns the plan for a person."""
         refused = ["would be refused:", *(f"  {one}" for one in self.refusals)] if self.refusals else []
-        return "\n".join([f"Plan of {self.command} (nothing is written, no model runs)", *self.lines, *refused])
+        warned = [f"warning: {self.warning}"] if self.warning else []
+        return "\n".join([f"Plan of {self.command} (nothing is written, no model runs)", *self.lines, *warned, *refused])
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,10 @@ from camtrap_tf.prediction.box_source import BoxSource
 from camtrap_tf.prediction.dry_run import DryRun, ModelDescription, describe_model
 from camtrap_tf.prediction.export_plan import Pack
 from camtrap_tf.prediction.exporting import Source, exports_of
+from camtrap_tf.prediction.rejected_share import ABSENT, RejectedShare
 from camtrap_tf.prediction.results import Capture
 from camtrap_tf.prediction.sources import PictureFolder, open_source
 from camtrap_tf.rejects import counts_text, rejects_path
-
-ABSENT = "missing_file"
-"""Why a picture would not be used, as far as can be told without opening it."""
 
 
 @dataclass
@@ -67,6 +65,16 @@ class InputCounts:
             self.absent[ABSENT] += not self._last[1]
         return self._last[1]
 
+    def share(self, limit: float) -> RejectedShare:
+        """Returns how much of what is to be predicted would be lost, as far as can be told without opening pictures."""
+        lost = self.absent.total()
+        return RejectedShare(
+            records=(self.unusable, self.records + self.unusable),
+            pictures=(lost, self.pictures + lost),
+            reasons=self.absent,
+            limit=limit,
+        )
+
     def lines(self) -> list[str]:
         """Returns the counts, for a person."""
         whole = self.records + self.bare + self.unusable
@@ -106,7 +114,7 @@ def plan_prediction(config: PredictConfig, file_type: str, pack: Pack | None) ->
         plan.lines.append(model.line())
     with plan.noting():
         source = open_source(config)
-        plan.lines += _source_lines(config, source)
+        _add_source(plan, config, source)
     with plan.noting():
         check_results_file(config)
     plan.would_write("results", config.results_file, f", {file_type}")
@@ -118,7 +126,8 @@ def plan_prediction(config: PredictConfig, file_type: str, pack: Pack | None) ->
     return plan
 
 
-def _source_lines(config: PredictConfig, source: Source) -> list[str]:
+def _add_source(plan: DryRun, config: PredictConfig, source: Source) -> None:
+    """Says what there is to predict, and warns where too much of it is not there."""
     counts = InputCounts()
     for capture in source.captures():
         counts.add(capture)
@@ -130,4 +139,8 @@ def _source_lines(config: PredictConfig, source: Source) -> list[str]:
         lines.insert(0, f"boxes: {found.boxes_read} = {found.crops} to classify{passed} + {gone} rejected; {config.detections}")
     if isinstance(source, PictureFolder):
         lines += [f"could not be looked into: {folder}" for folder in source.unreadable]
-    return lines
+    plan.lines += lines
+    share = counts.share(config.max_rejected_share)
+    if share.exceeding:
+        plan.ends_with = share.exit_code
+        plan.warning = share.sentence(config)

@@ -23,6 +23,7 @@ from camtrap_tf.prediction.dry_run import DryRun, describe_model
 from camtrap_tf.prediction.export_plan import Pack
 from camtrap_tf.prediction.exporting import exports_of
 from camtrap_tf.prediction.planning import check_results_file, plan_prediction
+from camtrap_tf.prediction.rejected_share import RejectedShare
 from camtrap_tf.prediction.results import NO_DETECTION, RecordPrediction
 from camtrap_tf.prediction.sources import PictureFolder, open_source
 from camtrap_tf.prediction.writers import NO_BLANKS, open_table
@@ -42,7 +43,7 @@ class PredictSummary:
     """What was predicted; `text` is printed.
 
     Attributes:
-        results: the table.
+        config: the settings.
         rejects: table of the pictures and records that could not be used; None where there is none.
         records: status → records, without files that were passed over.
         pictures: pictures of all records.
@@ -55,7 +56,7 @@ class PredictSummary:
         exports: what was written in further forms, a line each.
     """
 
-    results: Path
+    config: PredictConfig
     rejects: Path | None = None
     records: Counter[str] = field(default_factory=Counter)
     pictures: int = 0
@@ -68,9 +69,20 @@ class PredictSummary:
     exports: Sequence[str] = ()
 
     @property
+    def share(self) -> RejectedShare:
+        """How much of what should have been predicted was not."""
+        failed, wanted = self.records["failed"], self.records.total() - self.records[NO_DETECTION]
+        return RejectedShare(
+            records=(failed, wanted),
+            pictures=(self.unusable_pictures, self.pictures),
+            reasons=self.unusable + self.at_fault,
+            limit=self.config.max_rejected_share,
+        )
+
+    @property
     def exit_code(self) -> int:
-        """3 where not one record could be predicted, else 0."""
-        return 3 if self.records.total() == self.records["failed"] else 0
+        """3 where more was lost than `--max-rejected-share` allows, or all of it, else 0."""
+        return self.share.exit_code
 
     def add(
         self, record: RecordPrediction, class_names: Mapping[str, tuple[str, ...]], blanks: Mapping[str, str] = NO_BLANKS
@@ -108,17 +120,21 @@ class PredictSummary:
         ]
         lines += [f"could not be looked into: {folder}" for folder in self.unreadable_folders]
         lines += [f"{label}: {_counted(counts, shown=CLASSES_SHOWN)}" for label, counts in self.top.items()]
-        lines.append(f"results:  {self.results}")
+        lines.append(f"results:  {self.config.results_file}")
         if self.rejects:
             lines.append(f"rejects:  {self.rejects}")
-        return "\n".join([*lines, *self.exports])
+        lines += self.exports
+        if self.share.exceeding:
+            lines.append(self.share.sentence(self.config))
+        return "\n".join(lines)
 
 
 def predict(config: PredictConfig, pack: Pack | None = None) -> PredictSummary | DryRun:
     """Writes the table of predictions, and `<stem>.rejects.csv` beside it where something could not be used.
 
     The table appears when it is complete. Every record of the source is in it, those that failed with the reason; of a
-    folder every file, unless in the older format. With `dry_run` says what it would do, and writes nothing.
+    folder every file, unless in the older format. It is kept where more is lost than `--max-rejected-share` allows. With
+    `dry_run` says what it would do, and writes nothing.
 
     Args:
         config: the settings.
@@ -162,7 +178,7 @@ def predict(config: PredictConfig, pack: Pack | None = None) -> PredictSummary |
         threads=config.n_cpus,
     )
     shown = track(predictions, total=len(source), description="Predicting", unit="records")
-    summary = PredictSummary(config.results_file)
+    summary = PredictSummary(config)
     with (
         open_table(
             config.results_file,

@@ -12,7 +12,9 @@ from PIL import Image
 from pydantic import ValidationError
 
 from camtrap_tf.config.delivery import PredictConfig
+from camtrap_tf.config.predictions_out import PredictExportConfig
 from camtrap_tf.errors import SettingError, SourceError
+from camtrap_tf.prediction.exporting import export_predictions
 from camtrap_tf.prediction.predictor import PredictSummary, predict
 from tests.factories import make_jpeg
 from tests.integration.bundles import untrained_bundle
@@ -58,10 +60,11 @@ def found(box: tuple[float, ...], conf: float, category: str = "1") -> dict[str,
 
 def run(tmp_path: Path, model: Path, **settings: Any) -> tuple[PredictSummary, list[dict[str, str]]]:
     """Predicts, and returns the rows of the species."""
-    results = tmp_path / "p.csv"
+    results = settings.get("results_file", tmp_path / "p.csv")
     values = {"model_path": model, "results_file": results, "image_dir": tmp_path / "pictures", "batch_size": 3, **settings}
     summary = predict(PredictConfig(**values))
-    return summary, [row for row in rows_of(results) if row["label"] == "species"]
+    assert isinstance(summary, PredictSummary)
+    return summary, [row for row in rows_of(results) if row["label"] == "species"] if results.suffix == ".csv" else []
 
 
 def test_every_box_has_a_row(tmp_path: Path, model: Path, detections: Path) -> None:
@@ -85,7 +88,31 @@ def test_every_box_has_a_row(tmp_path: Path, model: Path, detections: Path) -> N
     assert rows[6]["error"].startswith("missing_file")
     assert rows[8]["error"].startswith("box_empty")
     assert "10 in = 4 predicted + 4 failed + 2 pictures without a detection" in summary.text()
+    assert summary.exit_code == 3
+    last = "4 of 8 pictures cannot be used, more than --max-rejected-share 0.05 allows (exit code 3)"
+    assert summary.text().splitlines()[-1].startswith(last)
     assert len({row["id"] for row in rows}) == len(rows)
+
+
+def test_a_share_of_failures_may_be_allowed(tmp_path: Path, model: Path, detections: Path) -> None:
+    """Half of the boxes may fail where that is said; pictures without a box are none of those that should be predicted."""
+    assert run(tmp_path, model, detections=detections, max_rejected_share=0.5)[0].exit_code == 0
+    assert run(tmp_path, model, detections=detections, max_rejected_share=0.45)[0].exit_code == 3  # 4 of 10 would be less
+
+
+def test_the_detector_is_known_afterwards(tmp_path: Path, model: Path, detections: Path) -> None:
+    """MegaDetector results that are made of the table name the detector as those of the same pass do."""
+    results = tmp_path / "p.json"
+    run(tmp_path, model, detections=detections, results_file=results, export=("megadetector",))
+    written = tmp_path / "p.megadetector.json"
+    first = json.loads(written.read_text())
+    written.unlink()
+    export_predictions(PredictExportConfig(results=results, export=("megadetector",)))
+    second = json.loads(written.read_text())
+    assert first["info"]["detector"] == second["info"]["detector"] == "md_v5a.0.0.pt"
+    assert [len(one["detections"] or ()) for one in first["images"]] == [
+        len(one["detections"] or ()) for one in second["images"]
+    ]
 
 
 @pytest.mark.parametrize("strategy", ["square", "pad", "tight"])
@@ -128,7 +155,8 @@ def test_the_older_table_has_the_same_rows(tmp_path: Path, model: Path, detectio
     """camera-trap-classifier's columns come first, those of the boxes after them; no further column of ours."""
     _, rows = run(tmp_path, model, detections=detections, legacy_format=True)
     assert list(rows[0])[:5] == ["id", "label", "prediction_top", "confidence_top", "predictions_all"]
-    assert list(rows[0])[5:] == ["file", "box", "category", "detection_conf", "x", "y", "width", "height", "unit"]
+    boxes = ["file", "box", "category", "detection_conf", "x", "y", "width", "height", "unit"]
+    assert list(rows[0])[5:] == [*boxes, "detector"]
     assert len(rows) == 10
     assert rows[3]["prediction_top"] == ""
 

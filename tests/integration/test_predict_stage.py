@@ -68,7 +68,8 @@ def test_folder_to_csv(tmp_path: Path, bundles: Path, pictures: Path) -> None:
     assert "records:  5 in = 4 predicted + 1 failed" in text
     assert "pictures: 5 in = 4 used + 1 not usable (truncated 1)" in text
     assert [row["reason"] for row in rows_of(results.with_name("p.rejects.csv"))] == ["truncated"]
-    assert summary.exit_code == 0
+    assert summary.exit_code == 3
+    assert "1 of 5 pictures cannot be used, more than --max-rejected-share 0.05 allows (exit code 3)" in text
 
 
 def test_predictions_are_those_of_the_trainer(tmp_path: Path, bundles: Path, pictures: Path) -> None:

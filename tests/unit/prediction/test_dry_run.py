@@ -112,6 +112,23 @@ def test_boxes(folder: Path) -> None:
     assert "pictures: 1 there; pictures and boxes that are not usable: 1 (1 × missing_file)" in said
 
 
+def test_a_wrong_folder_of_boxes(folder: Path) -> None:
+    """Pictures that are not there are warned of with the exit code that the command would have; a bare picture excuses none."""
+    box = {"category": "1", "conf": 0.9, "bbox": BOX}
+    images = [{"file": "wrong/a.jpg", "detections": [box, box]}, {"file": "wrong/b.jpg", "detections": []}]
+    about = {"info": {"format_version": "1.4"}, "detection_categories": {"1": "animal"}, "images": images}
+    (folder / "md.json").write_text(json.dumps(about), encoding="utf-8")
+    plan = of_prediction(folder, detections=folder / "md.json")
+    assert plan.exit_code == 3
+    (line,) = [one for one in plan.text().splitlines() if one.startswith("warning: ")]
+    assert "1 of 1 pictures and 2 of 2 records cannot be used, more than --max-rejected-share 0.05 allows" in line
+    assert "check --image-dir" in line
+    (folder / "pictures/wrong").mkdir()
+    (folder / "pictures/a.jpg").rename(folder / "pictures/wrong/a.jpg")
+    plan = of_prediction(folder, detections=folder / "md.json")
+    assert (plan.exit_code, plan.warning) == (0, "")
+
+
 def test_tables(folder: Path) -> None:
     """Records with a picture that is there are to be predicted; reasons of the others are counted."""
     (folder / "t.csv").write_text("id,one,two\nx,a.jpg,gone.jpg\ny,lost.jpg,\nz,../out.jpg,\n", encoding="utf-8")
