@@ -182,7 +182,8 @@ class _Examples:
             examples = [self.shards.example(int(record)) for record in batch["records"].numpy()]
             texts = [_answers(example, self.labels) for example in examples]
             valid = batch["valid"].numpy()
-            shown, mixed = [(image,) for image in as_pixels(batch["images"])], [()] * len(examples)
+            shown: list[tuple[np.ndarray, ...]] = [(image,) for image in as_pixels(batch["images"])]
+            mixed: list[tuple[str, ...]] = [()] * len(examples)
             if other is not None:
                 images, mixed = self._varied(other, texts)
                 shown = [(*one, image) for one, image in zip(shown, images, strict=True)]

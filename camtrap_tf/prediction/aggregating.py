@@ -118,7 +118,8 @@ class ClassSums:
                 f"{where}: its probabilities add up to {values.sum():.4g}, not to 1: its classes do not exclude each other, or "
                 "frames were put together by max or min; predict with another --aggregation-mode"
             )
-        return np.minimum(columns.summed(values), 1.0)
+        capped: np.ndarray = np.minimum(columns.summed(values), 1.0)
+        return capped
 
     def named(self, values: np.ndarray) -> dict[str, float]:
         """Returns target → probability, rounded as tables are."""
