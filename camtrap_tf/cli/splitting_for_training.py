@@ -18,7 +18,7 @@ from camtrap_tf.curation.split_stage import SplitInventory, duplicate_lines, how
 from camtrap_tf.errors import SettingError
 from camtrap_tf.files import digest_of, read_json, writable_folder, write_json
 from camtrap_tf.inventory.building_from_standards import BuiltFromStandard, build_from_coco
-from camtrap_tf.inventory.of_splits import SplitFiles, picture_state
+from camtrap_tf.inventory.of_splits import ParsedFiles, SplitFiles, picture_state
 from camtrap_tf.sources.cct_document import CctDocument
 
 SPLITS = ("train", "val", "test")
@@ -39,7 +39,9 @@ class CutFiles:
     lines: tuple[str, ...]
 
 
-def cut_by_location(config: TrainFilesConfig, whole: SplitFiles, folder: Path, *, dry_run: bool = False) -> CutFiles:
+def cut_by_location(
+    config: TrainFilesConfig, whole: SplitFiles, folder: Path, *, dry_run: bool = False, parsed: ParsedFiles | None = None
+) -> CutFiles:
     """Cuts the one file of a training into `<split>_cct.json`, with the files that tell of the splitting beside them.
 
     The same file, pictures and settings are cut alike; what was cut so already stays as it is.
@@ -50,17 +52,18 @@ def cut_by_location(config: TrainFilesConfig, whole: SplitFiles, folder: Path, *
         folder: where to write.
         dry_run: cut without reading pictures, so that pictures at two places keep nothing together; writes no more than the
             files of the splits.
+        parsed: what was read of the file already.
 
     Raises:
         CamtrapError: the file cannot be read, or its places cannot be split so.
     """
     writable_folder(folder, "--run-outputs-dir")
     source = whole.document("train")
-    built = build_from_coco(
-        CocoInventoryConfig(
-            path=source, export_path=folder / WHOLE, image_root=whole.crops_dir, records="images", label_name=whole.label
-        )
+    document = (parsed or ParsedFiles()).take(source)
+    settings = CocoInventoryConfig(
+        path=source, export_path=folder / WHOLE, image_root=whole.crops_dir, records="images", label_name=whole.label
     )
+    built = build_from_coco(settings, document)
     shares, pictures = list(config.split_percent), picture_state(built.inventory, whole.crops_dir)
     key = {"digest": digest_of([whole.digest("train"), pictures, shares, config.seed])}
     paths = {name: split_path(folder, name) for name in SPLITS}
@@ -70,7 +73,7 @@ def cut_by_location(config: TrainFilesConfig, whole: SplitFiles, folder: Path, *
         return CutFiles(_present(whole, paths), (*built.tally_lines(), f"splits: those in {folder}, as they were"))
     made.unlink(missing_ok=True)
     found = _split(config, whole, folder, dry_run=dry_run)
-    _write_parts(source, found, paths)
+    _write_parts(document, source, found, paths)
     if not dry_run:
         write_json(made, key)
     return CutFiles(_present(whole, paths), _lines(built, found))
@@ -102,7 +105,7 @@ def _split(config: TrainFilesConfig, whole: SplitFiles, folder: Path, *, dry_run
         raise SettingError(f"--train-cct {whole.document('train')}: cannot be split: {err}; {advice}") from err
 
 
-def _write_parts(source: Path, found: SplitInventory, paths: dict[str, Path]) -> None:
+def _write_parts(document: CctDocument, source: Path, found: SplitInventory, paths: dict[str, Path]) -> None:
     """Writes the documents of the splits; of an empty test split, none. Raises a SettingError where another is empty."""
     splitting = found.splitting
     split_of = dict(zip(splitting.inventory.ids, splitting.splits, strict=True))
@@ -112,7 +115,7 @@ def _write_parts(source: Path, found: SplitInventory, paths: dict[str, Path]) ->
                 f"--train-cct {source}: split {name!r} gets no picture, as {len(splitting.groups.names)} groups leave none for "
                 "it; name a file with --val-cct, or give it a larger share with --split-percent"
             )
-    for name, part in split_by_image(CctDocument.read(source), split_of, SPLITS).items():
+    for name, part in split_by_image(document, split_of, SPLITS).items():
         if part.images:
             part.write(paths[name])
         else:

@@ -26,6 +26,7 @@ from camtrap_tf.errors import CamtrapError, counted
 from camtrap_tf.files import check_writable, digest_of, locked_folder, read_json, writable_folder, write_json
 from camtrap_tf.inventory.of_splits import (
     INVENTORY,
+    ParsedFiles,
     SplitFiles,
     class_mapping,
     inventory_of_split,
@@ -83,18 +84,19 @@ def train_from_files(config: TrainFilesConfig) -> TrainedFromFiles:
     expected = expected_splits(config, cache / SPLITS_FOLDER) if config.splits_itself else _splits(files)
     whole = with_recipe(shard_settings(config, cache, expected))
     start = _check_before(whole)
-    mapping = class_mapping(files, _splits(files), num_classes=config.num_classes)
+    parsed = ParsedFiles()
+    mapping = class_mapping(files, _splits(files), num_classes=config.num_classes, parsed=parsed)
     if config.dry_run:
-        return _planned(config, whole, start, files, cache, mapping)
+        return _planned(config, whole, start, files, cache, mapping, parsed)
     _require_weights(whole, start)
     check_writable(config.run_outputs_dir, "--run-outputs-dir")
     check_writable(config.model_save_dir, "--model-save-dir")
     told: tuple[str, ...] = ()
     with locked_folder(cache):  # so that nobody makes other shards while these are trained on
         if config.splits_itself:
-            cut = cut_by_location(config, files, cache / SPLITS_FOLDER)
+            cut = cut_by_location(config, files, cache / SPLITS_FOLDER, parsed=parsed)
             files, told = cut.files, cut.lines
-        lines = fill_cache(config, files, _splits(files), cache)
+        lines = fill_cache(config, files, _splits(files), cache, parsed)
         mapping.write(cache / MAPPING)
         files.write(cache)
         return TrainedFromFiles((*told, *lines), train(shard_settings(config, cache, _splits(files))))
@@ -136,7 +138,9 @@ def _require_weights(whole: TrainConfig, start: Start) -> None:
         default_side_px(whole.model)  # is in a small file of the preset
 
 
-def fill_cache(config: TrainFilesConfig, files: SplitFiles, splits: Sequence[str], cache: Path) -> list[str]:
+def fill_cache(
+    config: TrainFilesConfig, files: SplitFiles, splits: Sequence[str], cache: Path, parsed: ParsedFiles | None = None
+) -> list[str]:
     """Makes the shards of every split that are not there as they should be.
 
     Args:
@@ -144,12 +148,14 @@ def fill_cache(config: TrainFilesConfig, files: SplitFiles, splits: Sequence[str
         files: what is in the splits.
         splits: those to make.
         cache: folder of the shards.
+        parsed: what was read of the files already.
 
     Returns:
         A line per split, and one each on pictures and on locations that stand in two.
     """
     writable_folder(cache, "--run-outputs-dir")
-    inventories = {split: inventory_of_split(files, split, cache / "inventories" / split) for split in splits}
+    parsed = parsed or ParsedFiles()
+    inventories = {split: inventory_of_split(files, split, cache / "inventories" / split, parsed) for split in splits}
     lines = [_split_shards(config, files, split, inventories[split], cache) for split in splits]
     for said in leakage_lines(inventories):
         _LOG.warning("%s", said)
@@ -206,12 +212,18 @@ def _is_made_from(folder: Path, key: dict[str, str]) -> bool:
 
 
 def _planned(
-    config: TrainFilesConfig, whole: TrainConfig, start: Start, files: SplitFiles, cache: Path, mapping: LabelMapping
+    config: TrainFilesConfig,
+    whole: TrainConfig,
+    start: Start,
+    files: SplitFiles,
+    cache: Path,
+    mapping: LabelMapping,
+    parsed: ParsedFiles,
 ) -> TrainedFromFiles:
     """Returns what a training would do: in full where its shards are there, else as far as the files say."""
     with tempfile.TemporaryDirectory(prefix="camtrap-") as scratch:
         try:
-            look = _look_into(config, files, cache, Path(scratch))
+            look = _look_into(config, files, cache, Path(scratch), parsed)
         except CamtrapError as err:
             return TrainedFromFiles((), Plan(("training plan (nothing is written)",), (str(err),)))
     if all((cache / split / KEY).is_file() for split in look.splits) and (cache / MAPPING).is_file():
@@ -251,7 +263,7 @@ class _Look:
     warnings: tuple[str, ...]
 
 
-def _look_into(config: TrainFilesConfig, files: SplitFiles, cache: Path, scratch: Path) -> _Look:
+def _look_into(config: TrainFilesConfig, files: SplitFiles, cache: Path, scratch: Path, parsed: ParsedFiles) -> _Look:
     """Reads the files for a plan, and writes below `scratch` alone.
 
     Raises:
@@ -260,10 +272,10 @@ def _look_into(config: TrainFilesConfig, files: SplitFiles, cache: Path, scratch
     lines: list[str] = []
     shown = {} if files.kind == "table" else dict(files.documents)
     if config.splits_itself:
-        cut = cut_by_location(config, files, scratch / SPLITS_FOLDER, dry_run=True)
+        cut = cut_by_location(config, files, scratch / SPLITS_FOLDER, dry_run=True, parsed=parsed)
         lines = [f"  {line}" for line in cut.lines]
         files, shown = cut.files, {split: cache / SPLITS_FOLDER / path.name for split, path in cut.files.documents.items()}
-    inventories = {split: inventory_of_split(files, split, scratch / split) for split in _splits(files)}
+    inventories = {split: inventory_of_split(files, split, scratch / split, parsed) for split in _splits(files)}
     for split, inventory in inventories.items():
         gone = f", {len(inventory.rejects)} left out{reasons_text(inventory.rejects)}" if inventory.rejects else ""
         lines.append(f"  {split}: {shown.get(split, files.table)}: {counted(len(inventory), 'record')}{gone}")

@@ -22,6 +22,7 @@ from camtrap_tf.inventory.table import Inventory
 from camtrap_tf.records import Reject
 from camtrap_tf.rejects import reasons_text, rejects_path
 from camtrap_tf.sources.camtrap_dp import CamtrapDpSource
+from camtrap_tf.sources.cct_document import CctDocument
 from camtrap_tf.sources.coco import CocoSource
 from camtrap_tf.sources.megadetector import MegadetectorSource
 from camtrap_tf.sources.picture_checks import NOT_OBSERVED, REMOTE, too_many
@@ -35,7 +36,7 @@ REMOTE_COLUMNS = ("id", "item", "url")
 
 @dataclass(frozen=True, slots=True)
 class BuiltFromStandard:
-    """An inventory that was written, and what became of everything that was read.
+    """An inventory that was made, and what became of everything that was read.
 
     Attributes:
         path: the inventory.
@@ -46,6 +47,8 @@ class BuiltFromStandard:
         dropped: records left out for a missing label.
         remote: how many pictures are only a URL.
         notes: further sentences.
+        dry_run: nothing was written.
+        refusal: why it would not be written without `--dry-run`: too much was rejected; empty where it would.
     """
 
     path: Path
@@ -56,14 +59,25 @@ class BuiltFromStandard:
     dropped: tuple[Reject, ...]
     remote: int
     notes: tuple[str, ...]
+    dry_run: bool = False
+    refusal: str = ""
+
+    @property
+    def exit_code(self) -> int:
+        """That of the command without `--dry-run`."""
+        return TooManyRejectsError.exit_code if self.refusal else 0
 
     def text(self) -> str:
         """Returns the summary for a person."""
         lines = [*self.tally_lines(), *self.notes]
-        lines += written_lines(self.path, self.inventory, len(self.dropped), rejects=bool(self.rejects))
+        rejects = bool(self.rejects)
+        lines += written_lines(self.path, self.inventory, len(self.dropped), rejects=rejects, dry_run=self.dry_run)
         if self.remote:
             only = "1 picture that is" if self.remote == 1 else f"{self.remote} pictures that are"
-            lines.append(f"{remote_path(self.path)}: {only} only a URL ({REMOTE})")
+            would = "would list " if self.dry_run else ""
+            lines.append(f"{remote_path(self.path)}: {would}{only} only a URL ({REMOTE})")
+        if self.refusal:
+            lines.append(f"without --dry-run nothing of it is written (exit code {self.exit_code}): {self.refusal}")
         return "\n".join(lines)
 
     def tally_lines(self) -> list[str]:
@@ -72,8 +86,12 @@ class BuiltFromStandard:
         return [f"{self.source}: {one.text()}{reasons_text(_of_tally(one, self.rejects))}" for one in counted_ones]
 
 
-def build_from_coco(config: CocoInventoryConfig) -> BuiltFromStandard:
+def build_from_coco(config: CocoInventoryConfig, document: CctDocument | None = None) -> BuiltFromStandard:
     """Reads a COCO Camera Traps file and writes its inventory.
+
+    Args:
+        config: which file, and how it is read.
+        document: its content, where it is parsed already.
 
     Raises:
         SettingError: the inventory cannot be written there, or the image root cannot be used.
@@ -81,7 +99,7 @@ def build_from_coco(config: CocoInventoryConfig) -> BuiltFromStandard:
         TooManyRejectsError: more was rejected than `max_rejected_share` allows.
     """
     check_target(config.export_path, (config.path,))
-    return _build(CocoSource(config), config)
+    return _build(CocoSource(config, document), config)
 
 
 def build_from_megadetector(config: MegadetectorInventoryConfig) -> BuiltFromStandard:
@@ -119,21 +137,33 @@ def _build(source: PictureSource, config: PictureSourceConfig) -> BuiltFromStand
     checked = grouped.checked
     rejects, tallies = checked.rejects, (checked.picture_tally, checked.seen_tally)
     remote = () if config.keep_remote else checked.remote
-    begin_writing(config.export_path, rejects)
-    _write_remote(config.export_path, remote)
+    if not config.dry_run:
+        begin_writing(config.export_path, rejects)
+        _write_remote(config.export_path, remote)
     advice = f"; {source.advice}" if source.advice else ""
     if not len(grouped.ids):
-        raise SourceError(f"{config.path}: {_nothing_text(tallies, rejects, config.export_path, remote=bool(remote))}{advice}")
-    over = too_many(tallies, config.max_rejected_share)
-    if over is not None:
-        raise TooManyRejectsError(
-            f"{config.path}: {over.rejected} of {over.read} {over.unit} rejected{_reasons(over, tallies[1], rejects)[0]}, "
-            f"more than --max-rejected-share {config.max_rejected_share:g} allows; see {rejects_path(config.export_path)}, "
-            f"mend the source or the image root, or raise --max-rejected-share{advice}"
-        )
+        listed = None if config.dry_run else config.export_path
+        raise SourceError(f"{config.path}: {_nothing_text(tallies, rejects, listed, remote=bool(remote))}{advice}")
+    refusal = _refusal(tallies, rejects, config, advice)
+    if refusal and not config.dry_run:
+        raise TooManyRejectsError(f"{config.path}: {refusal}")
     inventory, dropped = write_kept(Inventory.from_table(table_of_grouped(grouped)), config, rejects)
     return BuiltFromStandard(
-        config.export_path, inventory, config.path, tallies, rejects, tuple(dropped), len(remote), tuple(source.notes)
+        config.export_path, inventory, config.path, tallies, rejects, tuple(dropped), len(remote), tuple(source.notes),
+        config.dry_run, refusal,
+    )  # fmt: skip
+
+
+def _refusal(tallies: tuple[Tally, Tally], rejects: Sequence[Reject], config: PictureSourceConfig, advice: str) -> str:
+    """Returns why the records of a source are not written where too much of it was rejected; else an empty text."""
+    over = too_many(tallies, config.max_rejected_share)
+    if over is None:
+        return ""
+    see = "" if config.dry_run else f"see {rejects_path(config.export_path)}, "
+    return (
+        f"{over.rejected} of {over.read} {over.unit} rejected{_reasons(over, tallies[1], rejects)[0]}, "
+        f"more than --max-rejected-share {config.max_rejected_share:g} allows; {see}mend the source or the image root, or "
+        f"raise --max-rejected-share{advice}"
     )
 
 
@@ -155,8 +185,11 @@ def _reasons(tally: Tally, seen: Tally, rejects: Sequence[Reject]) -> tuple[str,
     return f"{reasons_text(mine)}, with {seen.rejected} {seen.unit}{reasons_text(causes)}", causes
 
 
-def _nothing_text(tallies: tuple[Tally, Tally], rejects: Sequence[Reject], path: Path, *, remote: bool) -> str:
-    """Returns what became of the pictures of a source where none can be used, with an example of the reasons it lists."""
+def _nothing_text(tallies: tuple[Tally, Tally], rejects: Sequence[Reject], path: Path | None, *, remote: bool) -> str:
+    """Returns what became of the pictures of a source where none can be used, with an example of the reasons it lists.
+
+    `path`: inventory beside which the rejects are listed; None: nowhere.
+    """
     pictures, seen = tallies
     reasons, examples = _reasons(pictures, seen, rejects)
     said = f"no usable picture in {pictures.read}; {pictures.rejected} rejected{reasons}"
@@ -164,6 +197,8 @@ def _nothing_text(tallies: tuple[Tally, Tally], rejects: Sequence[Reject], path:
     said += "".join(f", {count} {where}" for where, count in pictures.elsewhere.items())
     if examples:
         said += f", e.g. {_named(examples[0])}: {examples[0].detail}"
+    if path is None:
+        return said
     said += f"; see {rejects_path(path)}" if rejects else ""
     return said + (f"; {remote_path(path)} lists the remote ones" if remote else "")
 

@@ -25,6 +25,7 @@ from camtrap_tf.inventory.building_from_standards import build_from_coco
 from camtrap_tf.inventory.table import Inventory
 from camtrap_tf.labels import LabelMapping
 from camtrap_tf.logs import logger
+from camtrap_tf.records import Reject
 from camtrap_tf.sources.cct_document import CctDocument, text_of
 from camtrap_tf.sources.classification_csv import ClassificationCsvSource, CropRow, read_rows
 from camtrap_tf.sources.split_files import UNKNOWN_LOCATION, read_label_index, read_splits
@@ -139,6 +140,33 @@ class SplitFiles:
         return digest_of([self.kind, split, self.label, str(self.crops_dir), *digests])
 
 
+class ParsedFiles:
+    """What was parsed of the files of splits, so that what asks for classes and for records reads each of them once."""
+
+    def __init__(self) -> None:
+        """Begins with nothing."""
+        self._documents: dict[Path, CctDocument] = {}
+        self._tables: dict[tuple[Path | None, Path | None, str], tuple[Inventory, list[Reject]]] = {}
+
+    def look_at(self, path: Path) -> CctDocument:
+        """Returns a document, and keeps it until it is taken."""
+        if path not in self._documents:
+            self._documents[path] = CctDocument.read(path)
+        return self._documents[path]
+
+    def take(self, path: Path) -> CctDocument:
+        """Returns a document, and keeps it no longer: its records need little memory, the document much."""
+        return self._documents.pop(path, None) or CctDocument.read(path)
+
+    def table(self, files: SplitFiles, path: Path) -> tuple[Inventory, list[Reject]]:
+        """Returns the records of a whole table, with their splits, and what is in none; `path`: an inventory for messages."""
+        key = files.table, files.splits, files.label
+        if key not in self._tables:
+            table, splits = files.table or Path(), read_splits(files.splits or Path())
+            self._tables[key] = read_source(ClassificationCsvSource(table, splits=splits, label=files.label), table, path)
+        return self._tables[key]
+
+
 def _there(path: Path, flag: str) -> Path:
     if not path.is_file():
         raise SettingError(f"{flag} {path}: no such file{path_hint(path)}")
@@ -158,23 +186,27 @@ def _refuse_twins(documents: Mapping[str, Path]) -> None:
             )
 
 
-def class_mapping(files: SplitFiles, splits: Sequence[str], *, num_classes: int | None = None) -> LabelMapping:
+def class_mapping(
+    files: SplitFiles, splits: Sequence[str], *, num_classes: int | None = None, parsed: ParsedFiles | None = None
+) -> LabelMapping:
     """Returns the classes of the files by index.
 
     Args:
         files: where the splits come from.
         splits: whose files have to agree about the classes.
         num_classes: how many there should be.
+        parsed: keeps what is read here.
 
     Raises:
         LabelError: files differ in their categories, two have one name, or their number is another.
         SourceError: a file cannot be read.
     """
     if files.kind == "cct":
+        read = CctDocument.read if parsed is None else parsed.look_at
         source = files.document(splits[0])
-        names = category_order(CctDocument.read(source), source)
+        names = category_order(read(source), source)
         for path in (files.document(split) for split in splits[1:]):
-            other = category_order(CctDocument.read(path), path)
+            other = category_order(read(path), path)
             if other != names:
                 raise LabelError(f"{path}: {_difference(names, other)} {source}; cut all splits from one (`camtrap cct split`)")
     else:
@@ -225,34 +257,32 @@ def _table_classes(files: SplitFiles) -> tuple[Path, list[str]]:
     return files.label_index, names
 
 
-def inventory_of_split(files: SplitFiles, split: str, folder: Path) -> Inventory:
+def inventory_of_split(files: SplitFiles, split: str, folder: Path, parsed: ParsedFiles | None = None) -> Inventory:
     """Reads the records of a split and writes them, with what was rejected, into a folder.
 
     Args:
         files: where they come from.
         split: which one.
         folder: for `inventory.parquet` and `inventory.rejects.csv`.
+        parsed: what was read already.
 
     Raises:
         SettingError: there is no such split.
         SourceError: a file cannot be read, or has no usable record.
         TooManyRejectsError: more than half of the pictures are not there.
     """
-    path = folder / INVENTORY
+    path, parsed = folder / INVENTORY, parsed or ParsedFiles()
     _log.info("split %s:", split)
     if files.kind == "cct":
         settings = CocoInventoryConfig(
             path=files.document(split), export_path=path, image_root=files.crops_dir, records="images", label_name=files.label
         )
-        built = build_from_coco(settings)
+        built = build_from_coco(settings, parsed.take(files.document(split)))
         return Inventory(built.inventory.table, built.rejects)
     names = files.split_names()
     if split not in names:
         raise SettingError(f"--split {split}: {files.splits} has no locations in it{suggestion(split, names)}")
-    assert files.table is not None
-    assert files.splits is not None
-    source = ClassificationCsvSource(files.table, splits=read_splits(files.splits), label=files.label)
-    whole, rejects = read_source(source, files.table, path)
+    whole, rejects = parsed.table(files, path)
     mine = np.flatnonzero([name == split for name in whole.meta(SPLIT_FIELD)])
     if not len(mine):
         raise SourceError(f"{files.table}: no crop is at a location of split {split!r} in {files.splits}")

@@ -18,7 +18,7 @@ import numpy as np
 from camtrap_tf.config.training_files import PredictSplitConfig
 from camtrap_tf.errors import LabelError, ModelError, SettingError, suggestion
 from camtrap_tf.files import check_writable, join_inside, path_hint, require_folder, sha256_file, writable_folder
-from camtrap_tf.inventory.of_splits import SplitFiles, inventory_of_split
+from camtrap_tf.inventory.of_splits import ParsedFiles, SplitFiles, inventory_of_split
 from camtrap_tf.inventory.table import Inventory
 from camtrap_tf.labels import UNKNOWN
 from camtrap_tf.models.companions import check_companions
@@ -98,7 +98,8 @@ def predict_split(config: PredictSplitConfig) -> SplitResults | DryRun:
     check_companions(model, flag="--checkpoint")
     check_writable(folder, "--output-dir")
     read_measures(folder)  # whose parts of other splits are to stay
-    inventories = {split: _inventory(files, split) for split in config.split}
+    parsed = ParsedFiles()
+    inventories = {split: _inventory(files, split, parsed) for split in config.split}
     targets = read_targets(config.target_mapping, config.target_index) if config.target_mapping is not None else None
     choose_gpus(config.n_gpus)
     from camtrap_tf.models.bundle import Bundle
@@ -128,10 +129,10 @@ def _write_rejects(folder: Path, split: str, rejects: Sequence[Reject]) -> Path 
     return path if rejects else None
 
 
-def _inventory(files: SplitFiles, split: str) -> Inventory:
+def _inventory(files: SplitFiles, split: str, parsed: ParsedFiles) -> Inventory:
     """Returns the records of a split; what reading them writes goes."""
     with tempfile.TemporaryDirectory(prefix="camtrap-") as scratch:
-        return inventory_of_split(files, split, Path(scratch))
+        return inventory_of_split(files, split, Path(scratch), parsed)
 
 
 def _planned(config: PredictSplitConfig, files: SplitFiles, folder: Path) -> DryRun:
@@ -151,9 +152,10 @@ def _planned(config: PredictSplitConfig, files: SplitFiles, folder: Path) -> Dry
     with plan.noting():
         check_writable(folder, "--output-dir")
         earlier = [split for split in read_measures(folder).overall if split not in config.split]
+    parsed = ParsedFiles()
     for split in config.split:
         with plan.noting():
-            plan.lines.append(_split_line(files, split, known))
+            plan.lines.append(_split_line(files, split, known, parsed))
         for path in answer_paths(folder, split):
             plan.would_write(split, path)
     kept = f"; those of {', '.join(earlier)} stay in it" if earlier else ""
@@ -162,9 +164,9 @@ def _planned(config: PredictSplitConfig, files: SplitFiles, folder: Path) -> Dry
     return plan
 
 
-def _split_line(files: SplitFiles, split: str, known: Collection[str] | None) -> str:
+def _split_line(files: SplitFiles, split: str, known: Collection[str] | None, parsed: ParsedFiles) -> str:
     """Returns what a split comes to: records, pictures that are there, records of a class that the model knows."""
-    inventory = _inventory(files, split)
+    inventory = _inventory(files, split, parsed)
     counts = InputCounts()
     for capture in _captures(inventory, files.crops_dir):
         counts.add(capture)

@@ -58,10 +58,11 @@ TIME_KEYS = ("datetime", "date_captured")
 class CocoSource(PictureSource):
     """Reads a COCO Camera Traps file."""
 
-    def __init__(self, config: CocoInventoryConfig) -> None:
-        """Keeps the settings; the file is read when records are asked for."""
+    def __init__(self, config: CocoInventoryConfig, document: CctDocument | None = None) -> None:
+        """Keeps the settings, and the file's content where it is parsed already; else it is read when records are asked for."""
         super().__init__(config)
         self.settings = config
+        self._document = document
 
     def tables(self) -> PictureTables:
         """Reads the file; see `PictureSource.tables`.
@@ -71,7 +72,8 @@ class CocoSource(PictureSource):
             SettingError: a label field is in no annotation.
         """
         with without_collector():
-            return _tables(CctDocument.read(self.config.path), self.settings)
+            document, self._document = self._document or CctDocument.read(self.config.path), None
+            return _tables(document, self.settings)
 
 
 @dataclass

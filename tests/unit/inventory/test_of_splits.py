@@ -10,7 +10,14 @@ from PIL import Image
 
 from camtrap_tf.config.training_files import TrainFilesConfig
 from camtrap_tf.errors import LabelError, SettingError, SourceError
-from camtrap_tf.inventory.of_splits import SplitFiles, class_mapping, inventory_of_split, picture_state, shared_places
+from camtrap_tf.inventory.of_splits import (
+    ParsedFiles,
+    SplitFiles,
+    class_mapping,
+    inventory_of_split,
+    picture_state,
+    shared_places,
+)
 from camtrap_tf.sources.cct_document import CctDocument
 
 CATEGORIES = [{"id": 9, "name": "zebra"}, {"id": 0, "name": "empty"}, {"id": 4, "name": "ant"}]
@@ -126,6 +133,22 @@ def test_the_classes_that_are_told_are_those_of_the_split(tmp_path: Path, caplog
         inventory_of_split(files, "val", tmp_path / "o")
     said = [line for line in caplog.messages if line.startswith(("split", "label"))]
     assert said == ["split val:", "label class: 1 class in 2 observations, 0 missing"]
+
+
+def test_each_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What gave the classes gives the records too, and a table those of all its splits; they are those read one by one."""
+    write_cct(tmp_path / "train_cct.json", {"x": 9, "y": 4})
+    write_cct(tmp_path / "val_cct.json", {"z": 9}, location="b")
+    files, parsed = of_documents(tmp_path), ParsedFiles()
+    alone = [list(inventory_of_split(files, split, tmp_path / "o")) for split in ("train", "val")]
+    class_mapping(files, ("train", "val"), parsed=parsed)
+    monkeypatch.setattr(CctDocument, "read", None)
+    assert [list(inventory_of_split(files, split, tmp_path / "o", parsed)) for split in ("train", "val")] == alone
+    rows = ["a.jpg,d,1,x,0.5,fox", "b.jpg,d,2,x,1,ant"]
+    table = of_table(tmp_path, rows, {"train": [["d", "1"]], "val": [["d", "2"]]})
+    assert inventory_of_split(table, "train", tmp_path / "o", parsed).ids == ["a.jpg"]
+    (tmp_path / "classification_ds.csv").unlink()
+    assert inventory_of_split(table, "val", tmp_path / "o", parsed).ids == ["b.jpg"]
 
 
 def test_a_split_without_crops(tmp_path: Path) -> None:
