@@ -237,6 +237,8 @@ def _run_classifier(given: Given) -> Words:
         "--results-file",
         given.text("output"),
     ]
+    form = "--export-file-type"
+    words += [] if any(word.partition("=")[0] == form for word in given.rest) else [form, "class-columns"]
     words += given.passed(("batch_size", "--batch-size"), ("num_workers", "--n-cpus"))
     words += ["--n-gpus", "0"] if given.text("device") == "cpu" else []
     return words, given.notices(

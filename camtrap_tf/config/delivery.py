@@ -18,8 +18,10 @@ class PicturesConfig(LoggedConfig):
 
     model_path: Path = Field(description="bundle folder (or a model file with its two JSON files)")
     results_file: Path = Field(description="table to write")
-    export_file_type: Literal["csv", "json"] | None = Field(
-        None, description="form of the table; default: by its suffix, else csv"
+    export_file_type: Literal["csv", "json", "class-columns"] | None = Field(
+        None,
+        description="form of the table; default: by its suffix, else csv; class-columns: CSV with path and a column per class, "
+        "as MegaDetector's run_classifier writes it",
     )
     image_dir: Path | None = Field(None, description="folder of pictures, searched through")
     csv_path: Path | None = Field(None, description="CSV of records, instead of --image-dir")
@@ -78,6 +80,10 @@ class PicturesConfig(LoggedConfig):
             raise ValueError("--csv-path needs --csv-id-col and --csv-images-cols")
         if self.detections is not None and self.image_dir is None:
             raise ValueError("--detections goes with --image-dir: the folder that its picture paths are relative to")
+        if self.export_file_type == "class-columns" and self.image_dir is None:
+            raise ValueError("--export-file-type class-columns has a row per picture or box: it goes with --image-dir")
+        if self.export_file_type == "class-columns" and self.legacy_format:
+            raise ValueError("--export-file-type class-columns and --legacy-format are two forms; leave one out")
         of_boxes = {
             "--boxes-from": self.boxes_from != "auto",
             "--boxes": self.boxes != "pixels",

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import csv
 import functools
+import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -38,13 +39,14 @@ from camtrap_tf.files import (
     write_json,
 )
 from camtrap_tf.images.crop import CropGeometry
-from camtrap_tf.logs import keep_logs
+from camtrap_tf.logs import LOG_FILES, keep_logs
 from camtrap_tf.progress import track
 from camtrap_tf.records import REJECT_COLUMNS, Reject
 from camtrap_tf.rejects import reasons_text
 from camtrap_tf.sources.picture_files import find_folder
 
-SETTINGS_NAME, TABLE_NAME, REJECTS_NAME = "crops.json", "crops.csv", "rejects.csv"
+SETTINGS_NAME, TABLE_NAME, REJECTS_NAME, KIND = "crops.json", "crops.csv", "rejects.csv", "crops"
+_LOG_NAME = re.compile(r"crop_detections_log_\d{8}_\d{6}\.json")
 COLUMNS = ("path", "file", "id", "category", "detection_conf", "location", "x", "y", "width", "height", "unit")
 PICTURES_PER_CHUNK = 8
 """Small enough that workers end together, large enough that passing chunks around costs little."""
@@ -150,7 +152,7 @@ def crop(config: CropConfig) -> Cropped:
     writable_folder(config.output_dir, "--output-dir")
     with _held(config.output_dir):
         keep_logs()
-        write_json(config.output_dir / SETTINGS_NAME, {"kind": "crops", "digest": digest_of(settings), "settings": settings})
+        write_json(config.output_dir / SETTINGS_NAME, {"kind": KIND, "digest": digest_of(settings), "settings": settings})
         _cut_all(config, plan, done, digest_of(settings))
         done.rejects.sort(key=lambda one: one.unit != PICTURE)
         _advise(done)
@@ -178,6 +180,21 @@ def settings_of(config: CropConfig) -> dict[str, Any]:
         "geometry": "legacy" if config.legacy_geometry else "camtrap",
         "quality": config.quality,
         "truncated": config.truncated,
+    }
+
+
+def own_files(folder: Path, names: Collection[str]) -> set[str]:
+    """Returns which files of a folder this stage wrote beside its crops; none where no `crops.json` of it lies there."""
+    if SETTINGS_NAME not in names:
+        return set()
+    try:
+        known = read_json(folder / SETTINGS_NAME)
+    except SourceError:
+        return set()
+    if not isinstance(known, dict) or known.get("kind") != KIND:
+        return set()
+    return {
+        name for name in names if name in (SETTINGS_NAME, TABLE_NAME, REJECTS_NAME, *LOG_FILES) or _LOG_NAME.fullmatch(name)
     }
 
 

@@ -11,6 +11,7 @@ from camtrap_tf.curation.crop_plan import BOX
 from camtrap_tf.errors import counted
 from camtrap_tf.files import check_output_file, check_writable
 from camtrap_tf.prediction.box_source import BoxSource
+from camtrap_tf.prediction.class_columns import CLASS_COLUMNS, label_of_columns
 from camtrap_tf.prediction.dry_run import DryRun, ModelDescription, describe_model
 from camtrap_tf.prediction.export_plan import Pack
 from camtrap_tf.prediction.exporting import Source, exports_of
@@ -92,7 +93,8 @@ def check_results_file(config: PredictConfig) -> None:
     read = (config.csv_path, config.detections, config.inventory, config.class_mapping_json, config.pre_processing_json)
     sources = [path for path in read if path is not None]
     packed = [".gz"] if config.results_file.name.lower().endswith(".csv.gz") else []
-    check_output_file(config.results_file, "--results-file", suffixes=(".csv", ".json", *packed), sources=sources)
+    forms = [".csv"] if config.export_file_type == CLASS_COLUMNS else [".csv", ".json"]
+    check_output_file(config.results_file, "--results-file", suffixes=(*forms, *packed), sources=sources)
     check_writable(config.results_file.parent, "--results-file")
 
 
@@ -112,6 +114,8 @@ def plan_prediction(config: PredictConfig, file_type: str, pack: Pack | None) ->
             config.model_path, class_mapping_json=config.class_mapping_json, pre_processing_json=config.pre_processing_json
         )
         plan.lines.append(model.line())
+        if file_type == CLASS_COLUMNS:
+            label_of_columns(model.class_names, model.blanks)
     with plan.noting():
         source = open_source(config)
         _add_source(plan, config, source)

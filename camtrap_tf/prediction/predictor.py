@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from camtrap_tf.logs import keep_logs
 from camtrap_tf.models.companions import check_companions
 from camtrap_tf.models.devices import choose_gpus
 from camtrap_tf.prediction.aggregation import Combining, best_answer, present
+from camtrap_tf.prediction.class_columns import CLASS_COLUMNS, class_columns_table, label_of_columns
 from camtrap_tf.prediction.dry_run import DryRun, describe_model
 from camtrap_tf.prediction.export_plan import Pack
 from camtrap_tf.prediction.exporting import exports_of
@@ -26,7 +27,7 @@ from camtrap_tf.prediction.planning import check_results_file, plan_prediction
 from camtrap_tf.prediction.rejected_share import RejectedShare
 from camtrap_tf.prediction.results import NO_DETECTION, RecordPrediction
 from camtrap_tf.prediction.sources import PictureFolder, open_source
-from camtrap_tf.prediction.writers import NO_BLANKS, open_table
+from camtrap_tf.prediction.writers import NO_BLANKS, Blanks, ClassNames, Write, open_table
 from camtrap_tf.progress import track
 from camtrap_tf.records import REJECT_COLUMNS, Reject
 from camtrap_tf.rejects import rejects_path
@@ -154,10 +155,12 @@ def predict(config: PredictConfig, pack: Pack | None = None) -> PredictSummary |
     check_results_file(config)
     source = open_source(config)
     described = None
-    if config.export:  # what its classes are is then to be known before TensorFlow is loaded
+    if config.export or file_type == CLASS_COLUMNS:  # what its classes are is then to be known before TensorFlow is loaded
         described = describe_model(
             config.model_path, class_mapping_json=config.class_mapping_json, pre_processing_json=config.pre_processing_json
         )
+        if file_type == CLASS_COLUMNS:
+            label_of_columns(described.class_names, described.blanks)
     exports = exports_of(config, source, pack, described)
     exports.require()
 
@@ -180,14 +183,7 @@ def predict(config: PredictConfig, pack: Pack | None = None) -> PredictSummary |
     shown = track(predictions, total=len(source), description="Predicting", unit="records")
     summary = PredictSummary(config)
     with (
-        open_table(
-            config.results_file,
-            file_type=file_type,
-            legacy=config.legacy_format,
-            class_names=class_names,
-            meta_fields=source.meta_fields,
-            blanks=blanks,
-        ) as write,
+        _table(config, file_type, class_names, source.meta_fields, blanks) as write,
         _reject_table(config.results_file) as reject,
         exports.opened(facts) as export,
     ):
@@ -230,6 +226,24 @@ def _load(config: PredictConfig) -> tuple[Bundle, Combining, Answers]:
         bundle = read()
     combining = Combining.of(config.aggregation_mode or bundle.aggregation_mode, bundle.specs)
     return bundle, combining, SharedOut(bundle, strategy, logits=combining.of_logits)
+
+
+def _table(
+    config: PredictConfig, file_type: str, class_names: ClassNames, meta_fields: Sequence[str], blanks: Blanks
+) -> AbstractContextManager[Write]:
+    """Returns what opens the table of predictions in the form that is asked for."""
+    if file_type == CLASS_COLUMNS:
+        label = label_of_columns(class_names, blanks)
+        root = None if config.detections is not None else config.image_dir
+        return class_columns_table(config.results_file, names=class_names[label], label=label, root=root)
+    return open_table(
+        config.results_file,
+        file_type=file_type,
+        legacy=config.legacy_format,
+        class_names=class_names,
+        meta_fields=meta_fields,
+        blanks=blanks,
+    )
 
 
 @contextmanager

@@ -11,10 +11,12 @@ from pathlib import Path
 
 from camtrap_tf.config.delivery import PredictConfig
 from camtrap_tf.config.names import PICTURE_SUFFIXES
+from camtrap_tf.curation.cropping import own_files
 from camtrap_tf.errors import SettingError, SourceError, suggestion
 from camtrap_tf.files import join_inside, path_hint, require_folder
 from camtrap_tf.logs import logger
 from camtrap_tf.prediction.box_source import BoxSource
+from camtrap_tf.prediction.class_columns import CLASS_COLUMNS
 from camtrap_tf.prediction.results import Capture
 from camtrap_tf.rejects import rejects_path
 
@@ -28,6 +30,7 @@ class PictureFolder:
     """The files of a folder and everything below it, one record each; its id is its path.
 
     A file whose name does not end as a picture's is passed over: it is a record without pictures, unless `pictures_only`.
+    Tables and logs that `camtrap crop` leaves beside crops are not looked at.
 
     Folders are searched in the order of their names while the pictures are used, so a large tree costs no memory.
 
@@ -95,7 +98,7 @@ class PictureFolder:
                 continue
             seen.add((about.st_dev, about.st_ino))
             below.sort()
-            for name in sorted(names):
+            for name in sorted(set(names) - own_files(Path(folder), names)):
                 path = os.path.normpath(os.path.join(folder, name))  # noqa: PTH118 - must stay as the user spelt it
                 if not self._is_own(path):
                     yield path
@@ -211,7 +214,8 @@ def open_source(config: PredictConfig) -> PictureFolder | PictureTable | BoxSour
         source = BoxSource(config)
     elif config.image_dir is not None:
         own = (config.results_file, rejects_path(config.results_file))
-        source = PictureFolder(config.image_dir, pictures_only=config.legacy_format, own=own)
+        pictures_only = config.legacy_format or config.export_file_type == CLASS_COLUMNS
+        source = PictureFolder(config.image_dir, pictures_only=pictures_only, own=own)
     else:
         assert config.csv_path is not None  # PredictConfig has seen to it
         assert config.csv_id_col is not None

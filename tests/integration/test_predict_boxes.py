@@ -14,8 +14,10 @@ from pydantic import ValidationError
 from camtrap_tf.config.delivery import PredictConfig
 from camtrap_tf.config.predictions_out import PredictExportConfig
 from camtrap_tf.errors import SettingError, SourceError
+from camtrap_tf.prediction.answer_tables import answers, open_answers
 from camtrap_tf.prediction.exporting import export_predictions
 from camtrap_tf.prediction.predictor import PredictSummary, predict
+from tests.commands import camtrap
 from tests.factories import make_jpeg
 from tests.integration.bundles import untrained_bundle
 from tests.reading import rows_of
@@ -98,6 +100,27 @@ def test_a_share_of_failures_may_be_allowed(tmp_path: Path, model: Path, detecti
     """Half of the boxes may fail where that is said; pictures without a box are none of those that should be predicted."""
     assert run(tmp_path, model, detections=detections, max_rejected_share=0.5)[0].exit_code == 0
     assert run(tmp_path, model, detections=detections, max_rejected_share=0.45)[0].exit_code == 3  # 4 of 10 would be less
+
+
+def test_crops_by_the_older_script(tmp_path: Path, model: Path, detections: Path) -> None:
+    """`run_classifier.py` over crops gives a packed table of the crops alone, with the answers that `predict` gives; boxes
+    that are classified without crops as files have the same paths."""
+    crops = tmp_path / "crops"
+    folders = ("--image-root", tmp_path / "pictures", "--output-dir", crops)
+    assert camtrap("crop", detections, *folders, "--max-rejected-share", 1) == 0
+    out = tmp_path / "out.csv.gz"
+    assert camtrap("legacy", "run_classifier.py", model, crops, out, "-d", detections, "--image-size", 224) == 0
+    rows = {one.id: one.probabilities for one in answers(open_answers(out), None)}
+    assert set(rows) == {path.relative_to(crops).as_posix() for path in crops.rglob("*.jpg")}
+    plain = run(tmp_path, model, image_dir=crops)[1]
+    assert len(plain) == len(rows) == 4
+    for row in plain:
+        wanted = rows[Path(row["id"]).relative_to(crops).as_posix()]
+        assert json.loads(row["predictions_all"]) == pytest.approx(wanted, abs=1e-5)  # other batches
+    boxes = tmp_path / "boxes.csv"
+    run_boxes = {"results_file": boxes, "export_file_type": "class-columns", "detections": detections}
+    predict(PredictConfig(model_path=model, image_dir=tmp_path / "pictures", **run_boxes))
+    assert {one.id for one in answers(open_answers(boxes), None) if one.probabilities} == set(rows)
 
 
 def test_the_detector_is_known_afterwards(tmp_path: Path, model: Path, detections: Path) -> None:

@@ -61,7 +61,12 @@ EXAMPLES = [
     ("download_lila_dataset_cct.py", "download lila --dataset 'Island Conservation Camera Traps' --what annotations"),
     (
         "run_classifier m c o.csv --batch-size 4 --num-workers 2 --device cpu",
-        "predict --image-dir c --model-path m --results-file o.csv --batch-size 4 --n-cpus 2 --n-gpus 0",
+        "predict --image-dir c --model-path m --results-file o.csv --export-file-type class-columns --batch-size 4 --n-cpus 2 "
+        "--n-gpus 0",
+    ),
+    (
+        "run_classifier.py bundle crops out.csv.gz -d md.json --image-size 224 --export-file-type=csv",
+        "predict --image-dir crops --model-path bundle --results-file out.csv.gz --export-file-type=csv",
     ),
     (
         "aggregate_classifier_probs.py c.csv.gz -t m.json --output-csv o.csv.gz -i index.json",

@@ -272,6 +272,17 @@ def test_tables_that_would_hide_something(folder: Path, name: str, said: str) ->
     assert said in "".join(refusals)
 
 
+def test_a_column_per_class(folder: Path) -> None:
+    """The form is said; a name that says JSON is refused, and a label type of which there may be several."""
+    plan = of_prediction(folder, export_file_type="class-columns", results_file=folder / "o.csv.gz")
+    assert (plan.refusals, "o.csv.gz, class-columns" in plan.text()) == ([], True)
+    plan = of_prediction(folder, export_file_type="class-columns", results_file=folder / "o.json")
+    assert "no .json file" in plan.refusals[0]
+    described = {"format_version": 2, "heads": {"seen": HEADS["seen"]}}
+    (folder / "bundle/bundle.json").write_text(json.dumps(described), encoding="utf-8")
+    assert "has any number" in of_prediction(folder, export_file_type="class-columns").refusals[0]
+
+
 def test_a_model_that_lost_a_file_is_refused(folder: Path) -> None:
     """A bundle without its image processing is refused once, as the command itself would refuse it; so is a later format."""
     (folder / "bundle/image_processing.json").unlink()

@@ -41,6 +41,24 @@ def test_folder_is_searched_through(tmp_path: Path) -> None:
     assert len(PictureFolder(tmp_path, pictures_only=True)) == 5
 
 
+def test_what_crop_leaves_beside_crops_is_not_looked_at(tmp_path: Path) -> None:
+    """Its tables and logs are no files of the folder, at any depth; those of the same names of somebody else are."""
+    write_pictures(tmp_path, ["set/a.jpg", "b.jpg"])
+    names = ("crops.csv", "rejects.csv", "run_info.log", "crop_detections_log_20260102_030405.json")
+    for folder in (tmp_path, tmp_path / "set"):
+        for name in (*names, "notes.txt"):
+            (folder / name).write_text("x")
+    (tmp_path / "set/crops.json").write_text('{"kind": "crops", "digest": "0", "settings": {}}')
+    (tmp_path / "crops.json").write_text('{"kind": "harvest"}')
+    folder = PictureFolder(tmp_path)
+    passed = [Path(one.id).relative_to(tmp_path).as_posix() for one in folder.captures() if one.passed_over]
+    assert passed == [
+        "crop_detections_log_20260102_030405.json",
+        *sorted(("crops.json", *names[:3], "notes.txt")),
+        "set/notes.txt",
+    ]
+
+
 def test_folder_that_links_to_itself_ends(tmp_path: Path) -> None:
     """Linked folders are searched, a link back to a folder above is not searched again."""
     write_pictures(tmp_path / "real", ["a.jpg"])
