@@ -137,8 +137,17 @@ def read_json(path: Path, *, what: str = "JSON file", object_hook: Callable[[dic
         cut_off = err.msg.startswith("Unterminated string") or err.pos >= len(text.rstrip()) - 1
         cut = "; the file seems to be cut off" if cut_off else ""
         raise SourceError(f"{path}: not a {what}: {err.msg} in line {err.lineno}, column {err.colno}{cut}") from err
-    except (OSError, ValueError, RecursionError) as err:
+    except OSError as err:
+        raise SourceError(f"{path}: {unreadable(err, what)}") from err
+    except (ValueError, RecursionError) as err:
         raise SourceError(f"{path}: cannot be read as a {what}: {err}") from err
+
+
+def unreadable(err: OSError | MemoryError, what: str) -> str:
+    """Returns why a file cannot be read, for a message that begins with its path; `what`: what it should be."""
+    if isinstance(err, IsADirectoryError):
+        return f"is a folder, no {what}; name the file itself"
+    return f"cannot be read: {getattr(err, 'strerror', None) or err}"
 
 
 def may_hold_halves(text: str) -> bool:

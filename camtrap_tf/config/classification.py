@@ -105,7 +105,7 @@ class ClassificationInspectConfig(StageConfig):
     path: Path = Field(description="folder of the data set, or its classification_ds.csv")
     splits: Path | None = Field(None, description="splits.json; default: beside the table")
     compare: Path | None = Field(None, description="another splits.json: locations that it has in other splits are listed")
-    crops_dir: Path | None = Field(None, description="folder of crops, for examples on the page")
+    crops_dir: Path | None = Field(None, description="folder of crops, for examples on the page (needs --output-dir)")
     examples: int = Field(5, ge=0, le=100, description="crops to show per label")
     output_dir: Path | None = Field(None, description="folder for inspection.html and the tables as CSV")
     seed: Seed = Field(0, description="seed of the examples")
@@ -133,6 +133,7 @@ class LabelSpecConfig(StageConfig):
 
     path: Path = Field(description="label specification (.csv or .json)")
     output: Path = Field(description="file to write, .json or .csv")
+    dry_run: bool = Field(False, description="say what would be written, write nothing")
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -92,3 +92,4 @@ class LabelsMergeConfig(StageConfig):
 
     mappings: tuple[Path, ...] = Field(min_length=2, description="label mappings to merge")
     output: Path = Field(description="label mapping to write")
+    dry_run: bool = Field(False, description="say what would be written, write nothing")

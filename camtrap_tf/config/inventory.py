@@ -17,6 +17,7 @@ class InventoryConfig(LoggedConfig):
     export_path: Path = Field(description="inventory to write: .json, or .parquet for large ones")
     discard_missing: bool = Field(False, description="drop records in which any observation misses any label")
     plain: bool = Field(False, description="write only labels, images and meta_data (camera-trap-classifier's keys)")
+    dry_run: bool = Field(False, description="read everything, say the counts and what would be written, write nothing")
 
 
 class CsvInventoryConfig(InventoryConfig):
@@ -59,6 +60,7 @@ class InventoryMergeConfig(StageConfig):
     inventories: tuple[Path, ...] = Field(min_length=2, description="inventories to merge")
     export_path: Path = Field(description="inventory to write: .json or .parquet")
     plain: bool = Field(False, description="write only labels, images and meta_data (camera-trap-classifier's keys)")
+    dry_run: bool = Field(False, description="read everything, say the counts and what would be written, write nothing")
 
 
 class InventoryInspectConfig(StageConfig):

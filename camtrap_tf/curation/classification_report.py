@@ -7,7 +7,7 @@ import hashlib
 import io
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -19,7 +19,7 @@ from PIL import Image
 from camtrap_tf.cct.counting import table_lines
 from camtrap_tf.config.classification import ClassificationInspectConfig
 from camtrap_tf.curation.classification_sets import SPLITS
-from camtrap_tf.errors import SettingError, SourceError, counted
+from camtrap_tf.errors import SourceError, counted
 from camtrap_tf.files import join_inside, require_folder, writable_folder, write_csv, write_text
 from camtrap_tf.records import Reject
 from camtrap_tf.sources.classification_csv import FILE as TABLE
@@ -96,6 +96,7 @@ class Inspection:
         moved: locations that another splits.json has in another split: place, split here, split there; None: not compared.
         unplaced: crops at locations without a split.
         written: files that were written.
+        notes: what the user should know.
     """
 
     path: Path
@@ -106,6 +107,7 @@ class Inspection:
     moved: tuple[tuple[Place, str, str], ...] | None
     unplaced: int
     written: tuple[Path, ...]
+    notes: tuple[str, ...] = ()
 
     def flag_lines(self) -> list[str]:
         """Returns what is too little to trust a score, a line per label, after the limits; nothing where all is enough."""
@@ -132,7 +134,7 @@ class Inspection:
         if self.moved is not None:
             lines.append(f"{counted(len(self.moved), 'location')} in another split there")
             lines += [f"  {dataset}/{location}: {here} here, {there} there" for (dataset, location), here, there in self.moved]
-        return "\n".join([*lines, *map(str, self.written)])
+        return "\n".join([*lines, *self.notes, *map(str, self.written)])
 
 
 def inspect_classification_set(config: ClassificationInspectConfig) -> Inspection:
@@ -145,8 +147,6 @@ def inspect_classification_set(config: ClassificationInspectConfig) -> Inspectio
     table = config.path / TABLE if config.path.is_dir() else config.path
     if config.crops_dir is not None:
         require_folder(config.crops_dir, "--crops-dir")
-    if config.examples and config.crops_dir is not None and config.output_dir is None:
-        raise SettingError("--crops-dir is for the examples on the page; give --output-dir, where it is written")
     splits = read_splits(config.splits or table.parent / SPLITS)
     entries = list(read_rows(table))
     rows = [row for row in entries if isinstance(row, CropRow)]
@@ -165,8 +165,15 @@ def inspect_classification_set(config: ClassificationInspectConfig) -> Inspectio
         moved=moved,
         unplaced=unplaced,
         written=(),
+        notes=tuple(_unused(config)),
     )
     return found if config.output_dir is None else _written(found, rows, splits, config)
+
+
+def _unused(config: ClassificationInspectConfig) -> Iterator[str]:
+    """Yields a sentence on the crops where no page is written that could show them."""
+    if config.examples and config.crops_dir is not None and config.output_dir is None:
+        yield "--crops-dir: not looked at, as examples are on the page, which --output-dir writes"
 
 
 def _split_finder(splits: Splits) -> Callable[[Place], str | None]:

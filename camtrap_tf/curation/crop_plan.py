@@ -19,7 +19,7 @@ from camtrap_tf.detections.boxes import BoxError, checked_box
 from camtrap_tf.detections.crop_names import crop_name
 from camtrap_tf.detections.megadetector import ANIMAL, DetectedPicture, MegadetectorDocument
 from camtrap_tf.errors import SettingError, SourceError, suggestion
-from camtrap_tf.files import path_hint
+from camtrap_tf.files import path_hint, unreadable
 from camtrap_tf.records import Reject
 from camtrap_tf.sources.cct_document import CctDocument, Entry, number_of, text_of
 from camtrap_tf.sources.megadetector import THRESHOLD, picture_problem
@@ -141,7 +141,7 @@ def _kind(path: Path) -> str:
     except FileNotFoundError as err:
         raise SourceError(f"{path}: no such file{path_hint(path)}") from err
     except OSError as err:
-        raise SourceError(f"{path}: cannot be read: {err.strerror or err}") from err
+        raise SourceError(f"{path}: {unreadable(err, 'COCO Camera Traps file or MegaDetector results (.json)')}") from err
 
 
 def _chosen(config: CropConfig, known: Sequence[str]) -> tuple[str, ...]:

@@ -118,6 +118,7 @@ class LabelSpecWritten:
     path: Path
     output: Path
     specs: Specs
+    dry_run: bool = False
 
     def text(self) -> str:
         """Returns the summary for a person."""
@@ -127,7 +128,7 @@ class LabelSpecWritten:
             most = "" if spec.max_count is None else f", at most {spec.max_count} crops"
             first = f", first of {' '.join(spec.first_datasets)}" if spec.prioritize else ""
             lines.append(f"  {label}: {classes} classes, {len(spec.include.taxa)} taxa{most}{first}")
-        return "\n".join([*lines, str(self.output)])
+        return "\n".join([*lines, f"{'would write ' if self.dry_run else ''}{self.output}"])
 
 
 def convert_label_spec(config: LabelSpecConfig) -> LabelSpecWritten:
@@ -139,8 +140,9 @@ def convert_label_spec(config: LabelSpecConfig) -> LabelSpecWritten:
     """
     check_output_file(config.output, "--output", suffixes=(".csv", ".json"), sources=(config.path,))
     specs = read_label_spec(config.path)
-    write_label_spec(config.output, specs)
-    return LabelSpecWritten(config.path, config.output, specs)
+    if not config.dry_run:
+        write_label_spec(config.output, specs)
+    return LabelSpecWritten(config.path, config.output, specs, config.dry_run)
 
 
 def _read_csv(path: Path) -> Specs:

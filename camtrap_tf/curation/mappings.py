@@ -20,11 +20,13 @@ class MergedMapping:
         path: where it was written.
         mapping: the mapping.
         added: per file, its path and label type → classes that none of the files before it had.
+        dry_run: nothing was written.
     """
 
     path: Path
     mapping: LabelMapping
     added: tuple[tuple[Path, dict[str, list[str]]], ...]
+    dry_run: bool = False
 
     def text(self) -> str:
         """Returns the summary for a person."""
@@ -32,7 +34,8 @@ class MergedMapping:
         for path, labels in self.added:
             lines.append(f"{path}: " + ("; ".join(_names(*item) for item in labels.items()) or "nothing new"))
         sizes = ", ".join(f"{label} {len(self.mapping.names(label))}" for label in self.mapping.label_types)
-        return "\n".join([*lines, f"{self.path}: classes per label: {sizes}"])
+        start = "would write " if self.dry_run else ""
+        return "\n".join([*lines, f"{start}{self.path}: classes per label: {sizes}"])
 
 
 def _names(label: str, names: list[str]) -> str:
@@ -57,5 +60,6 @@ def merge_label_mappings(config: LabelsMergeConfig) -> MergedMapping:
         for label, names in new.items():
             known[label].update(names)
         added.append((path, {label: names for label, names in new.items() if names}))
-    merged.write(config.output)
-    return MergedMapping(config.output, merged, tuple(added))
+    if not config.dry_run:
+        merged.write(config.output)
+    return MergedMapping(config.output, merged, tuple(added), config.dry_run)

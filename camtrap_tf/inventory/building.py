@@ -30,7 +30,7 @@ from camtrap_tf.rejects import reasons_text, rejects_line, rejects_path, write_r
 from camtrap_tf.sources import Source
 from camtrap_tf.sources.csv_table import CsvColumns, CsvSource
 from camtrap_tf.sources.folders import FolderSource
-from camtrap_tf.sources.json_records import JsonSource
+from camtrap_tf.sources.json_records import JsonSource, other_kind
 from camtrap_tf.sources.panthera import panthera_source
 
 log = logger(__name__)
@@ -38,7 +38,7 @@ log = logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class BuiltInventory:
-    """An inventory that was written, and what became of everything that was read.
+    """An inventory that was made, and what became of everything that was read.
 
     Attributes:
         path: the inventory.
@@ -49,6 +49,7 @@ class BuiltInventory:
         rejects: units that are in no record.
         dropped: records left out for a missing label.
         notes: further sentences.
+        dry_run: nothing was written.
     """
 
     path: Path
@@ -59,6 +60,7 @@ class BuiltInventory:
     rejects: tuple[Reject, ...]
     dropped: tuple[Reject, ...]
     notes: tuple[str, ...]
+    dry_run: bool = False
 
     def text(self) -> str:
         """Returns the summary for a person."""
@@ -69,7 +71,8 @@ class BuiltInventory:
             f"{len(self.rejects)} rejected" + reasons_text(self.rejects)
         ]
         lines.extend(self.notes)
-        lines += written_lines(self.path, self.inventory, len(self.dropped), rejects=bool(self.rejects))
+        rejects = bool(self.rejects)
+        lines += written_lines(self.path, self.inventory, len(self.dropped), rejects=rejects, dry_run=self.dry_run)
         return "\n".join(lines)
 
 
@@ -125,10 +128,11 @@ def merge_inventories(config: InventoryMergeConfig) -> MergedInventory:
     check_target(config.export_path, config.inventories)
     parts = [Inventory.read(path) for path in config.inventories]
     merged = merge(parts, [str(path) for path in config.inventories])
-    begin_writing(config.export_path, [reject for part in parts for reject in part.rejects])
-    merged.write(config.export_path, plain=config.plain)
+    if not config.dry_run:
+        begin_writing(config.export_path, [reject for part in parts for reject in part.rejects])
+        merged.write(config.export_path, plain=config.plain)
     sizes = [(path, len(part), len(part.rejects)) for path, part in zip(config.inventories, parts, strict=True)]
-    return MergedInventory(config.export_path, merged, tuple(sizes))
+    return MergedInventory(config.export_path, merged, tuple(sizes), config.dry_run)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,18 +143,21 @@ class MergedInventory:
         path: where it was written.
         inventory: its records.
         sizes: per file, its path, records and rejects.
+        dry_run: nothing was written.
     """
 
     path: Path
     inventory: Inventory
     sizes: tuple[tuple[Path, int, int], ...]
+    dry_run: bool = False
 
     def text(self) -> str:
         """Returns the summary for a person."""
         lines = [f"{path}: {counted(records, 'record')}, {rejects} rejected" for path, records, rejects in self.sizes]
         total = sum(records for _, records, _ in self.sizes)
         again = total - len(self.inventory)
-        lines.append(f"{self.path}: {total} records = {len(self.inventory)} kept + {again} that were there already")
+        start = "would write " if self.dry_run else ""
+        lines.append(f"{start}{self.path}: {total} records = {len(self.inventory)} kept + {again} that were there already")
         return "\n".join(lines)
 
 
@@ -186,15 +193,16 @@ class InspectedInventory:
         return "\n".join([*lines, *label_lines(inventory)])
 
 
-def written_lines(path: Path, inventory: Inventory, dropped: int, *, rejects: bool) -> list[str]:
-    """Returns the lines of a summary on the inventory that was written, how many records were dropped, and its rejects."""
+def written_lines(path: Path, inventory: Inventory, dropped: int, *, rejects: bool, dry_run: bool) -> list[str]:
+    """Returns the lines of a summary on the inventory that was (or would be) written, records dropped, and its rejects."""
     lines = []
     if dropped:
         records = counted(len(inventory) + dropped, "record")
         lines.append(f"{records} = {len(inventory)} kept + {dropped} dropped for a missing label")
     pictures, labels = counted(inventory.picture_count(), "picture"), ", ".join(inventory.label_types)
-    lines.append(f"{path}: {counted(len(inventory), 'record')}, {pictures}, labels: {labels}")
-    return [*lines, rejects_line(path)] if rejects or dropped else lines
+    start = "would write " if dry_run else ""
+    lines.append(f"{start}{path}: {counted(len(inventory), 'record')}, {pictures}, labels: {labels}")
+    return [*lines, rejects_line(path, dry_run=dry_run)] if rejects or dropped else lines
 
 
 def label_lines(inventory: Inventory) -> Iterator[str]:
@@ -221,17 +229,17 @@ def check_target(path: Path, sources: Iterable[Path]) -> None:
 
 def build(source: Source, config: InventoryConfig) -> BuiltInventory:
     """Reads a source and writes its inventory and what is not in it; raises as `build_from_csv` does."""
-    inventory, rejects = read_source(source, config.path, config.export_path)
+    inventory, rejects = read_source(source, config.path, None if config.dry_run else config.export_path)
     return _finish(inventory, config, source.read, source.unit, rejects, source.notes)
 
 
-def read_source(source: Source, path: Path, target: Path) -> tuple[Inventory, list[Reject]]:
+def read_source(source: Source, path: Path, target: Path | None) -> tuple[Inventory, list[Reject]]:
     """Returns the records of a source, and what is not among them.
 
     Args:
         source: what to read.
         path: the file that it reads, for messages.
-        target: inventory beside which the rejects are written where nothing else is left.
+        target: inventory beside which the rejects are written where nothing else is left; None: nowhere.
 
     Raises:
         SourceError: it has no usable record.
@@ -248,9 +256,11 @@ def read_source(source: Source, path: Path, target: Path) -> tuple[Inventory, li
 
     table = table_of(records())
     if not len(table):
-        begin_writing(target, rejects)
+        if target is not None:
+            begin_writing(target, rejects)
         raise SourceError(
             f"{path}: no usable record in {source.read} {source.unit}; {len(rejects)} rejected{reasons_text(rejects)}"
+            + (other_kind(rejects) if isinstance(source, JsonSource) else "")
         )
     return Inventory.from_table(table), rejects
 
@@ -259,16 +269,21 @@ def _finish(
     inventory: Inventory, config: InventoryConfig, read: int, unit: str, rejects: list[Reject], notes: Sequence[str]
 ) -> BuiltInventory:
     """Drops records with missing labels if asked to, writes inventory and rejects, logs the classes."""
-    begin_writing(config.export_path, rejects)
+    if not config.dry_run:
+        begin_writing(config.export_path, rejects)
     inventory, dropped = write_kept(inventory, config, rejects)
-    return BuiltInventory(config.export_path, inventory, config.path, read, unit, tuple(rejects), tuple(dropped), tuple(notes))
+    return BuiltInventory(
+        config.export_path, inventory, config.path, read, unit, tuple(rejects), tuple(dropped), tuple(notes), config.dry_run
+    )
 
 
 def write_kept(inventory: Inventory, config: InventoryConfig, rejects: Sequence[Reject]) -> tuple[Inventory, list[Reject]]:
     """Writes an inventory whose rejects are written already, without records that miss a label where none are wanted.
 
+    A dry run writes nothing.
+
     Returns:
-        The inventory as it was written, and the records that were dropped, which are among its rejects then.
+        The inventory as it is written, and the records that were dropped, which are among its rejects then.
 
     Raises:
         SourceError: no record would be left.
@@ -276,11 +291,12 @@ def write_kept(inventory: Inventory, config: InventoryConfig, rejects: Sequence[
     dropped: list[Reject] = []
     if config.discard_missing:
         inventory, dropped = discard_missing(inventory)
-    if dropped:
+    if dropped and not config.dry_run:
         begin_writing(config.export_path, [*rejects, *dropped])
     if not len(inventory):
         raise SourceError(f"{config.path}: every one of {len(dropped)} records misses a label; --discard-missing leaves none")
-    inventory.write(config.export_path, plain=config.plain)
+    if not config.dry_run:
+        inventory.write(config.export_path, plain=config.plain)
     log_labels(inventory)
     return inventory, dropped
 

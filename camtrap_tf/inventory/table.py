@@ -17,7 +17,7 @@ from camtrap_tf.inventory.columns import LABEL, META, json_lines, observation_co
 from camtrap_tf.inventory.parquet import read_parquet, write_parquet
 from camtrap_tf.records import MISSING, CaptureEvent, Reject
 from camtrap_tf.rejects import reasons_text
-from camtrap_tf.sources.json_records import JsonSource
+from camtrap_tf.sources.json_records import JsonSource, other_kind
 
 SUFFIXES = (".json", ".parquet")
 
@@ -52,7 +52,8 @@ class Inventory:
         else:
             table = table_of(_without_rejects(JsonSource(path).records(), rejects))
         if not len(table):
-            raise SourceError(f"{path}: the inventory has no usable record; {len(rejects)} rejected{reasons_text(rejects)}")
+            said = f"the inventory has no usable record; {len(rejects)} rejected{reasons_text(rejects)}{other_kind(rejects)}"
+            raise SourceError(f"{path}: {said}")
         return cls(table, rejects)
 
     @classmethod

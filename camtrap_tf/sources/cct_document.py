@@ -20,7 +20,7 @@ from typing import Any
 import orjson
 
 from camtrap_tf.errors import SourceError
-from camtrap_tf.files import may_hold_halves, path_hint, printable, write_members
+from camtrap_tf.files import may_hold_halves, path_hint, printable, unreadable, write_members
 from camtrap_tf.records import Reject
 
 Entry = dict[str, Any]
@@ -214,7 +214,7 @@ def _bytes(path: Path) -> bytes:
     except FileNotFoundError as err:
         raise SourceError(f"{path}: no such COCO Camera Traps file{path_hint(path)}") from err
     except (OSError, MemoryError) as err:
-        raise SourceError(f"{path}: cannot be read: {err}") from err
+        raise SourceError(f"{path}: {unreadable(err, 'COCO Camera Traps file (.json)')}") from err
 
 
 def _plain_json(raw: bytes) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from camtrap_tf.errors import SettingError, SourceError, suggestion
-from camtrap_tf.files import path_hint, printable
+from camtrap_tf.files import path_hint, printable, unreadable
 from camtrap_tf.records import Reject
 
 Row = tuple[int, list[str]]
@@ -120,7 +120,7 @@ def table_start(path: Path, what: str = "CSV table") -> bytes:
     except FileNotFoundError as err:
         raise SourceError(f"{path}: no such {what}{path_hint(path)}") from err
     except OSError as err:
-        raise SourceError(f"{path}: cannot be read: {err.strerror}") from err
+        raise SourceError(f"{path}: {unreadable(err, what)}") from err
     if start.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise SourceError(f"{path}: is UTF-16; save it as UTF-8")
     if start.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):

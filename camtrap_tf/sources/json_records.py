@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from camtrap_tf.errors import SourceError
-from camtrap_tf.files import may_hold_halves, path_hint, printable
+from camtrap_tf.files import may_hold_halves, path_hint, printable, unreadable
 from camtrap_tf.records import CaptureEvent, Reject
 from camtrap_tf.sources.event_facts import media_with_facts, observations_with_facts
 
@@ -82,7 +82,7 @@ class JsonSource:
         except UnicodeDecodeError as err:
             raise SourceError(f"{self.path}: not UTF-8 at byte {err.start}; save it as UTF-8") from err
         except (OSError, MemoryError) as err:
-            raise SourceError(f"{self.path}: cannot be read: {err}") from err
+            raise SourceError(f"{self.path}: {unreadable(err, 'inventory (.json or .parquet)')}") from err
 
 
 def _members(text: str) -> Iterator[tuple[str, Any]]:
@@ -115,6 +115,24 @@ def _members(text: str) -> Iterator[tuple[str, Any]]:
         position = skip(position + 1) if more else position
     if skip(position + 1) != len(text):
         raise json.JSONDecodeError("text after the end of the inventory", text, skip(position + 1))
+
+
+def other_kind(rejects: Iterable[Reject]) -> str:
+    """Ends a message about a file without a usable record: what it is instead, told from the keys that are no records."""
+    keys = {one.id for one in rejects}
+    for kind, marks, remedy in _OTHER_KINDS:
+        if marks <= keys:
+            return f"; it is {kind}: make an inventory of it first (`camtrap inventory {remedy}`)"
+    return ""
+
+
+_OTHER_KINDS = (
+    ("MegaDetector results", {"images", "detection_categories"}, "megadetector"),
+    ("a COCO Camera Traps file", {"images", "annotations"}, "coco"),
+    ("a COCO Camera Traps file", {"images", "categories"}, "coco"),
+    ("a Camtrap DP package", {"resources", "profile"}, "camtrap-dp"),
+)
+"""What a file is, the keys that tell it, and the command that reads it."""
 
 
 def parse_record(record_id: str, value: Any, *, item: str) -> CaptureEvent | Reject:

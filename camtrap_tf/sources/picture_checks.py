@@ -164,7 +164,8 @@ def _path_problem(path: str, *, remote: bool) -> tuple[str, str] | None:
     try:
         join_inside(Path(), path)
     except ValueError as err:
-        return "outside_root", str(err).replace("leads out of .", "leads out of its folder")
+        said = str(err).removeprefix("path ").removeprefix(f"{path!r} ")  # rejects begin with the path
+        return "outside_root", said.replace("leads out of .", "leads out of its folder")
     return None
 
 

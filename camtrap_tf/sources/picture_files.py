@@ -71,12 +71,13 @@ def file_problems(root: Path, paths: Iterable[str]) -> dict[str, tuple[str, str]
         by_folder.setdefault(path.rpartition("/")[0], []).append(path)
     problems: dict[str, tuple[str, str]] = {}
     for folder, members in by_folder.items():
-        sizes = _sizes(root / folder.lstrip("/"))
+        place = root / folder.lstrip("/")
+        sizes, trouble = _sizes(place)
         for path in members:
             size = sizes.get(path.rpartition("/")[2])
             if size is None:
                 absolute = f"leads out of {root}; looked for below it, it " if path.startswith("/") else ""
-                problems[path] = (MISSING_FILE, f"{absolute}is not in {root / folder.lstrip('/')}")
+                problems[path] = (MISSING_FILE, f"{absolute}is not {trouble or f'in {place}'}")
             elif size < SMALLEST_BYTES:
                 pointer = _pointer(root / path.lstrip("/"), size)
                 if pointer:
@@ -114,13 +115,15 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _sizes(folder: Path) -> dict[str, int]:
-    """Returns name → size of the files in a folder; none where there is no such folder."""
+def _sizes(folder: Path) -> tuple[dict[str, int], str]:
+    """Returns name → size of the files in a folder, and why it cannot be looked into, in words; empty where it can."""
     try:
         with os.scandir(folder) as entries:
-            return {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}
-    except OSError:
-        return {}
+            return {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}, ""
+    except (FileNotFoundError, NotADirectoryError):
+        return {}, f"there: there is no folder {folder}"
+    except OSError as err:
+        return {}, f"seen: the folder {folder} cannot be read ({err.strerror})"
 
 
 def _pointer(path: Path, size: int) -> str:

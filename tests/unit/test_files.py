@@ -121,7 +121,9 @@ def test_broken_json_is_told_in_one_line(tmp_path: Path, data: bytes, message: s
 
 
 def test_absent_json_is_told(tmp_path: Path) -> None:
-    """With what it should have been."""
+    """With what it should have been; a folder is told as one."""
+    with pytest.raises(SourceError, match=r"is a folder, no list; name the file itself$"):
+        read_json(tmp_path, what="list")
     with pytest.raises(SourceError, match="no such list"):
         read_json(tmp_path / "a.json", what="list")
 

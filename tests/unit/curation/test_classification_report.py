@@ -8,7 +8,6 @@ import pytest
 
 from camtrap_tf.config.classification import ClassificationInspectConfig
 from camtrap_tf.curation.classification_report import compared, inspect_classification_set, tabulate, too_little
-from camtrap_tf.errors import SettingError
 from camtrap_tf.sources.classification_csv import CropRow, write_rows
 from camtrap_tf.sources.split_files import Splits, write_splits
 from tests.factories import make_jpeg
@@ -85,6 +84,11 @@ def test_tables_and_page_are_written(tmp_path: Path) -> None:
 
 
 def test_examples_need_a_page(tmp_path: Path) -> None:
-    """Crops without a folder to write the page to would be ignored; that is an error."""
-    with pytest.raises(SettingError, match="give --output-dir"):
-        inspect_classification_set(ClassificationInspectConfig(path=tmp_path, crops_dir=tmp_path))
+    """Crops without a folder to write the page to are not looked at, which is said."""
+    write_rows(tmp_path / "classification_ds.csv", ROWS)
+    write_splits(tmp_path / "splits.json", SPLITS)
+    plain = inspect_classification_set(ClassificationInspectConfig(path=tmp_path)).text()
+    assert "--crops-dir" not in plain
+    found = inspect_classification_set(ClassificationInspectConfig(path=tmp_path, crops_dir=tmp_path))
+    note = "--crops-dir: not looked at, as examples are on the page, which --output-dir writes"
+    assert found.text().splitlines() == [*plain.splitlines(), note]

@@ -57,7 +57,10 @@ def test_both_forms_say_the_same(tmp_path: Path) -> None:
 def test_forms_turn_into_each_other(tmp_path: Path) -> None:
     """CSV → JSON gives the JSON, JSON → CSV → JSON gives it back."""
     (tmp_path / "s.csv").write_text(CSV, encoding="utf-8")
-    done = convert_label_spec(LabelSpecConfig(path=tmp_path / "s.csv", output=tmp_path / "s.json"))
+    config = LabelSpecConfig(path=tmp_path / "s.csv", output=tmp_path / "s.json", dry_run=True)
+    assert convert_label_spec(config).text().endswith(f"would write {tmp_path / 's.json'}")
+    assert not (tmp_path / "s.json").exists()
+    done = convert_label_spec(config.model_copy(update={"dry_run": False}))
     assert json.loads((tmp_path / "s.json").read_text(encoding="utf-8")) == JSON
     convert_label_spec(LabelSpecConfig(path=tmp_path / "s.json", output=tmp_path / "t.csv"))
     assert read_label_spec(tmp_path / "t.csv") == done.specs

@@ -17,7 +17,10 @@ def test_the_merged_mapping_is_written_and_told(tmp_path: Path) -> None:
     LabelMapping({"species": {"cat": 0, "dog": 1}}).write(tmp_path / "a.json")
     LabelMapping({"species": {"cat": 0, "ant": 1}, "count": {"1": 0}}).write(tmp_path / "b.json")
     config = LabelsMergeConfig(mappings=(tmp_path / "a.json", tmp_path / "b.json"), output=tmp_path / "new/c.json")
+    planned = merge_label_mappings(config.model_copy(update={"dry_run": True})).text()
+    assert not (tmp_path / "new").exists()
     merged = merge_label_mappings(config)
+    assert planned == merged.text().replace(f"{tmp_path}/new", f"would write {tmp_path}/new")
     assert LabelMapping.read(tmp_path / "new/c.json").as_json() == {
         "count": {"1": 0},
         "species": {"ant": 0, "cat": 1, "dog": 2},

@@ -66,6 +66,45 @@ def test_discard_missing_drops_and_lists_records(tmp_path: Path) -> None:
     assert "2 records = 1 kept + 1 dropped for a missing label" in built.text()
 
 
+@pytest.mark.parametrize("discard_missing", [False, True])
+def test_a_dry_run_says_what_the_command_would(tmp_path: Path, discard_missing: bool) -> None:
+    """The same counts, and nothing is written: neither the folder, nor the inventory, nor its rejects."""
+    planned = from_csv(tmp_path, dry_run=True, discard_missing=discard_missing).text()
+    assert [one.name for one in tmp_path.iterdir()] == ["t.csv"]
+    done = from_csv(tmp_path, discard_missing=discard_missing).text()
+    said = done.replace(f"{tmp_path}/out/i.json", f"would write {tmp_path}/out/i.json").replace(
+        ": what is", ": would say what is"
+    )
+    assert planned == said
+    merging = InventoryMergeConfig(inventories=(tmp_path / "out/i.json",) * 2, export_path=tmp_path / "m.json", dry_run=True)
+    assert f"would write {tmp_path / 'm.json'}: " in merge_inventories(merging).text()
+    assert not (tmp_path / "m.json").exists()
+    with pytest.raises(SourceError, match="no usable record in 1 rows"):
+        from_csv(tmp_path, text="id,image,species,count\n1,,zebra,2\n", export="new/i.json", dry_run=True)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ({"images": [], "annotations": [], "info": {}}, "it is a COCO Camera Traps file: .*`camtrap inventory coco`"),
+        (
+            {"images": [], "detection_categories": {}, "info": {}},
+            "it is MegaDetector results: .*`camtrap inventory megadetector`",
+        ),
+        ({"profile": "x", "resources": []}, "it is a Camtrap DP package: .*`camtrap inventory camtrap-dp`"),
+        ({"1": {}}, r"rejected \(1 × bad_images\)$"),
+    ],
+)
+def test_other_files_are_told_where_an_inventory_is_wanted(tmp_path: Path, value: dict[str, Any], said: str) -> None:
+    """By the commands that read inventories, and by that which checks them."""
+    (tmp_path / "a.json").write_text(json.dumps(value))
+    with pytest.raises(SourceError, match=f"no usable record.*{said}"):
+        Inventory.read(tmp_path / "a.json")
+    with pytest.raises(SourceError, match=f"no usable record.*{said}"):
+        build_from_json(JsonInventoryConfig(path=tmp_path / "a.json", export_path=tmp_path / "b.json"))
+
+
 def test_old_rejects_do_not_stay(tmp_path: Path) -> None:
     """A rejects table of an earlier run goes when there is nothing to reject any more."""
     from_csv(tmp_path)

@@ -52,6 +52,32 @@ def test_ten_thousand_missing_files(tmp_path: Path) -> None:
     assert "10001 annotations read = 1 used + 0 rejected + 10000 of rejected pictures" in built.text()
 
 
+def test_a_dry_run_writes_nothing_and_judges_the_share(tmp_path: Path) -> None:
+    """Counts and files as the command has them; too many rejects end with its exit code, and nothing usable as there."""
+    files = [*images(3), {"id": 7, "file_name": "../x.jpg"}, {"id": 8, "file_name": "https://a.b/c.jpg"}]
+    path = document(tmp_path, files, [{"id": n, "image_id": n, "category_id": 1} for n in (0, 1, 2, 7, 8)])
+    config = CocoInventoryConfig(path=path, export_path=tmp_path / "o/out.json", max_rejected_share=0.2, dry_run=True)
+    planned = build_from_coco(config)
+    assert [one.name for one in tmp_path.iterdir()] == ["cct.json"]
+    assert planned.exit_code == 0
+    lines = planned.text().splitlines()
+    done = build_from_coco(config.model_copy(update={"dry_run": False})).text().splitlines()
+    assert [line.replace("would write ", "").replace("would say ", "").replace("would list ", "") for line in lines] == done
+    assert [line.split(": would")[0] for line in lines[-2:]] == [
+        f"{tmp_path}/o/out.{kind}.csv" for kind in ("rejects", "remote")
+    ]
+    (detail,) = (row["detail"] for row in rows_of(tmp_path / "o/out.rejects.csv"))
+    assert detail == "'../x.jpg' leads out of its folder"
+    strict = build_from_coco(config.model_copy(update={"max_rejected_share": 0.1}))
+    assert strict.exit_code == 3
+    assert "(exit code 3): 1 of 5 pictures rejected (1 × outside_root), more than --max-rejected-share 0.1" in strict.text()
+    only = document(tmp_path, files[3:4], [])
+    with pytest.raises(SourceError, match="no usable picture in 1; 1 rejected") as caught:
+        build_from_coco(CocoInventoryConfig(path=only, export_path=tmp_path / "p/out.json", dry_run=True))
+    assert "rejects.csv" not in str(caught.value)
+    assert not (tmp_path / "p").exists()
+
+
 def test_both_forms_hold_the_same(tmp_path: Path) -> None:
     """JSON and Parquet are read back alike."""
     path = document(tmp_path, images(5), [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [0, 0, 100, 1]}])

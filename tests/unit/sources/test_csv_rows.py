@@ -67,7 +67,7 @@ def test_absent_files_and_folders(tmp_path: Path) -> None:
     """A path that is not a file gives one line."""
     with pytest.raises(SourceError, match="no such CSV table"):
         CsvRows(tmp_path / "t.csv")
-    with pytest.raises(SourceError, match="cannot be read"):
+    with pytest.raises(SourceError, match="is a folder, no CSV table"):
         CsvRows(tmp_path)
 
 

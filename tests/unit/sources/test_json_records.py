@@ -171,5 +171,5 @@ def test_absent_files(tmp_path: Path) -> None:
     """A path that is not there, or is a folder, gives one line."""
     with pytest.raises(SourceError, match="no such inventory"):
         list(JsonSource(tmp_path / "none.json").records())
-    with pytest.raises(SourceError, match="cannot be read"):
+    with pytest.raises(SourceError, match="is a folder, no inventory"):
         list(JsonSource(tmp_path).records())

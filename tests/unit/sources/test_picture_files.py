@@ -53,12 +53,21 @@ def test_problems_of_files(tmp_path: Path) -> None:
         "lfs.jpg": "placeholder_file",
     }
     assert "Git LFS" in problems["lfs.jpg"][1]
+    assert problems["here/b.jpg"][1] == f"is not in {tmp_path / 'here'}"
+    assert problems["gone/a.jpg"][1] == f"is not there: there is no folder {tmp_path / 'gone'}"
+    assert file_problems(tmp_path, ["small.jpg/a.jpg"])["small.jpg/a.jpg"][1].endswith(
+        "there is no folder " + str(tmp_path / "small.jpg")
+    )
 
 
 def test_an_absolute_path_is_said_to_lead_out(tmp_path: Path) -> None:
     """It is looked for below the root, and where it is not there the message says what is wrong with it."""
     (problem,) = file_problems(tmp_path, ["/etc/passwd"]).values()
-    assert problem == ("missing_file", f"leads out of {tmp_path}; looked for below it, it is not in {tmp_path / 'etc'}")
+    absent = f"is not there: there is no folder {tmp_path / 'etc'}"
+    assert problem == ("missing_file", f"leads out of {tmp_path}; looked for below it, it {absent}")
+    (tmp_path / "etc").mkdir()
+    (problem,) = file_problems(tmp_path, ["/etc/passwd"]).values()
+    assert problem[1].endswith(f"it is not in {tmp_path / 'etc'}")
 
 
 @pytest.mark.parametrize(("path", "answer"), [("path/to/a.jpg", True), ("/path/to/x/a.jpg", True), ("mypath/to/a.jpg", False)])
