@@ -66,7 +66,7 @@ class TransferProgress:
     def __init__(self, *, total: int | None, description: str) -> None:
         self._total = total
         self._description = description
-        self._files = self._skipped = self._bytes = 0
+        self._files = self._skipped = self._failed = self._bytes = 0
         self._began = self._shown = time.monotonic()
         self._bar: Any = None
         self._interval_s = PLAIN_INTERVAL_S
@@ -87,16 +87,18 @@ class TransferProgress:
         if self._bar is not None:
             self._bar.stop()
 
-    def advance(self, *, files: int = 0, skipped: int = 0, count: int = 0) -> None:
+    def advance(self, *, files: int = 0, skipped: int = 0, failed: int = 0, count: int = 0) -> None:
         """Counts what has come.
 
         Args:
             files: files that are done with.
             skipped: of these, how many took no time.
+            failed: of these, how many did not come.
             count: bytes.
         """
         self._files += files
         self._skipped += skipped
+        self._failed += failed
         self._bytes += count
         now = time.monotonic()
         if now - self._shown >= self._interval_s:
@@ -104,7 +106,8 @@ class TransferProgress:
             self._show(now - self._began)
 
     def _show(self, passed_s: float) -> None:
-        text = f"files, {amount(self._bytes)}, {amount(self._bytes / passed_s)}/s"
+        failed = f" ({self._failed} failed)" if self._failed else ""
+        text = f"files{failed}, {amount(self._bytes)}, {amount(self._bytes / passed_s)}/s"
         fetched = self._files - self._skipped
         if self._total and fetched:
             text += f", about {passed_s / fetched * (self._total - self._files):.0f} s left"

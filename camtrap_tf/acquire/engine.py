@@ -284,7 +284,7 @@ class Engine:
     def _fail(self, item: Wanted, err: FetchError) -> None:
         self.counts.reasons[err.reason] += 1
         self._write_failure(item.row(err.reason, " ".join(err.detail.split())[:500]))
-        self._progress.advance(files=1)
+        self._progress.advance(files=1, failed=1)
 
 
 def check_entry(item: Wanted) -> Wanted | FetchError:

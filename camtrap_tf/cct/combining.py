@@ -213,4 +213,5 @@ def _check_clashes(images: Iterable[Entry], annotations: Iterable[Entry], prefix
         if twice:
             also = " ".join(sorted({*prefix, remedy}))
             advice = "clean the files first (`camtrap cct clean`)" if remedy in set(prefix) else f"add --prefix {also}"
-            raise SettingError(f"{len(twice)} times two entries have one {what}, e.g. {twice[0]!r}; {advice}")
+            more = f" (and {len(twice) - 1} more such)" if len(twice) > 1 else ""
+            raise SettingError(f"several entries have the {what} {twice[0]!r}{more}; {advice}")

@@ -54,6 +54,16 @@ def test_transfers_show_files_bytes_rate_and_time_left(
     assert capsys.readouterr().err == "Fetching: 5 of 20 files, 20.0 MB, 2.0 MB/s, about 50 s left\n"
 
 
+def test_transfers_that_failed_are_told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that did not come is done with, but not fetched."""
+    clock = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    with TransferProgress(total=1, description="Fetching") as transfer:
+        clock[0] = 10.0
+        transfer.advance(files=1, failed=1)
+    assert capsys.readouterr().err == "Fetching: 1 of 1 files (1 failed), 0 B, 0 B/s, about 0 s left\n"
+
+
 @pytest.mark.parametrize(
     ("count", "text"), [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (123_456, "123 kB"), (5e13, "50.0 TB")]
 )

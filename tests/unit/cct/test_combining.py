@@ -64,13 +64,13 @@ def test_a_category_with_the_id_of_empty_gets_another() -> None:
 
 def test_clashes_are_errors_that_say_what_to_add() -> None:
     """Without names in front, equal ids and equal files are refused."""
-    with pytest.raises(SettingError, match=r"one image id, e.g. '1'; add --prefix ids"):
+    with pytest.raises(SettingError, match=r"several entries have the image id '1'; add --prefix ids"):
         combine(two(), ["a", "b"], prefix=frozenset())
-    twins = [make_document([make_image("1")], []), make_document([make_image("1")], [])]
-    with pytest.raises(SettingError, match=r"one file_name, e.g. '1.jpg'; add --prefix files ids"):
+    twins = [make_document([make_image("1"), make_image("2")], [])] * 2
+    with pytest.raises(SettingError, match=r"have the file_name '1.jpg' \(and 1 more such\); add --prefix files ids"):
         combine(twins, ["a", "b"], prefix=frozenset(("ids",)))
     whole = combine(twins, ["a", "b"], prefix=frozenset(("ids", "files"))).document
-    assert [image["file_name"] for image in whole.images] == ["a/1.jpg", "b/1.jpg"]
+    assert [image["file_name"] for image in whole.images] == ["a/1.jpg", "a/2.jpg", "b/1.jpg", "b/2.jpg"]
 
 
 def test_what_points_nowhere_is_listed() -> None:
