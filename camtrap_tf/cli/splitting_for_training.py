@@ -101,8 +101,11 @@ def _split(config: TrainFilesConfig, whole: SplitFiles, folder: Path, *, dry_run
     try:
         return split(settings)
     except SettingError as err:
-        advice = "--split-percent 0.8 0.2 0 makes no test split; --val-cct takes one that is there"
-        raise SettingError(f"--train-cct {whole.document('train')}: cannot be split: {err}; {advice}") from err
+        raise SettingError(
+            f"--train-cct {whole.document('train')}: cannot be split: {err}. Other flags than --split-percent are of `camtrap "
+            "split`, after which `camtrap cct split` cuts the file for --train-cct and --val-cct; --split-percent 0.8 0.2 0 makes "
+            "no test split"
+        ) from err
 
 
 def _write_parts(document: CctDocument, source: Path, found: SplitInventory, paths: dict[str, Path]) -> None:
