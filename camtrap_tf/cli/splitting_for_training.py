@@ -103,8 +103,8 @@ def _split(config: TrainFilesConfig, whole: SplitFiles, folder: Path, *, dry_run
     except SettingError as err:
         raise SettingError(
             f"--train-cct {whole.document('train')}: cannot be split: {err}. Other flags than --split-percent are of `camtrap "
-            "split`, after which `camtrap cct split` cuts the file for --train-cct and --val-cct; --split-percent 0.8 0.2 0 makes "
-            "no test split"
+            "split`, after which `camtrap cct split` cuts the file for --train-cct and --val-cct; --split-percent 0.8 0.2 0 "
+            "makes no test split"
         ) from err
 
 

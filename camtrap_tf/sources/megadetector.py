@@ -9,11 +9,13 @@ import pyarrow as pa
 
 from camtrap_tf.config.picture_sources import MegadetectorInventoryConfig
 from camtrap_tf.detections.megadetector import DetectedPicture, Detection, MegadetectorDocument, left_out_text
+from camtrap_tf.errors import counted
 from camtrap_tf.records import Reject
 from camtrap_tf.sources.cct_document import without_collector
 from camtrap_tf.sources.picture_files import is_example_path
 from camtrap_tf.sources.picture_records import PictureSource
 from camtrap_tf.sources.picture_tables import (
+    VIDEO,
     PictureTables,
     folders_of,
     numbered_twins,
@@ -89,10 +91,9 @@ class _Reading:
                 self.rejects.append(picture)
             else:
                 self._add(picture, read)
-        bad = read["rejected"]
-        self.notes.append(
-            f"{read['sure'] + self.below + bad} detections = {read['sure']} that count + {self.below} below + {bad} rejected"
-        )
+        bad, videos = read["rejected"], read["in videos"]
+        said = f"{read['sure']} that count + {self.below} below + {bad} rejected" + (f" + {videos} in videos" if videos else "")
+        self.notes.append(f"{counted(read['sure'] + self.below + bad + videos, 'detection')} = {said}")
         self.notes += left_out_text(one for picture in self.pictures for one in picture.detections)
         columns = {name: pa.array(values, pa.string()) for name, values in self.classes.items()}
         seen = seen_table(
@@ -110,6 +111,7 @@ class _Reading:
         problem = picture_problem(picture)
         if problem is not None:
             self.rejects.append(picture_reject(picture.file, picture.item, *problem))
+            read["in videos"] += (len(picture.detections) + len(picture.rejects)) * (problem[0] == VIDEO)
             return
         row = len(self.pictures)
         self.pictures.append(picture)
@@ -183,7 +185,7 @@ def picture_problem(picture: DetectedPicture) -> tuple[str, str] | None:
     if picture.failure is not None:
         return "detector_failure", f"{picture.file!r}: the detector says: {picture.failure}"[:200]
     if picture.video:
-        return "video", f"{picture.file!r} is a video; take its frames out as pictures first"
+        return VIDEO, f"{picture.file!r} is a video; take its frames out as pictures first"
     return None
 
 

@@ -131,6 +131,16 @@ def test_videos_are_counted_apart(tmp_path: Path) -> None:
         build_from_megadetector(megadetector(tmp_path, ["b.mp4"]))
 
 
+def test_detections_in_videos_are_counted(tmp_path: Path) -> None:
+    """The sum of detections tells those that are left out with their video."""
+    config = megadetector(tmp_path, ["a.jpg", "b.mp4"])
+    results = json.loads((tmp_path / "md.json").read_text())
+    for image, count in zip(results["images"], (2, 3), strict=True):
+        image["detections"] = [{"category": "1", "conf": 0.9, "bbox": [0.1, 0.1, 0.2, 0.2], "frame_number": 5}] * count
+    (tmp_path / "md.json").write_text(json.dumps(results))
+    assert "5 detections = 2 that count + 0 below + 0 rejected + 3 in videos" in build_from_megadetector(config).text()
+
+
 def test_an_example_is_one_of_what_is_counted(tmp_path: Path) -> None:
     """A deployment's line that cannot be read is no example of pictures that are not there."""
     names = ("deployments", "media", "observations")
