@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from camtrap_tf.cct.splitting import CctSplitWritten, split_document, split_file
+from camtrap_tf.cct.splitting import CctSplitWritten, split_by_image, split_document, split_file
 from camtrap_tf.config.cct import CctSplitConfig
 from camtrap_tf.errors import SettingError
 from camtrap_tf.sources.cct_document import CctDocument
@@ -30,6 +30,18 @@ def parts(**options: Any) -> dict[str, list[Any]]:
     """Returns the annotation ids of each part."""
     done = split_document(whole(), SPLITS, **options)
     return {name: ids(document.annotations) for name, document in done.documents.items()}
+
+
+def test_images_go_where_they_are_said_to() -> None:
+    """Annotations go with their images; an image without a split is in no part; a part without one is there, empty."""
+    found = split_by_image(whole(), {"1": "val", "3": "train", "4": "val"}, ("train", "val", "test"))
+    assert {name: ids(part.images) for name, part in found.items()} == {"train": ["3"], "val": ["1", "4"], "test": []}
+    assert {name: ids(part.annotations) for name, part in found.items()} == {
+        "train": ["f3"],
+        "val": ["f1", "f4", "r"],
+        "test": [],
+    }
+    assert all(part.categories == whole().categories for part in found.values())
 
 
 def test_data_set_and_location_decide_together() -> None:

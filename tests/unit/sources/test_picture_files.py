@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from camtrap_tf.errors import SettingError
-from camtrap_tf.sources.picture_files import file_problems, find_folder, is_example_path
+from camtrap_tf.sources.picture_files import absent_files, file_problems, find_folder, is_example_path
 
 
 def put(root: Path, *names: str) -> None:
@@ -74,3 +74,10 @@ def test_an_absolute_path_is_said_to_lead_out(tmp_path: Path) -> None:
 def test_paths_of_documentation(path: str, answer: bool) -> None:
     """Paths that stand for others are recognised at their beginning only."""
     assert is_example_path(path) is answer
+
+
+def test_absent_files_are_those_in_no_place(tmp_path: Path) -> None:
+    """They are looked for in the folder where the others are; paths that lead out, or are none, are not looked for at all."""
+    put(tmp_path, "images/a.jpg")
+    assert absent_files(tmp_path, ["a.jpg", "b.jpg", "b.jpg", "../c.jpg", "d\0.jpg"]) == {"b.jpg"}
+    assert absent_files(tmp_path, []) == set()
