@@ -66,6 +66,15 @@ class MegadetectorWritten:
     dry_run: bool
     notes: tuple[str, ...] = ()
 
+    @property
+    def exit_code(self) -> int:
+        """That of the command without `--dry-run`, where no image would be left."""
+        return SourceError.exit_code if self._refused else 0
+
+    @property
+    def _refused(self) -> bool:
+        return self.dry_run and not self.document.images and any(one.unit == "image" for one in self.rejects)
+
     def text(self) -> str:
         """Returns the summary for a person."""
         images = len(self.document.images)
@@ -79,7 +88,7 @@ class MegadetectorWritten:
             f"{self.unboxed} without a box + {len(gone['annotation'])} left out{reasons_text(gone['annotation'])}",
             *self.notes,
             f"{start}{self.output}: {counted(images, 'image')}, {counted(found, 'detection')}",
-            *[REFUSED_LINE] * bool(self.dry_run and gone["image"] and not images),
+            *[REFUSED_LINE] * self._refused,
         ]
         return "\n".join(lines + [rejects_line(self.output, dry_run=self.dry_run)] * bool(self.rejects))
 

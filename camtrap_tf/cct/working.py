@@ -57,6 +57,15 @@ class CctWritten:
     change: CctChange
     dry_run: bool = False
 
+    @property
+    def exit_code(self) -> int:
+        """That of the command without `--dry-run`, where no image would be left."""
+        return SourceError.exit_code if self._refused else 0
+
+    @property
+    def _refused(self) -> bool:
+        return self.dry_run and bool(self.read["image"]) and not self.change.document.images
+
     def text(self) -> str:
         """Returns the summary for a person: per unit, in = out + rejected."""
         document, rejects = self.change.document, self.change.rejects
@@ -68,7 +77,7 @@ class CctWritten:
             lines.append(f"{self.source}: {counted(self.read[unit], unit)} read = {len(entries)} kept + {left_out}")
         lines += [*document.notes, *self.change.notes]
         lines.append(("would write " if self.dry_run else "") + f"{self.output}: {summary(document)}")
-        if self.dry_run and self.read["image"] and not document.images:
+        if self._refused:
             lines.append(REFUSED_LINE)
         if rejects:
             lines.append(rejects_line(self.output, dry_run=self.dry_run))

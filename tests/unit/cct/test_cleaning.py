@@ -80,13 +80,15 @@ def test_relative_boxes_are_said_and_read(tmp_path: Path) -> None:
     with pytest.raises(TooManyRejectsError, match=advice):
         clean_file(settings.model_copy(update={"max_rejected_share": 0.5}))
     assert [one.name for one in tmp_path.iterdir()] == ["in.json"]
-    dry = clean_file(settings.model_copy(update={"dry_run": True})).text()
-    assert advice in dry
-    assert "without --dry-run this is an error" in dry
+    planned = clean_file(settings.model_copy(update={"dry_run": True}))
+    assert advice in planned.text()
+    assert "without --dry-run this is an error" in planned.text()
+    assert planned.exit_code == SourceError.exit_code
     done = clean_file(settings.model_copy(update={"boxes": "relative"}))
     (kept,) = CctDocument.read(target).annotations
     assert kept == {"id": "1", "image_id": "i", "category_id": 3, "bbox_relative": relative}
     assert "2 boxes in bbox read as shares of the picture" in done.text()
+    assert done.exit_code == 0
     assert list(problems_of(CctDocument.read(target))) == []
 
 

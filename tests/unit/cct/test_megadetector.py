@@ -94,7 +94,9 @@ def test_nothing_is_written_where_no_image_is_left(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"no image is left: 1 image left out \(1 × outside_root\)"):
         to_megadetector_file(settings)
     assert [one.name for one in tmp_path.iterdir()] == ["x.json"]
-    assert "without --dry-run this is an error" in to_megadetector_file(settings.model_copy(update={"dry_run": True})).text()
+    planned = to_megadetector_file(settings.model_copy(update={"dry_run": True}))
+    assert "without --dry-run this is an error" in planned.text()
+    assert planned.exit_code == SourceError.exit_code
 
 
 def test_relative_boxes_are_said_and_read(tmp_path: Path) -> None:
