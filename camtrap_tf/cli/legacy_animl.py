@@ -10,7 +10,7 @@ from camtrap_tf.cli.commands import COMMANDS
 from camtrap_tf.cli.flags import CONFIG_FLAG, Option, flags_of, is_flag
 from camtrap_tf.cli.legacy import PROGRAMS
 from camtrap_tf.cli.legacy_arguments import make_parser, read_call
-from camtrap_tf.cli.legacy_scripts import SCRIPTS, Script
+from camtrap_tf.cli.legacy_scripts import DEFAULT_CONFIG, SCRIPTS, Script
 from camtrap_tf.errors import SettingError
 
 _OWN_FLAGS = {"train": ("--config", "--resume", "--no-resume"), "predict": ("--config", "--checkpoint", "--split")}
@@ -54,11 +54,11 @@ def script_of(tokens: Sequence[str]) -> tuple[str, Script] | None:
     """Returns the script that a call is of; None where it is none of these.
 
     Raises:
-        SettingError: it is one that there is no command for; says what to do instead.
+        SettingError: it is one that there is no command for; says what to do instead. Or it could be one of two programs.
     """
     if not tokens:
         return None
-    name = tokens[0].rpartition("/")[2].removesuffix(".py").removesuffix(".ipynb")
+    name = _name(tokens[0])
     if name in REFUSED:
         raise SettingError(f"legacy {name}: {REFUSED[name]}")
     if name in PROGRAMS and not _is_animls(name, tokens[1:]):
@@ -66,8 +66,33 @@ def script_of(tokens: Sequence[str]) -> tuple[str, Script] | None:
     return (name, SCRIPTS[name]) if name in SCRIPTS else None
 
 
+def namesake(word: str) -> tuple[str, Script] | None:
+    """Returns Animl's script that has the name of a program of camera-trap-classifier; None where a word is no such name."""
+    name = _name(word)
+    return (name, SCRIPTS[name]) if name in _OWN_FLAGS else None
+
+
+def _name(word: str) -> str:
+    """Returns the name of a script without folder and ending."""
+    return word.rpartition("/")[2].removesuffix(".py").removesuffix(".ipynb")
+
+
 def _is_animls(name: str, tokens: Sequence[str]) -> bool:
-    """Tells a call of Animl's `train.py` or `predict.py`: it has one of its flags, and no long flag with one dash."""
+    """Tells a call of Animl's `train.py` or `predict.py`: it has one of its flags, and no long flag with one dash.
+
+    Without any flag it is Animl's where the file lies there that it reads then.
+
+    Raises:
+        SettingError: without any flag it could be either.
+    """
+    if not tokens and name in _OWN_FLAGS:
+        if DEFAULT_CONFIG.is_file():
+            return True
+        first = next(iter(PROGRAMS[name].flags))
+        raise SettingError(
+            f"legacy {name}: two programs have this name; Animl's takes --config <config.yml> (there is no {DEFAULT_CONFIG}, "
+            f"which it reads without), camera-trap-classifier's -{first} …; `camtrap legacy {name} --help` shows both"
+        )
     flags = [Option.from_token(token) for token in tokens if is_flag(token)]
     own = any(flag.written in _OWN_FLAGS.get(name, ()) for flag in flags)
     return own and not any(flag.single_dash for flag in flags)

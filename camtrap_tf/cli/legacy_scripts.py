@@ -19,6 +19,8 @@ Words = tuple[list[str], list[str]]
 
 BUCKET = "s3://animl-images-serving-prod"
 ISLAND = "Island Conservation Camera Traps"
+DEFAULT_CONFIG = Path("configs/exp_resnet18.yaml")
+"""What Animl's `train.py` and `predict.py` read where no file is named."""
 _PROBED_BYTES = 1 << 20
 
 
@@ -200,12 +202,12 @@ def _evaluate_model(given: Given) -> Words:
 
 
 def _train(given: Given) -> Words:
-    words = ["--config", given.text("config", "configs/exp_resnet18.yaml")]
+    words = ["--config", given.text("config", str(DEFAULT_CONFIG))]
     return [*words, *(["--no-resume"] if given.has("no_resume") else ["--resume"] if given.has("resume") else [])], []
 
 
 def _predict(given: Given) -> Words:
-    words = ["--config", given.text("config", "configs/exp_resnet18.yaml"), *given.passed(("checkpoint", "--checkpoint"))]
+    words = ["--config", given.text("config", str(DEFAULT_CONFIG)), *given.passed(("checkpoint", "--checkpoint"))]
     split = given.text("split", "test")
     return [*words, "--split", split], ["--split test is the test split; there it was val"] if split == "test" else []
 
@@ -383,7 +385,7 @@ SCRIPTS: Mapping[str, Script] = {
     "train": Script(
         words=("train", "files"),
         arguments=(
-            Argument(("--config",), "--config"),
+            Argument(("--config",), f"--config; without it {DEFAULT_CONFIG}"),
             Argument(("--resume",), "--resume", "switch"),
             Argument(("--no-resume",), "--no-resume", "switch"),
         ),
@@ -392,9 +394,9 @@ SCRIPTS: Mapping[str, Script] = {
     "predict": Script(
         words=("predict", "split"),
         arguments=(
-            Argument(("--config",), "--config"),
+            Argument(("--config",), f"--config; without it {DEFAULT_CONFIG}"),
             Argument(("--checkpoint",), "--checkpoint"),
-            Argument(("--split",), "--split"),
+            Argument(("--split",), "--split; without it test"),
         ),
         become=_predict,
     ),

@@ -133,6 +133,9 @@ def _help(argv: list[str]) -> int:
     if argv[0] == "legacy" and (script := legacy_animl.script_of(argv[1:])) is not None:
         print(legacy_animl.help_text(*script))
         return 0
+    if argv[0] == "legacy" and (script := legacy_animl.namesake(argv[1])) is not None:
+        print(f"Animl's {script[0]}.py, told by its flags:\n\n{legacy_animl.help_text(*script)}")
+        print("camera-trap-classifier's program of this name; its own spellings (one dash, _) are taken as well:\n")
     words = legacy.command_line(argv[1:]) if argv[0] == "legacy" else argv
     following = words[1] if len(words) > 1 else None
     command, used = find(words[0], following)

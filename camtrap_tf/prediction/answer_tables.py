@@ -10,6 +10,7 @@ import csv
 import gzip
 import itertools
 import math
+import re
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,6 +30,8 @@ SPECIES = "species"
 PATH, STATED, WEIGHT = "path", "label", "weight"
 """Columns of a wide table that are no class: the picture; of `outputs_<split>.csv.gz` also the true class and its weight."""
 _SPLIT_RESULTS = "_results.json"
+_OUTPUTS = re.compile(r"outputs_(.+)\.csv\.gz")
+"""Name of the table of a whole split."""
 _PACKED = b"\x1f\x8b"
 
 
@@ -261,11 +264,19 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as err:
-        raise SourceError(f"{path}: no such table of predictions{path_hint(path)}") from err
+        raise SourceError(f"{path}: no such table of predictions{_maker(path)}") from err
     except (EOFError, zlib.error) as err:
         raise SourceError(f"{path}: the packed file is cut off or damaged ({err}); make it again") from err
     except (OSError, UnicodeDecodeError, csv.Error) as err:
         raise SourceError(f"{path}: cannot be read as a table of predictions: {err}") from err
+
+
+def _maker(path: Path) -> str:
+    """Ends a message about a table that is not there: which command makes one of this name, else what is there instead."""
+    split = _OUTPUTS.fullmatch(path.name)
+    if split is None:
+        return path_hint(path)
+    return f"; `camtrap predict --run <run folder> --split {split[1]} --output-dir {path.parent}` makes it"
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:

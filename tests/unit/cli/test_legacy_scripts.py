@@ -104,6 +104,26 @@ def test_our_words_are_settings(theirs: str, ours: str) -> None:
     assert parse(["legacy", *theirs.split()]).notices[0].startswith("this is now")
 
 
+@pytest.mark.parametrize(("word", "flag"), [("./classifier/train.py", "-train_tfr_path"), ("predict", "-image_dir")])
+def test_a_name_of_two_programs(
+    word: str, flag: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without flags both are named, unless the file lies there that Animl's reads then; help shows the flags of both."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SettingError, match=f"--config <config.yml>.*{flag} ") as caught:
+        translated([word])
+    assert "\n" not in str(caught.value)
+    assert translated([f"ctc.{Path(word).stem}"]) is None
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs/exp_resnet18.yaml").write_text("num_epochs: 1\n")
+    found = translated([word])
+    assert found is not None
+    assert "--config configs/exp_resnet18.yaml" in found.notices[0]
+    assert cli.main(["legacy", word, "--help"]) == 0
+    said = capsys.readouterr().out
+    assert said.index("without it configs/exp_resnet18.yaml") < said.index(flag.replace("_", "-"))
+
+
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_no_argument_is_dropped_silently(name: str) -> None:
     """Every argument of every script changes the words it becomes, or brings a notice that names it."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from camtrap_tf.errors import CamtrapError
+from camtrap_tf.errors import CamtrapError, SourceError
 from camtrap_tf.prediction.answer_tables import AnswerTable, answers, open_answers
 from camtrap_tf.prediction.writers import LEGACY_COLUMNS, open_table, text_file
 from tests.unit.prediction.export_support import CLASSES, EMPTY, FOX, record
@@ -105,6 +105,17 @@ def test_packed_files_that_are_damaged(tmp_path: Path) -> None:
     assert [row for _, row in open_answers(tmp_path / "c.csv.gz").rows()] == [["1", "1"]]
     with pytest.raises(CamtrapError, match=r"did you mean .*a\.csv\.gz"):
         open_answers(tmp_path / "aa.csv.gz")
+
+
+def test_tables_that_are_not_there(tmp_path: Path) -> None:
+    """Of the table of a split the command that makes it is named, with the folder; of another what lies there instead."""
+    with pytest.raises(
+        SourceError, match=rf"`camtrap predict --run <run folder> --split val --output-dir {tmp_path}` makes it"
+    ):
+        open_answers(tmp_path / "outputs_val.csv.gz")
+    (tmp_path / "june.csv").write_text("x")
+    with pytest.raises(SourceError, match=r"did you mean .*june\.csv"):
+        open_answers(tmp_path / "jule.csv")
 
 
 def test_which_label_type(tmp_path: Path) -> None:
