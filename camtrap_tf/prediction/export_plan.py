@@ -186,7 +186,7 @@ class ExportPlan:
         if wrong:
             missing.append(f"of the package {', '.join(wrong)} (--package-facts: a YAML file)")
         if missing:
-            self.errors.append(SettingError(f"--export camtrap-dp cannot be written; missing: {'; '.join(missing)}"))
+            self.errors.append(SettingError(f"--export camtrap-dp cannot be written; missing or wrong: {'; '.join(missing)}"))
 
     def _lacking(self, meta_fields: Sequence[str]) -> list[str]:
         """Returns what neither the predicted table nor the inventory says of deployments."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from camtrap_tf.config.delivery import PredictConfig
+from camtrap_tf.errors import counted
 from camtrap_tf.files import atomic_file, writable_folder
 from camtrap_tf.logs import keep_logs
 from camtrap_tf.models.companions import check_companions
@@ -114,7 +115,7 @@ class PredictSummary:
         lines += [
             f"records:  {total} in = {total - failed - bare} predicted + {failed} failed"
             + (f" ({_counted(self.at_fault)})" if self.at_fault else "")
-            + (f" + {bare} pictures without a detection" if bare else "")
+            + (f" + {counted(bare, 'picture')} without a detection" if bare else "")
             + (f"; {partial} of the predicted ones from some of their pictures" if partial else ""),
             f"pictures: {self.pictures} in = {used} used + {self.unusable_pictures} not usable"
             + (f" ({_counted(self.unusable)})" if self.unusable else ""),

@@ -221,6 +221,10 @@ def _csv_entries(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         table = csv.DictReader(file)
         header = table.fieldnames or []
         lacking = [name for name in LEGACY_COLUMNS if name not in header]
+        if lacking and header[:1] == ["path"]:
+            raise SourceError(
+                f"{path}: has a column per class and too little besides; write the predictions as JSON and take that"
+            )
         if lacking:
             raise SourceError(f"{path}: not a table of `camtrap predict`: it has no column {lacking[0]!r}; check the path")
         meta_fields = [name for name in header if name not in (*COLUMNS, PRESENT)]

@@ -128,3 +128,11 @@ def test_tables_of_two_models(tmp_path: Path) -> None:
     path.write_text(json.dumps(value), encoding="utf-8")
     with pytest.raises(SourceError, match=r"record 'x/3.jpg': has other classes of 'species'"):
         list(ResultsFile.open(path).records())
+
+
+def test_a_table_with_a_column_per_class(tmp_path: Path) -> None:
+    """It says too little to be written in other forms; the message says what to take."""
+    path = tmp_path / "p.csv"
+    path.write_text("path,lion,zebra\na.jpg,0.25,0.75\n", encoding="utf-8")
+    with pytest.raises(SourceError, match="has a column per class.*write the predictions as JSON"):
+        ResultsFile.open(path)
