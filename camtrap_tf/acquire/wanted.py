@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from camtrap_tf.errors import SourceError
-from camtrap_tf.files import join_inside, path_hint
+from camtrap_tf.files import join_inside, path_hint, unreadable
 
 HTTP = ("http", "https")
 OBJECT_STORES = ("s3", "gs", "gcs", "az", "abfs")
@@ -179,7 +179,9 @@ def read_list(path: Path, base_url: str | None = None, *, suffix: str = "") -> I
                 yield _wanted(row, base_url, path, suffix)
     except FileNotFoundError as err:
         raise SourceError(f"{path}: no such list{path_hint(path)}") from err
-    except (OSError, UnicodeDecodeError, csv.Error) as err:
+    except OSError as err:
+        raise SourceError(f"{path}: {unreadable(err, 'list of URLs')}") from err
+    except (UnicodeDecodeError, csv.Error) as err:
         raise SourceError(f"{path}: cannot be read as a list of URLs: {err}") from err
 
 

@@ -19,6 +19,7 @@ from camtrap_tf.cct.working import (
 )
 from camtrap_tf.config.cct import CctDropConfig, CctSubsampleConfig
 from camtrap_tf.errors import SourceError
+from camtrap_tf.files import unreadable
 from camtrap_tf.records import Reject
 from camtrap_tf.sources.cct_document import CctDocument, Entry, text_of
 
@@ -136,6 +137,8 @@ def _ids_in(path: Path, flag: str) -> tuple[str, ...]:
     """Returns the ids of a file, one a line."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as err:
+    except OSError as err:
+        raise SourceError(f"{flag} {path}: {unreadable(err, 'list of ids')}") from err
+    except UnicodeDecodeError as err:
         raise SourceError(f"{flag} {path}: cannot be read: {err}") from err
     return tuple(text for line in lines if (text := line.partition("#")[0].strip()))

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from camtrap_tf.curation.scored_splits import FREE
 from camtrap_tf.errors import SettingError, SourceError, suggestion
-from camtrap_tf.files import path_hint, read_json
+from camtrap_tf.files import path_hint, read_json, unreadable
 
 COLUMNS = ("id", "split", "group")
 """Columns of `splits.csv` that are read."""
@@ -88,7 +88,9 @@ def _from_rows(path: Path) -> EarlierSplits:
                 records[row["id"]] = row["split"]
     except FileNotFoundError as err:
         raise SourceError(f"{path}: no such file of earlier splits{path_hint(path)}") from err
-    except (OSError, UnicodeDecodeError, csv.Error) as err:
+    except OSError as err:
+        raise SourceError(f"{path}: {unreadable(err, 'file of earlier splits')}") from err
+    except (UnicodeDecodeError, csv.Error) as err:
         raise SourceError(f"{path}: cannot be read as a CSV table: {err}") from err
     return EarlierSplits(path, groups, records)
 

@@ -25,7 +25,7 @@ from typing import Any
 
 from camtrap_tf.config.classification import LabelSpecConfig
 from camtrap_tf.errors import LabelError, SourceError
-from camtrap_tf.files import check_output_file, path_hint, read_json, write_csv, write_json
+from camtrap_tf.files import check_output_file, path_hint, read_json, unreadable, write_csv, write_json
 from camtrap_tf.records import Reject
 from camtrap_tf.sources.classification_csv import CropRow
 from camtrap_tf.sources.csv_rows import CsvRows, positions
@@ -173,7 +173,9 @@ def _lines(path: Path) -> list[str]:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as err:
         raise SourceError(f"{path}: no such label specification{path_hint(path)}") from err
-    except (OSError, UnicodeDecodeError) as err:
+    except OSError as err:
+        raise SourceError(f"{path}: {unreadable(err, 'label specification')}") from err
+    except UnicodeDecodeError as err:
         raise SourceError(f"{path}: cannot be read as a label specification: {err}") from err
     return ["\n" if line.lstrip().startswith("#") else line for line in text.splitlines(keepends=True)]
 

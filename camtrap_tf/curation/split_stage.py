@@ -25,7 +25,7 @@ from camtrap_tf.curation.picture_hashes import PHASH_FIELD, SHA256_FIELD, Pictur
 from camtrap_tf.curation.split_files import SPLIT_FILES, SplitFiles, write_split_files
 from camtrap_tf.curation.split_tables import not_evaluable, split_table, table_text
 from camtrap_tf.errors import SettingError, counted
-from camtrap_tf.files import require_folder, writable_folder
+from camtrap_tf.files import check_writable, require_folder, writable_folder
 from camtrap_tf.inventory.columns import LABEL, META, TEXT, schema_of
 from camtrap_tf.inventory.table import Inventory
 from camtrap_tf.logs import logger
@@ -93,7 +93,7 @@ def split(config: SplitConfig) -> SplitInventory:
     if path.resolve() == config.inventory.resolve():
         raise SettingError(f"--output-dir {config.output_dir}: the inventory read lies there under the name of the new one")
     if not config.dry_run:
-        writable_folder(config.output_dir, "--output-dir")
+        check_writable(config.output_dir, "--output-dir")
     rejects = list(inventory.rejects)
     read = len(inventory) + len(rejects)
     for leave_out in (leave_out_rare, leave_out_new_in_test):
@@ -106,6 +106,7 @@ def split(config: SplitConfig) -> SplitInventory:
             _log.warning("warning: %s", warning)
     files = None
     if not config.dry_run:
+        writable_folder(config.output_dir, "--output-dir")
         with_split(splitting, config.split_field).write(path)
         write_rejects(rejects_path(path), rejects)
         files = write_split_files(splitting, config.output_dir)

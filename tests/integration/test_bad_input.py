@@ -109,3 +109,31 @@ def test_one_line_and_exit_code_2(case: str, folder: Path, capsys: pytest.Captur
     assert named in captured.err
     assert captured.out == ""
     assert set(folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("call", "wanted"),
+    [
+        ("cct validate {d}", "COCO Camera Traps file"),
+        ("cct from-md {d} --output {d}/new.json", "MegaDetector results file"),
+        ("cct drop {d}/cct.json --ids-file {d} --output {d}/new.json", "list of ids"),
+        ("crop {d} --output-dir {d}/new", "COCO Camera Traps file or MegaDetector results"),
+        ("download urls {d} --output-dir {d}/new", "list of URLs"),
+        (f"{INVENTORY_CSV} --path {{d}} --label-fields species", "CSV table"),
+        ("inventory timelapse --path {d} --export-path {d}/new.json", "export of Timelapse"),
+        ("split --inventory {d} --output-dir {d}/new", "inventory"),
+        ("split --inventory {d}/../inventory.json --output-dir {d}/new --keep-splits {d}", "file of earlier splits"),
+        ("classification label-spec {d}/spec.csv --output {d}/new.json", "label specification"),
+    ],
+)
+def test_a_folder_where_a_file_is_wanted(folder: Path, capsys: pytest.CaptureFixture[str], call: str, wanted: str) -> None:
+    """The message says that it is one, and what is wanted, in no words of the operating system."""
+    place = folder / "folder.json"
+    (place / "spec.csv").mkdir(parents=True, exist_ok=True)
+    (place / "cct.json").write_text('{"images": [], "annotations": [], "categories": []}')
+    assert main(call.format(d=place).split()) == 2
+    error = capsys.readouterr().err
+    assert "Errno" not in error
+    assert "is a folder, no " in error
+    assert wanted in error.partition("is a folder, no ")[2]
+    assert not list(place.glob("new*"))
