@@ -134,5 +134,5 @@ def test_a_table_with_a_column_per_class(tmp_path: Path) -> None:
     """It says too little to be written in other forms; the message says what to take."""
     path = tmp_path / "p.csv"
     path.write_text("path,lion,zebra\na.jpg,0.25,0.75\n", encoding="utf-8")
-    with pytest.raises(SourceError, match="has a column per class.*write the predictions as JSON"):
+    with pytest.raises(SourceError, match=r"has a column per class.*write the predictions as JSON"):
         ResultsFile.open(path)
