@@ -45,17 +45,17 @@ def require_program(program: str, flag: str) -> None:
     """
     if shutil.which(program) is not None:
         return
-    path = Path(program)
-    if "/" not in program:
-        here = f"; the file of that name in this folder is ./{program}" if path.is_file() else ""
-        problem = f"no such program on the PATH{here}"
-    elif path.is_dir():
-        problem = "is a folder, no program"
+    path, named = Path(program), "/" not in program
+    if named and path.is_file():
+        problem = f"no such program on the PATH; the file of that name in this folder is ./{program}"
     elif path.is_file():
         problem = f"cannot be run; make it executable (chmod +x {shlex.quote(program)})"
+    elif path.is_dir() and not named:
+        problem = "is a folder, no program"
     else:
-        problem = f"no such file{path_hint(path)}"
-    raise SettingError(f"{flag} {program}: {problem}; where the package megadetector is not there yet: {INSTALL}")
+        where = "no such program on the PATH" if named else f"no such file{path_hint(path)}"
+        problem = f"{where}; where the package megadetector is not there yet: {INSTALL}"
+    raise SettingError(f"{flag} {program}: {problem}")
 
 
 def require_package(python: str, package: str) -> None:

@@ -197,9 +197,10 @@ def test_a_program_of_this_folder_is_run_as_typed(
     ("program", "said"),
     [
         ("detector", r"no such program on the PATH; the file of that name in this folder is \./detector"),
-        ("./detektor", r"no such file; did you mean detector"),
-        ("./mode", r"cannot be run; make it executable \(chmod \+x \./mode\)"),
-        (".//", "is a folder"),
+        ("detektor", r"no such program on the PATH; where the package megadetector is not there yet: install it"),
+        ("./detektor", r"no such file; did you mean detector\?; where the package megadetector is not there yet: install it"),
+        ("./mode", r"cannot be run; make it executable \(chmod \+x \./mode\)$"),
+        (".//", "is a folder, no program$"),
     ],
 )
 def test_a_program_that_cannot_be_found_is_told_before(
