@@ -29,7 +29,7 @@ from camtrap_tf.files import (
     writable_folder,
     write_csv,
 )
-from camtrap_tf.images.jpeg_exif import camera_facts, with_serial_number
+from camtrap_tf.images.jpeg_exif import camera_facts, check_serial, with_serial_number
 from camtrap_tf.images.stored_form import open_picture
 from camtrap_tf.progress import track
 from camtrap_tf.records import Reject
@@ -175,7 +175,7 @@ def _planned(config: ExifSetConfig) -> SerialsSet:
         line, cells = row
         stored, serial = cells[path_at].strip(), cells[serial_at].strip()
         found = _source(config, stored)
-        if isinstance(found, Path):
+        if isinstance(found, Path) and found.is_file():
             folders.add(found.parent)
         if serial.lower() in ("", UNKNOWN):
             done.unknown += 1
@@ -212,6 +212,10 @@ def _problem(path: Path, serial: str, sources: Mapping[Path, tuple[int, str]]) -
         return "repeated_file", f"{path} is in line {line}, too, which says {'the same' if other == serial else repr(other)}"
     if path.suffix.lower() not in JPEG_SUFFIXES:
         return "not_a_jpeg", f"{path} is no JPEG by its name; only these are written"
+    try:
+        check_serial(serial)
+    except PictureError as err:
+        return err.reason, err.detail
     return None if path.is_file() else ("missing_file", f"{path} is not there")
 
 
@@ -221,7 +225,7 @@ def _plain(path: Path) -> Path:
 
 
 def _root(config: ExifSetConfig, folders: Collection[Path]) -> Path:
-    """Returns the folder that the copies keep their paths from: of all rows, so that it stays when more numbers are known."""
+    """Returns the folder that copies keep their paths from: of all pictures there, so that more known numbers do not move it."""
     if config.image_root is not None:
         return _plain(config.image_root)
     return Path(os.path.commonpath(folders)) if folders else Path()

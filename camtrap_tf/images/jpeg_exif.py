@@ -87,10 +87,7 @@ def with_serial_number(data: bytes, serial: str) -> bytes:
     Raises:
         PictureError: as `camera_facts`; `bad_serial`: it cannot be written; `exif_full`: the block has no room for it.
     """
-    if not (serial.isascii() and serial.isprintable() and 0 < len(serial) <= MOST_SERIAL):
-        raise PictureError(
-            "bad_serial", f"serial number {serial[:40]!r} is not of 1 to {MOST_SERIAL} printable ASCII characters"
-        )
+    check_serial(serial)
     place = _find(data)
     if place is None:
         start = end = _after_jfif(data)
@@ -102,6 +99,18 @@ def with_serial_number(data: bytes, serial: str) -> bytes:
     if len(content) + 2 > _MOST_SEGMENT:
         raise PictureError("exif_full", "its EXIF block has no room for a serial number")
     return data[:start] + struct.pack(">BBH", 0xFF, _APP1, len(content) + 2) + content + data[end:]
+
+
+def check_serial(serial: str) -> None:
+    """Makes sure that a serial number can be written.
+
+    Raises:
+        PictureError: `bad_serial`: it is not of 1 to 100 printable ASCII characters.
+    """
+    if not (serial.isascii() and serial.isprintable() and 0 < len(serial) <= MOST_SERIAL):
+        raise PictureError(
+            "bad_serial", f"serial number {serial[:40]!r} is not of 1 to {MOST_SERIAL} printable ASCII characters"
+        )
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:

@@ -244,6 +244,11 @@ def _started(row: Mapping[str, str], meta_fields: list[str], where: str) -> dict
     bare = row.get("n_images") == "0"
     if not bare and (row.get("n_images", "1") != "1" or Path(row["id"]).suffix.lower() not in PICTURE_SUFFIXES):
         raise SourceError(f"{where}: the CSV does not say which pictures it is of; write the predictions as JSON and take that")
+    if not bare and row.get("file") and row.get("box") and row.get("unit") == "px":
+        raise SourceError(
+            f"{where}: its box is in px of a picture that the CSV does not say the place of; write the predictions as JSON and "
+            "take that, or write the other forms with `predict --export`"
+        )
     picture = {"path": row["id"], "predictions": {}, "error": row.get("error") or ""}
     return {
         "images": [] if bare else [picture],

@@ -236,11 +236,12 @@ def test_a_link_in_the_place_of_a_copy_is_replaced_not_followed(tmp_path: Path) 
 
 
 def test_a_plan_writes_nothing(tmp_path: Path) -> None:
-    """It says how many copies, of how many cameras, with paths from where."""
-    write_pictures(tmp_path / "pictures", ["a.jpg", "b.jpg"])
-    table(tmp_path, *((tmp_path / "pictures" / name, "SN1") for name in ("a.jpg", "b.jpg")))
+    """It says how many copies, of how many cameras, with paths from where; absent pictures and bad numbers change nothing."""
+    write_pictures(tmp_path / "pictures", ["a.jpg", "b.jpg", "c.jpg"])
+    rows = [(tmp_path / "pictures" / name, "SN1") for name in ("a.jpg", "b.jpg")]
+    table(tmp_path, *rows, (tmp_path / "pictures/c.jpg", "SN ö"), (tmp_path.parent / "none.jpg", "SN1"))
     text = put(tmp_path, dry_run=True).text()
-    assert "2 rows in = 2 to copy + 0 without a serial number + 0 rejected" in text
+    assert "4 rows in = 2 to copy + 0 without a serial number + 2 rejected" in text
     assert f"2 pictures of 1 serial number below {tmp_path / 'copies'}, with their paths from {tmp_path / 'pictures'}" in text
     assert not (tmp_path / "copies").exists()
 

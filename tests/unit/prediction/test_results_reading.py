@@ -11,6 +11,7 @@ import pytest
 
 from camtrap_tf.errors import SourceError
 from camtrap_tf.prediction import results_reading
+from camtrap_tf.prediction.export_boxes import NUMBERS, box_of
 from camtrap_tf.prediction.results import NO_DETECTION, RecordPrediction
 from camtrap_tf.prediction.results_reading import ResultsFile, json_members
 from camtrap_tf.prediction.writers import open_table
@@ -128,6 +129,20 @@ def test_tables_of_two_models(tmp_path: Path) -> None:
     path.write_text(json.dumps(value), encoding="utf-8")
     with pytest.raises(SourceError, match=r"record 'x/3.jpg': has other classes of 'species'"):
         list(ResultsFile.open(path).records())
+
+
+@pytest.mark.parametrize(("unit", "refused"), [("px", True), ("relative", False)])
+def test_boxes_in_px_need_their_picture(tmp_path: Path, unit: str, refused: bool) -> None:
+    """A CSV, which names crops, cannot say how large a picture is: its boxes in px are refused, never lost."""
+    numbers = {"x": "20", "y": "10", "width": "88", "height": "72"} if refused else dict.fromkeys(NUMBERS, "0.25")
+    boxed = record(["a.jpg___crop00.jpg"], file="a.jpg", box="1", unit=unit, **numbers)
+    path = write(tmp_path / "p.csv", [boxed], meta_fields=("file", "box", *NUMBERS, "unit"))
+    if refused:
+        with pytest.raises(SourceError, match=r"its box is in px.*as JSON"):
+            list(ResultsFile.open(path).records())
+    else:
+        [found] = ResultsFile.open(path).records()
+        assert box_of(found).numbers == (0.25,) * 4
 
 
 def test_a_table_with_a_column_per_class(tmp_path: Path) -> None:
