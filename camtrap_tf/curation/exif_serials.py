@@ -225,7 +225,7 @@ def _plain(path: Path) -> Path:
 
 
 def _root(config: ExifSetConfig, folders: Collection[Path]) -> Path:
-    """Returns the folder that copies keep their paths from: of all pictures there, so that more known numbers do not move it."""
+    """Returns the folder that copies keep their paths from: of all pictures there, so that more numbers do not move it."""
     if config.image_root is not None:
         return _plain(config.image_root)
     return Path(os.path.commonpath(folders)) if folders else Path()
