@@ -21,7 +21,7 @@ from camtrap_tf.errors import CamtrapError, suggestion
 from camtrap_tf.executors import available_cores
 from camtrap_tf.logs import keep_logs
 from camtrap_tf.serving.access import KEY_PARAMETER, ApiKeys
-from camtrap_tf.serving.backends import Backend, Embedded
+from camtrap_tf.serving.backends import Backend, Embedded, ModelCard
 from camtrap_tf.serving.box_requests import classify, label_of
 from camtrap_tf.serving.identification import Question, identify
 from camtrap_tf.serving.metrics import MeasuredApp, Metrics
@@ -121,6 +121,24 @@ def create_app(
             metrics.identified(len(form.pictures))
             return answer
 
+    async def one_box(request: Request) -> dict[str, float]:
+        """Answers a request as older servers of crop classifiers take it."""
+        with gate.passed():
+            keys.check(request)
+            label = label_of(_query(request, ("label",)).get("label"), tuple(card.classes))
+            work = functools.partial(classify, model, await read_whole(request, limits), label, max_pixels=limits.max_pixels)
+            answer = await anyio.to_thread.run_sync(work, limiter=workers)
+            metrics.identified(1)
+            return answer
+
+    _add_facts(app, card, metrics)
+    _add_older_routes(app, one_box)
+    return app
+
+
+def _add_facts(app: FastAPI, card: ModelCard, metrics: Metrics) -> None:
+    """Adds the pages that say what the service is and how it does."""
+
     @app.get("/health")
     async def health() -> Health:
         """Is the service up, and with which model?"""
@@ -135,19 +153,6 @@ def create_app(
     async def prometheus() -> Response:
         """Counters in Prometheus' text format."""
         return Response(metrics.text(), media_type=metrics.content_type)
-
-    async def one_box(request: Request) -> dict[str, float]:
-        """Answers a request as older servers of crop classifiers take it."""
-        with gate.passed():
-            keys.check(request)
-            label = label_of(_query(request, ("label",)).get("label"), tuple(card.classes))
-            work = functools.partial(classify, model, await read_whole(request, limits), label, max_pixels=limits.max_pixels)
-            answer = await anyio.to_thread.run_sync(work, limiter=workers)
-            metrics.identified(1)
-            return answer
-
-    _add_older_routes(app, one_box)
-    return app
 
 
 def _add_older_routes(app: FastAPI, one_box: Callable[[Request], Awaitable[dict[str, float]]]) -> None:

@@ -58,4 +58,4 @@ def test_settings_that_do_not_go_together(tmp_path: Path) -> None:
     table = {"csv_path": tmp_path, "csv_id_col": "id", "csv_images_cols": ("x",)}
     for more, said in ((table, "goes with --image-dir"), ({"image_dir": tmp_path, "legacy_format": True}, "two forms")):
         with pytest.raises(ValidationError, match=said):
-            PredictConfig(**settings, **more)  # type: ignore[arg-type]  # mixed kinds of values
+            PredictConfig.model_validate({**settings, **more})
